@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+// Options says how to open a log. The zero value with a Dir opens a safe one.
+type Options struct {
+	// Dir is the log's directory. It is created, parents included, and made
+	// durable by name. With FS set it is a path inside FS, "" meaning its root.
+	Dir string
+	// FS replaces the real file system. Besides afero.Fs the engine uses, where
+	// it has them, SyncDir, TryLock, SyncData and Preallocate (see the package
+	// documentation).
+	FS afero.Fs
+
+	// ReadOnly opens without a lock and without writing a byte. It serves what
+	// is whole, durable or not, and says in Recovery how much is proven durable.
+	ReadOnly bool
+	// Salvage, only with ReadOnly, serves what is whole in a damaged log. What
+	// is damaged is listed in Recovery.
+	Salvage bool
+	// LockWait is how long Open waits for another holder of the lock; 0: not.
+	LockWait time.Duration
+
+	// SegmentSize is the size at which a segment is left for the next, in bytes;
+	// 0 means 64 MiB; from 64 KiB to 4 GiB.
+	SegmentSize int64
+	// Align starts every synced group on a multiple of so many bytes, for disks
+	// without powersafe overwrite: 0 (off) or 4096. An existing segment keeps
+	// the alignment it was made with.
+	Align int
+	// Preallocate is the largest step, in bytes, by which zeros are written
+	// ahead of need; 0 means 1 MiB, negative means off.
+	Preallocate int64
+
+	MaxPayload     int // bytes of Draft.Data; 0 means 16 MiB, at most 64 MiB
+	MaxMetadata    int // bytes of Draft.Metadata, and of Extensions; 0 means 64 KiB, at most 1 MiB
+	MaxBatchEvents int // 0 means 4096, at most 65535
+	MaxBatchBytes  int // bytes of a batch as stored; 0 means 32 MiB, at most SegmentSize − 8 KiB
+
+	// SyncEvery and SyncCount bound how long a Buffered event stays unsynced:
+	// 0 means 10 ms and 1,000 events.
+	SyncEvery time.Duration
+	SyncCount int
+
+	Clock  Clock        // nil: the system's
+	Rand   io.Reader    // nil: crypto/rand; ids, salts and session bytes come from here
+	Waits  Waits        // nil: goroutines
+	Logger *slog.Logger // nil: silent
+
+	// Observer is told the named points of commits and recoveries. It must not
+	// call the log.
+	Observer func(Point)
+}
+
+const (
+	blockSize     = 4096
+	minSegment    = 64 << 10
+	maxSegment    = 4 << 30
+	maxNameLength = 255
+)
+
+// withDefaults returns the options with every zero value replaced, or all the
+// problems at once.
+func (o Options) withDefaults() (Options, error) {
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf(format, args...))
+	}
+	if o.Dir == "" && o.FS == nil {
+		problem("Dir is empty: name the log's directory")
+	}
+	if o.Salvage && !o.ReadOnly {
+		problem("Salvage needs ReadOnly")
+	}
+	if o.Align != 0 && o.Align != blockSize {
+		problem("Align is %d: use 0 or %d", o.Align, blockSize)
+	}
+	ranged := func(name string, value *int64, standard, least, most int64) {
+		if *value == 0 {
+			*value = min(standard, most)
+		}
+		if *value < least || *value > most {
+			problem("%s is %d: use %d to %d, or 0 for %d", name, *value, least, most, standard)
+		}
+	}
+	rangedInt := func(name string, value *int, standard, least, most int64) {
+		wide := int64(*value)
+		ranged(name, &wide, standard, least, most)
+		*value = int(wide)
+	}
+	ranged("SegmentSize", &o.SegmentSize, 64<<20, minSegment, maxSegment)
+	rangedInt("MaxPayload", &o.MaxPayload, 16<<20, 1, 64<<20)
+	rangedInt("MaxMetadata", &o.MaxMetadata, 64<<10, 1, 1<<20)
+	rangedInt("MaxBatchEvents", &o.MaxBatchEvents, 4096, 1, 65535)
+	rangedInt("MaxBatchBytes", &o.MaxBatchBytes, 32<<20, 1, min(max(o.SegmentSize, minSegment)-2*blockSize, 1<<31-1))
+	rangedInt("SyncCount", &o.SyncCount, 1000, 1, 1<<31-1)
+	if o.SyncEvery < 0 {
+		problem("SyncEvery is %v: use a positive duration, or 0 for 10ms", o.SyncEvery)
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = 10 * time.Millisecond
+	}
+	if o.LockWait < 0 {
+		problem("LockWait is %v: use a positive duration, or 0 for no wait", o.LockWait)
+	}
+	if o.Preallocate == 0 {
+		o.Preallocate = 1 << 20
+	}
+	if len(problems) > 0 {
+		return o, fmt.Errorf("engine: options: %w", errors.Join(problems...))
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
+	if o.Rand == nil {
+		o.Rand = systemRand()
+	}
+	if o.Waits == nil {
+		o.Waits = goroutines{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
