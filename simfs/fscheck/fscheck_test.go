@@ -253,7 +253,7 @@ func TestWrongFileSystemsAreNamed(t *testing.T) {
 			return base.Remove(name)
 		}}, "Remove", "its handle reads"},
 		{"MemMapFs", memMapFs(), "ReadAt", "want io.EOF: the read is short"},
-		{"MemMapFs", memMapFs(), "ReadAt", "does not move the offset"},
+		{"MemMapFs", memMapFs(), "WriteAt", "does not move the offset"},
 		{"MemMapFs", memMapFs(), "WriteAt", "panicked"},
 		{"MemMapFs", memMapFs(), "Mkdir", "in a missing directory"},
 	} {
