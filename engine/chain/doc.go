@@ -1,0 +1,34 @@
+// Package chain computes the hashes that make a log tamper-evident: pure
+// functions from bytes to hashes.
+//
+//	log id ─── LogRoot ──────────► head of batch 0
+//	   │                               │
+//	   │       salt, metadata, payload │
+//	   │               │ Content       │
+//	   │               ▼               │
+//	   │       canonical header        │
+//	   ▼               │ Event         │
+//	StreamRoot ─► event 1 ─► event 2 … │   (one chain for each stream)
+//	                   │        │      │
+//	                   └────────┴──────┴─ Head ─► head of batch 1 ─ Head ─► …
+//	                       notes ────────┘
+//
+// Two levels: an event's hash binds its content and all earlier events of its
+// stream; a head binds every event and note of a batch and all earlier
+// batches. Event hashes are the leaves, heads are what one signs.
+//
+//	var h chain.Hasher // reusable, one goroutine at a time
+//	content := h.Content(nil, metadata, payload)
+//	header := record.AppendCanonical(nil, &event, sequence, time, clock, content)
+//	event.Hash = h.Event(chain.StreamRoot(logID, "", "order-42"), header)
+//	head := h.Head(chain.LogRoot(logID), 1, 1, []chain.Hash{event.Hash}, chain.Hash{})
+//
+// Every hash is BLAKE3 with 32 bytes of output over a tag and the fields. The
+// tags are prefixes of none of each other, numbers have a fixed width and are
+// little-endian, and whatever has a variable length is behind its length or
+// last; so no two different inputs have the same bytes. engine/FORMAT.md draws
+// the inputs byte by byte.
+//
+// Nothing here allocates in the steady state: a Hasher allocates once, when it
+// meets its first input above 1 KiB.
+package chain
