@@ -1,0 +1,91 @@
+# What a person types:
+#
+#   make test                 all tests, then the race detector over engine, simfs and faults
+#   make short                the tests that take seconds
+#   make sim                  the main simulation: every scenario, SEEDS=1-1000
+#   make explore              power cuts in batches, on every disk preset
+#   make fuzz                 each fuzz target for FUZZTIME=30s
+#   make bench                the benchmarks
+#   make lint                 gofmt, go vet, staticcheck
+#   make cross                build and vet for the other platforms
+#   make nightly              the long versions of all of these
+#   make rewrite PKG=./simfs  write what a package's scripts in testdata should say
+#
+# make sim takes SEEDS=1-50, SCENARIO=batch, DISK=ext4, TIME=60s and JOBS=2.
+
+GO          ?= go
+SEEDS       ?= 1-1000
+FUZZTIME    ?= 30s
+BENCH       ?= .
+RACE        ?= ./engine/... ./simfs/... ./faults/...
+DISKS       ?= posix ext4 ext4-writeback xfs btrfs sequential
+PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) \
+	$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(DISK),--disk $(DISK)) \
+	$(if $(TIME),--time $(TIME)) $(if $(JOBS),--jobs $(JOBS))
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: test short race sim explore fuzz bench lint cross nightly rewrite
+
+test:
+	$(GO) test ./...
+	@$(MAKE) --no-print-directory race
+
+short:
+	$(GO) test -short ./...
+
+# The race detector needs a C compiler on every platform but darwin.
+race:
+	@if [ "$$($(GO) env GOOS)" != darwin ] && { [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; }; then \
+		echo "race: NOT RUN: the race detector needs a C compiler, and there is none here" >&2; \
+	else \
+		echo "$(GO) test -race $(RACE)"; \
+		$(GO) test -race $(RACE); \
+	fi
+
+sim:
+	$(SIM)
+
+explore:
+	@for disk in $(DISKS); do \
+		echo "$(GO) run ./cmd/untorn-sim run --scenario batch --disk $$disk --seeds $(SEEDS)"; \
+		$(GO) run ./cmd/untorn-sim run --scenario batch --disk $$disk --seeds $(SEEDS) || exit 1; \
+	done
+
+fuzz:
+	@grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' . | sort | while IFS=: read -r file line; do \
+		name=$${line#func }; name=$${name%%(*}; dir=$$(dirname "$$file"); \
+		echo "$$dir $$name"; \
+		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+	done
+
+bench:
+	$(GO) test ./... -run '^$$' -bench '$(BENCH)' -benchmem
+
+lint:
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# vet compiles the tests too.
+cross:
+	@for platform in $(PLATFORMS); do \
+		echo "GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build ./... && $(GO) vet ./..."; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
+	done
+
+nightly: lint test cross
+	$(GO) test -count=1 -race ./...
+	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
+	@$(MAKE) --no-print-directory explore SEEDS=1-100000
+	@$(MAKE) --no-print-directory sim SEEDS=1-100000
+	@$(MAKE) --no-print-directory bench
+
+rewrite:
+	@if [ -z "$(PKG)" ]; then echo "make rewrite PKG=./simfs: name the package" >&2; exit 2; fi
+	$(GO) test $(PKG) -rewrite
