@@ -234,9 +234,9 @@ func brokenSeams(all []source) []string {
 			switch {
 			case within(imported, "crypto/rand"), within(imported, "math/rand"):
 				broken = append(broken, s.at(spec.Pos())+": imports "+imported+": take it from Options.Rand")
-			case imported == "syscall", imported != "os" && within(imported, "os"):
+			case imported != "os" && within(imported, "os"):
 				broken = append(broken, s.at(spec.Pos())+": imports "+imported+": only diskfs touches the system")
-			case name == "." && (imported == "os" || imported == "time"):
+			case name == "." && (imported == "os" || imported == "syscall" || imported == "time"):
 				broken = append(broken, s.at(spec.Pos())+": imports "+imported+" with a dot, which hides what it uses")
 			}
 		}
@@ -253,6 +253,8 @@ func brokenSeams(all []source) []string {
 				switch {
 				case imported == "os" && !strings.HasPrefix(name, "O_"): // the flags of OpenFile are only numbers
 					broken = append(broken, s.at(node.Pos())+": os."+name+": use Options.FS, or io/fs")
+				case imported == "syscall" && !errno(name):
+					broken = append(broken, s.at(node.Pos())+": syscall."+name+": only diskfs touches the system")
 				case slices.Contains(forbiddenCalls()[imported], name):
 					broken = append(broken, s.at(node.Pos())+": "+imported+"."+name+": use Options.Clock or Options.Waits")
 				}
@@ -261,6 +263,12 @@ func brokenSeams(all []source) []string {
 		})
 	}
 	return broken
+}
+
+// errno reports whether a name of package syscall is that of an error number,
+// such as ENOSPC, which is only compared with.
+func errno(name string) bool {
+	return name == "Errno" || name[0] == 'E' && name == strings.ToUpper(name)
 }
 
 func TestImports(t *testing.T) {
@@ -342,7 +350,9 @@ func TestChecksBite(t *testing.T) {
 		{"os.Open", "engine/a.go", pkg + "import \"os\"\nvar _, _ = os.Open(\"x\")\n", "engine/a.go:3: os.Open: use Options.FS, or io/fs"},
 		{"os.O_RDWR", "engine/a.go", pkg + "import \"os\"\nvar _ = os.O_RDWR\n", ""},
 		{"os/exec", "engine/a.go", imports("os/exec"), "engine/a.go:2: imports os/exec: only diskfs touches the system"},
-		{"syscall", "engine/a.go", imports("syscall"), "engine/a.go:2: imports syscall: only diskfs touches the system"},
+		{"syscall.Fsync", "engine/a.go", pkg + "import \"syscall\"\nvar _ = syscall.Fsync\n", "engine/a.go:3: syscall.Fsync: only diskfs touches the system"},
+		{"syscall.Exec", "engine/a.go", pkg + "import \"syscall\"\nvar _ = syscall.Exec\n", "engine/a.go:3: syscall.Exec: only diskfs touches the system"},
+		{"syscall.ENOSPC", "engine/a.go", pkg + "import \"syscall\"\nvar _ = syscall.ENOSPC\n", ""},
 		{"crypto/rand", "engine/a.go", imports("crypto/rand"), "engine/a.go:2: imports crypto/rand: take it from Options.Rand"},
 		{"math/rand", "engine/internal/x/a.go", imports("math/rand/v2"), "engine/internal/x/a.go:2: imports math/rand/v2: take it from Options.Rand"},
 		{"a goroutine", "engine/a.go", pkg + "func f() {\n\tgo f()\n}\n", "engine/a.go:3: a goroutine: use Options.Waits"},
