@@ -90,11 +90,10 @@ func AppendBatchNotes(dst []byte, place Place, offset int64, m *Mark, events []E
 		e.event(uint32(i), &events[i])
 	}
 	for i, note := range notes {
-		index := len(events) + i
 		if positions != nil {
-			positions[index] = int32(len(e.dst) - start)
+			positions[len(events)+i] = int32(len(e.dst) - start)
 		}
-		e.note(uint32(index), note)
+		e.note(uint32(i), note)
 	}
 	e.commit(m.Batch, head)
 	if len(e.dst) != e.end {

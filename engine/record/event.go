@@ -252,10 +252,7 @@ func DecodeEvent(record []byte) (Event, error) {
 func (e *Event) Decode(record []byte) error {
 	*e = Event{}
 	d := decoder{input: record}
-	flags := d.uvarint("presence flags", recordFlags)
-	if flags&^uint64(recordFlags) != 0 {
-		d.fail("presence flags", "not known to this release")
-	}
+	flags := d.uvarint("presence flags", recordFlags) // all bits up to the highest are known
 	d.fixed("hash", e.Hash[:])
 	d.fixed("id", e.ID[:])
 	e.Version = d.uvarint("version", math.MaxUint64)

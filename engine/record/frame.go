@@ -75,9 +75,10 @@ type Frame struct {
 	Distance    uint32 // from the frame's start to the end of its batch, or of the END
 	Session     Session
 
-	// A is the index of the item in its batch, events before notes. B is the
-	// length of the item's record in EVENT and NOTE, the number of the piece,
-	// 1, 2, 3 …, in PIECE. In COMMIT they are the halves of Batch, low and high.
+	// A is the index of the event among the events of its batch, of the note
+	// among the notes: 0, 1, 2 …; a piece has that of its item. B is the length
+	// of the item's record in EVENT and NOTE, the number of the piece, 1, 2, 3 …,
+	// in PIECE. In COMMIT they are the halves of Batch, low and high.
 	A, B uint32
 
 	Batch    uint64 // BEGIN, COMMIT: the batch's number; END: the last one's
@@ -160,7 +161,7 @@ func (f *Frame) consistent() bool {
 	case KindCommit:
 		return f.Flags == 0 && f.Body == chain.Size && distance == CommitSize
 	case KindEnd:
-		return f.Flags&^FlagRotated == 0 && distance == f.Size()
+		return f.Flags&^FlagRotated == 0 && f.Body == 0 && distance == EndSize
 	default:
 		return false
 	}
@@ -226,27 +227,24 @@ func ParseMark(b []byte, place Place, offset int64) (m Mark, ok bool) {
 	}
 	m = frame.Mark()
 	if frame.Kind == KindEnd {
-		return m, frame.Body == 0
+		return m, true
 	}
+	d := decoder{input: body}
 	if frame.Flags&FlagClock != 0 {
-		if len(body) < 8 {
-			return Mark{}, false
-		}
-		m.Clock = int64(le.Uint64(body))
-		body = body[8:]
+		var clock [8]byte
+		d.fixed("clock", clock[:])
+		m.Clock = int64(le.Uint64(clock[:]))
 		if m.Clock == m.Time {
-			return Mark{}, false
+			d.fail("clock", "the time, though its flag is set")
 		}
 	}
 	if frame.Flags&FlagKey != 0 {
-		length, n := uvarint(body)
-		if n == 0 || length == 0 || length != uint64(len(body)-n) {
-			return Mark{}, false
-		}
-		m.Key = string(body[n:])
-		body = nil
+		m.Key = string(d.present("key"))
 	}
-	return m, len(body) == 0
+	if d.err != nil || d.at < len(body) {
+		return Mark{}, false
+	}
+	return m, true
 }
 
 // SetSynced writes another Synced into an encoded BEGIN or END that begins with

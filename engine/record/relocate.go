@@ -71,10 +71,11 @@ type batchWalk struct {
 	begun, committed bool
 	session          Session
 	batch            uint64
-	items, events    uint32 // in all, and those of them that are events
-	item             uint32 // index of the next item
-	piece            uint32 // number of the next piece of the item before
-	left             uint32 // bytes that are still to come of it
+	events, notes    uint32 // still to come
+	item             uint32 // index of the next event, or of the next note
+	last             uint32 // index of the item whose pieces come
+	piece            uint32 // number of its next piece
+	left             uint32 // bytes of it that are still to come
 }
 
 // next takes the next frame. The result is empty, or what is wrong with it.
@@ -86,28 +87,36 @@ func (w *batchWalk) next(f *Frame) string {
 		if f.Kind != KindBegin {
 			return "a batch begins with BEGIN"
 		}
-		*w = batchWalk{begun: true, session: f.Session, batch: f.Batch, events: f.Events, items: f.Events + uint32(f.Notes)}
+		*w = batchWalk{begun: true, session: f.Session, batch: f.Batch, events: f.Events, notes: uint32(f.Notes)}
 		return ""
 	case f.Session != w.session:
 		return "it is of another session"
 	}
 	switch f.Kind {
-	case KindEvent, KindNote:
-		isNote := w.item >= w.events
-		if w.left > 0 || w.item >= w.items || f.A != w.item || (f.Kind == KindNote) != isNote {
+	case KindEvent:
+		if w.left > 0 || w.events == 0 || f.A != w.item {
 			return "it is not the next item"
 		}
+		w.start(f)
 		w.item++
-		w.piece = 1
-		w.left = f.B - uint32(f.Body)
+		if w.events--; w.events == 0 {
+			w.item = 0
+		}
+	case KindNote:
+		if w.left > 0 || w.events > 0 || w.notes == 0 || f.A != w.item {
+			return "it is not the next item"
+		}
+		w.start(f)
+		w.item++
+		w.notes--
 	case KindPiece:
-		if w.left == 0 || f.A != w.item-1 || f.B != w.piece || uint32(f.Body) != min(w.left, MaxBody) {
+		if w.left == 0 || f.A != w.last || f.B != w.piece || uint32(f.Body) != min(w.left, MaxBody) {
 			return "it is not the next piece"
 		}
 		w.piece++
 		w.left -= uint32(f.Body)
 	case KindCommit:
-		if w.left > 0 || w.item != w.items || f.Batch != w.batch {
+		if w.left > 0 || w.events > 0 || w.notes > 0 || f.Batch != w.batch {
 			return "it does not end this batch"
 		}
 		w.committed = true
@@ -115,4 +124,9 @@ func (w *batchWalk) next(f *Frame) string {
 		return "it does not belong into a batch"
 	}
 	return ""
+}
+
+// start begins an item with its first frame.
+func (w *batchWalk) start(f *Frame) {
+	w.last, w.piece, w.left = f.A, 1, f.B-uint32(f.Body)
 }

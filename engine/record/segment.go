@@ -39,7 +39,7 @@ const (
 //	112 │ its batch number                      │
 //	120 │ its sequence                          │
 //	128 │ its time                              │
-//	136 │ carried           │ zero              │
+//	136 │ carried           │ flags             │
 //	144 └───────────────────────────────────────┘
 //
 // The CRC covers the magic and everything from byte 12 to the length.
@@ -56,12 +56,18 @@ type SegmentHeader struct {
 	PreviousTime     int64      // time of the last event there, ns since 1970 UTC
 
 	Carried uint32 // so many batches at the start of this segment were copied from the one before
+	// Synced says that the header and the carried batches were durable before
+	// the file got its name: it stands whole or not at all.
+	Synced bool
 
 	// Feature bits. A reader that does not know a bit of Incompatible refuses
 	// the segment; of ReadCompatible, it may read but not write; of Compatible,
 	// it does not care.
 	Incompatible, ReadCompatible, Compatible uint32
 }
+
+// headerSynced is the flag of SegmentHeader.Synced.
+const headerSynced = 1
 
 // The feature bits that this package knows.
 const (
@@ -124,6 +130,9 @@ func (h *SegmentHeader) Append(dst []byte) []byte {
 	le.PutUint64(block[120:], h.PreviousSequence)
 	le.PutUint64(block[128:], uint64(h.PreviousTime))
 	le.PutUint32(block[136:], h.Carried)
+	if h.Synced {
+		le.PutUint32(block[140:], headerSynced)
+	}
 	le.PutUint32(block[8:], segmentCRC(block[:SegmentHeaderSize]))
 	copy(dst[start+BlockSize:], block[:SegmentHeaderSize])
 	return dst
@@ -162,12 +171,16 @@ func ParseSegmentHeader(block []byte) (SegmentHeader, error) {
 		PreviousSequence: le.Uint64(block[120:]),
 		PreviousTime:     int64(le.Uint64(block[128:])),
 		Carried:          le.Uint32(block[136:]),
+		Synced:           le.Uint32(block[140:])&headerSynced != 0,
 		Incompatible:     le.Uint32(block[16:]),
 		ReadCompatible:   le.Uint32(block[20:]),
 		Compatible:       le.Uint32(block[24:]),
 	}
 	if unknown := h.Incompatible &^ KnownIncompatible; unknown != 0 {
 		return h, &FeatureError{Incompatible: unknown}
+	}
+	if flags := le.Uint32(block[140:]); flags&^headerSynced != 0 {
+		return SegmentHeader{}, &HeaderError{Field: "flags", Value: uint64(flags)}
 	}
 	if h.Align != 0 && h.Align != BlockSize {
 		return SegmentHeader{}, &HeaderError{Field: "align", Value: uint64(h.Align)}
