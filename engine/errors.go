@@ -45,6 +45,9 @@ var (
 	ErrKeyConflict = errors.New("idempotency key already used for something else")
 	// ErrCorrupt is matched by *CorruptError.
 	ErrCorrupt = errors.New("the log is damaged")
+	// ErrLogFailed: the disk has failed an earlier call, and the log takes no more
+	// writes. Close it and open it again. Reads go on.
+	ErrLogFailed = errors.New("the log has failed earlier: close it and open it again")
 	// ErrVersion: the log was written by a newer version of this package.
 	ErrVersion = errors.New("the log's format is newer than this program: upgrade it")
 )
@@ -95,9 +98,9 @@ type KeyConflictError struct {
 
 // KeyConflict is one item of a KeyConflictError.
 type KeyConflict struct {
-	Item   int    // index in Batch.Events
-	Key    string // the item's key
-	Reason string // what differs
+	Item   int       // index in Batch.Events
+	Key    string    // the item's key
+	Reason string    // what differs
 	ID     uuid.UUID // the event that has the key, or zero
 }
 
@@ -140,3 +143,10 @@ func (e *CorruptError) Error() string {
 // Is reports whether target is ErrCorrupt.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 func (e *CorruptError) Unwrap() error        { return e.Err }
+
+// logFailedError answers every write after the one that failed. It matches
+// ErrLogFailed, and the first cause.
+type logFailedError struct{ cause error }
+
+func (e *logFailedError) Error() string   { return ErrLogFailed.Error() + ": " + e.cause.Error() }
+func (e *logFailedError) Unwrap() []error { return []error{ErrLogFailed, e.cause} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -20,9 +21,9 @@ type Clock interface {
 // The engine never holds its mutex across a call of this interface, so a
 // simulated task never finds the mutex taken.
 type Waits interface {
-	// Event returns a new one-shot event that is not set. The reason says what a
-	// task waits for, for a report on a deadlock.
-	Event(reason string) Event
+	// Signal returns a new one-shot signal that is not set. The reason says what
+	// a task waits for, for a report on a deadlock.
+	Signal(reason string) Signal
 	// Yield lets others that can run go first.
 	Yield()
 	// After calls f once, d from now, unless stop is called first. f runs as a
@@ -32,11 +33,11 @@ type Waits interface {
 	Go(name string, f func())
 }
 
-// Event is a one-shot signal.
-type Event interface {
+// Signal is a one-shot event that calls wait for.
+type Signal interface {
 	// Set wakes every waiter, now and later. Setting it again does nothing.
 	Set()
-	// Wait returns nil once the event is set, or the context's error.
+	// Wait returns nil once the signal is set, or the context's error.
 	Wait(ctx context.Context) error
 }
 
@@ -53,19 +54,19 @@ type Point struct {
 // The named points of a commit, a rotation and a recovery, in the order in
 // which they come.
 const (
-	PointStart          = "batch.start"
-	PointBeginWritten   = "batch.begin_written"
-	PointItemWritten    = "batch.item_written"
-	PointItemsComplete  = "batch.items_complete"
-	PointCommitWritten  = "batch.commit_written"
-	PointSync           = "batch.sync"
-	PointPrePublish     = "batch.pre_publish"
-	PointRotateCreate   = "rotate.create"
-	PointRotateDone     = "rotate.done"
-	PointRecoverBegin   = "recover.checkpoint"
-	PointRecoverIndex   = "recover.index"
-	PointRecoverFrame   = "recover.frame"
-	PointRecoverEnd     = "recover.end"
+	PointStart         = "batch.start"
+	PointBeginWritten  = "batch.begin_written"
+	PointItemWritten   = "batch.item_written"
+	PointItemsComplete = "batch.items_complete"
+	PointCommitWritten = "batch.commit_written"
+	PointSync          = "batch.sync"
+	PointPrePublish    = "batch.pre_publish"
+	PointRotateCreate  = "rotate.create"
+	PointRotateDone    = "rotats.done"
+	PointRecoverBegin  = "recover.checkpoint"
+	PointRecoverIndex  = "recover.index"
+	PointRecoverFrame  = "recover.frame"
+	PointRecoverEnd    = "recover.end"
 )
 
 // systemClock and goroutines are the production side of the seams: the only
@@ -79,30 +80,38 @@ func systemRand() io.Reader { return rand.Reader }
 
 type goroutines struct{}
 
-func (goroutines) Event(string) Event { return &channelEvent{done: make(chan struct{})} }
-func (goroutines) Yield()             {}
+func (goroutines) Signal(string) Signal { return &channelSignal{done: make(chan struct{})} }
+func (goroutines) Yield()               {}
 func (goroutines) After(d time.Duration, f func()) (stop func()) {
 	timer := time.AfterFunc(d, f)
 	return func() { timer.Stop() }
 }
 func (goroutines) Go(_ string, f func()) { go f() }
 
-type channelEvent struct {
+type channelSignal struct {
 	once sync.Once
 	done chan struct{}
 }
 
-func (e *channelEvent) Set() { e.once.Do(func() { close(e.done) }) }
-func (e *channelEvent) Wait(ctx context.Context) error {
+func (s *channelSignal) Set() { s.once.Do(func() { close(s.done) }) }
+func (s *channelSignal) Wait(ctx context.Context) error {
 	select {
-	case <-e.done:
+	case <-s.done:
 		return nil
 	default:
 	}
 	select {
-	case <-e.done:
+	case <-s.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
+
+// How files are opened through afero.Fs, which takes the flags of package os.
+const (
+	readOnly    = os.O_RDONLY
+	readWrite   = os.O_RDWR
+	createOrUse = os.O_RDWR | os.O_CREATE
+	createNew   = os.O_RDWR | os.O_CREATE | os.O_EXCL
+)

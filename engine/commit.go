@@ -1,0 +1,449 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// stagedBatch is a batch that has been taken into a group, ready to be written.
+type stagedBatch struct {
+	mark   record.Mark
+	events []record.Event
+	head   chain.Hash
+	size   int64
+
+	offset    int64   // in the segment
+	positions []int32 // of the items, from offset
+}
+
+// commit is the commit path: every call of the group is decided, in order;
+// what is to be written is written at once, covered by one sync, and only then
+// answered. Today a group is one call. The caller has the commit token.
+//
+//	decide ─→ room ─→ write ─→ sync ─→ publish ─→ answer
+//	  │         │       │        │
+//	rejected  rejected failed  in doubt
+func (l *Log) commit(group []*call) {
+	l.observe(Point{Name: PointStart, Batch: l.written.batch + 1, Offset: -1})
+	staged := staging{point: l.written, streams: map[index.Name]index.Stream{}}
+	for _, c := range group {
+		l.decide(c, &staged)
+	}
+	l.mu.Lock()
+	l.accepted = staged.frontier()
+	l.mu.Unlock()
+	if err := l.write(group); err != nil {
+		l.undo(group, err)
+		return
+	}
+	if l.needsSync(group) {
+		if err := l.syncWritten(); err != nil {
+			answer(group, fmt.Errorf("%w: sync: %w", ErrInDoubt, err))
+			return
+		}
+	} else if len(l.unsynced) > 0 {
+		l.arm()
+	}
+	l.reply(group)
+	l.prepareAhead()
+}
+
+// decide refuses a call, answers it from its keys, or stages its batch behind
+// what is staged so far. A refusal leaves no trace for its neighbours.
+func (l *Log) decide(c *call, staged *staging) {
+	receipts, err := l.lookUpKeys(c)
+	if err != nil {
+		c.refusal = err
+		return
+	}
+	if receipts != nil {
+		c.receipts, c.hit = receipts, true
+		return
+	}
+	if c.refusal = l.stage(c, staged); c.refusal != nil {
+		c.staged = nil
+	}
+}
+
+// stage checks a batch against the log and computes all that follows from its
+// place in it: ids, versions, times, hashes.
+func (l *Log) stage(c *call, staged *staging) error {
+	b := &c.batch
+	clock := l.now()
+	now := max(clock, staged.time)
+	if staged.batch == 0 {
+		now = clock
+	}
+	s := &stagedBatch{
+		mark: record.Mark{
+			Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
+			Time: now, Clock: clock, Key: b.Key,
+		},
+		events:    make([]record.Event, len(b.Events)),
+		positions: make([]int32, len(b.Events)),
+	}
+	// What is refused must leave nothing behind: later items see the earlier
+	// ones here, and the group sees them only at the end.
+	streams := make(map[index.Name]index.Stream, 1)
+	s.size = record.BeginSize(&s.mark) + record.CommitSize
+	for i := range b.Events {
+		d := &b.Events[i]
+		name := index.Name{Scope: d.Scope, Stream: d.Stream}
+		stream, ok := streams[name]
+		if !ok {
+			stream = l.stream(staged, name)
+		}
+		if err := d.expect(stream.Version); err != nil {
+			return itemError(b, i, err)
+		}
+		stream.Version++
+		e := &s.events[i]
+		if err := l.compose(e, d, c, i, s, stream.Version); err != nil {
+			return itemError(b, i, err)
+		}
+		content := contentHash(&l.hasher, e)
+		l.scratch = record.AppendCanonical(l.scratch[:0], e, s.mark.Sequence+uint64(i), now, clock, content)
+		e.Hash = l.hasher.Event(stream.Hash, l.scratch)
+		stream.Hash = e.Hash
+		streams[name] = stream
+		s.size += record.ItemSize(int64(e.RecordSize()))
+	}
+	if s.size > int64(l.opts.MaxBatchBytes) {
+		return fmt.Errorf("%w: the batch takes %d bytes, at most %d are allowed", ErrLimit, s.size, l.opts.MaxBatchBytes)
+	}
+	hashes := make([]chain.Hash, len(s.events))
+	for i := range s.events {
+		hashes[i] = s.events[i].Hash
+	}
+	s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, hashes, chain.Hash{})
+	for name, stream := range streams {
+		staged.streams[name] = stream
+	}
+	staged.batch++
+	staged.sequence += uint64(len(s.events))
+	staged.time, staged.head = now, s.head
+	c.staged = s
+	return nil
+}
+
+// contentHash hashes what an event says.
+func contentHash(h *chain.Hasher, e *record.Event) chain.Hash {
+	if e.Erased {
+		return e.ContentHash
+	}
+	var salt []byte
+	if e.Erasable {
+		salt = e.Salt[:]
+	}
+	return h.Content(salt, e.Metadata, e.Payload)
+}
+
+func itemError(b *Batch, item int, err error) error {
+	if len(b.Events) == 1 {
+		return err
+	}
+	return &ItemError{Item: item, Err: err}
+}
+
+// compose makes the event of a draft, all but its hash.
+func (l *Log) compose(e *record.Event, d *Draft, c *call, item int, s *stagedBatch, version uint64) error {
+	id, err := l.newID(s.mark.Time)
+	if err != nil {
+		return err
+	}
+	*e = record.Event{
+		ID: id, Version: version,
+		Scope: d.Scope, Stream: d.Stream, Type: d.Type,
+		Correlation: d.Correlation,
+		Lane:        d.Lane, Depth: d.Depth, Flags: d.Flags, PayloadVersion: d.PayloadVersion,
+		Erasable: d.Erasable, Metadata: d.Metadata, Payload: d.Data,
+	}
+	if e.CausedBy = d.CausedBy.id; d.CausedBy.item > 0 {
+		e.CausedBy = s.events[d.CausedBy.item-1].ID
+	}
+	if e.Correlation == uuid.Nil {
+		e.Correlation = id
+	}
+	if c.keys != nil {
+		e.Key = c.keys[item]
+	}
+	if c.extensions != nil {
+		e.Extensions = c.extensions[item]
+	}
+	if d.Erasable {
+		if _, err := io.ReadFull(l.random, e.Salt[:]); err != nil {
+			return fmt.Errorf("draw a salt: %w", err)
+		}
+	}
+	return nil
+}
+
+// now reads the clock, and warns once when it is far behind the log.
+func (l *Log) now() int64 {
+	at := l.opts.Clock.Now()
+	ns := at.UnixNano()
+	if year := at.UTC().Year(); year < 1678 {
+		ns = math.MinInt64 // what UnixNano cannot say
+	} else if year > 2261 {
+		ns = math.MaxInt64
+	}
+	if behind := l.written.time - ns; l.written.batch > 0 && l.written.time > ns && (behind > int64(time.Minute) || behind < 0) && !l.warnedBehind {
+		l.warnedBehind = true
+		l.opts.Logger.Warn("the clock is behind the log: events get the time of their predecessors until it has caught up",
+			"clock", at, "log", timeOf(l.written.time, 1))
+	}
+	return ns
+}
+
+// write hands the group's batches to the file, in one write, and takes them
+// into the index. Until it returns nil nothing in memory knows of them.
+func (l *Log) write(group []*call) error {
+	size := int64(0)
+	for _, c := range group {
+		if c.staged != nil {
+			size += c.staged.size
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	if err := l.room(size); err != nil {
+		return err
+	}
+	s := l.active
+	bytes, at := l.opening(s)
+	start := at + int64(len(bytes))
+	for _, c := range group {
+		if b := c.staged; b != nil {
+			b.offset = at + int64(len(bytes))
+			b.mark.Synced = l.durable.batch
+			bytes = record.AppendBatch(bytes, s.place, b.offset, &b.mark, b.events, b.head, b.positions)
+			l.observeBatch(b)
+		}
+	}
+	l.buffer = bytes[:0]
+	if err := writeAt(s.file, bytes, at); err != nil {
+		return err
+	}
+	if cap(l.buffer) > keptBuffer {
+		l.buffer = nil
+	}
+	l.mu.Lock()
+	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
+	s.filled = max(s.filled, alignUp(s.end, blockSize))
+	for _, c := range group {
+		if c.staged != nil {
+			l.enterLocked(s, c.staged)
+		}
+	}
+	l.mu.Unlock()
+	l.fillAhead(s.end - start)
+	return nil
+}
+
+// keptBuffer is the largest group buffer that is kept for the next group.
+const keptBuffer = 4 << 20
+
+// room makes sure that the group fits: into the active segment, or into the
+// next, and onto the disk. No byte of the group has been written.
+func (l *Log) room(size int64) error {
+	if l.groupOffset(l.active)+size > l.opts.SegmentSize && l.active.end > record.DataStart {
+		if err := l.rotate(); err != nil {
+			return err
+		}
+	}
+	s := l.active
+	end := l.groupOffset(s) + size
+	if end <= s.filled || l.opts.Preallocate < 0 {
+		return nil
+	}
+	if err := l.joinFill(s); err != nil {
+		return err
+	}
+	if end <= s.filled {
+		return nil
+	}
+	if err := preallocate(s.file, s.filled, alignUp(end, blockSize)-s.filled); err != nil {
+		return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
+	}
+	return nil
+}
+
+// groupOffset is where the next group, or END, begins. With alignment what
+// follows a sync begins on a fresh block.
+func (l *Log) groupOffset(s *segmentFile) int64 {
+	if len(s.endBytes) > 0 || len(l.unsynced) > 0 {
+		return s.end
+	}
+	return alignUp(s.end, int64(s.header.Align))
+}
+
+// opening returns what is written before the next batch, in the same write, and
+// where: nothing as a rule, the header in a new segment, and the END of the
+// session before, which may be in the page cache only.
+func (l *Log) opening(s *segmentFile) (bytes []byte, at int64) {
+	switch {
+	case !s.headed:
+		return s.header.Append(l.buffer[:0]), 0
+	case len(s.endBytes) > 0:
+		return append(l.buffer[:0], s.endBytes...), s.end - int64(len(s.endBytes))
+	}
+	return l.buffer[:0], l.groupOffset(s)
+}
+
+// observeBatch tells the points inside the group's write.
+func (l *Log) observeBatch(b *stagedBatch) {
+	if l.opts.Observer == nil {
+		return
+	}
+	point := func(name string, item int, offset int64) {
+		l.observe(Point{Name: name, Batch: b.mark.Batch, Item: item, Offset: offset})
+	}
+	commit := b.offset + b.size - record.CommitSize
+	point(PointBeginWritten, 0, b.offset+record.BeginSize(&b.mark))
+	for i := range b.positions {
+		end := commit
+		if i+1 < len(b.positions) {
+			end = b.offset + int64(b.positions[i+1])
+		}
+		point(PointItemWritten, i, end)
+	}
+	point(PointItemsComplete, 0, commit)
+	point(PointCommitWritten, 0, commit+record.CommitSize)
+}
+
+// enterLocked takes a written batch into the index. Reads see it when it is
+// durable.
+func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
+	m := &b.mark
+	l.index.AddBatch(index.Batch{
+		Number: m.Batch, First: m.Sequence, Events: uint32(len(b.events)),
+		Session: m.Session, Time: m.Time, Clock: m.Clock,
+	})
+	ordinal := l.index.Len()
+	end := b.size - record.CommitSize
+	for i := range b.events {
+		e := &b.events[i]
+		until := end
+		if i+1 < len(b.events) {
+			until = int64(b.positions[i+1])
+		}
+		name := index.Name{Scope: e.Scope, Stream: e.Stream}
+		l.shadowLocked(name)
+		l.index.AddEvent(index.Entry{
+			Segment: uint32(s.number), Offset: uint32(b.offset + int64(b.positions[i])),
+			Length: uint32(until - int64(b.positions[i])), Item: uint32(i),
+		}, e.ID, name, e.Version, e.Hash, e.Key)
+	}
+	l.written = point{
+		batch: m.Batch, sequence: m.Sequence + uint64(len(b.events)) - 1, time: m.Time,
+		head: b.head, end: b.offset + b.size,
+	}
+	l.unsynced = append(l.unsynced, span{offset: b.offset, ordinal: ordinal, point: l.written})
+	s.batches++
+	s.last = l.written.sequence
+	if s.first == 0 {
+		s.first = m.Sequence
+	}
+}
+
+// undo answers a group that could not be written. If bytes of it may be in the
+// file, a fresh segment ends the old one before them.
+func (l *Log) undo(group []*call, cause error) {
+	defer func() {
+		l.mu.Lock()
+		l.accepted = l.written.frontier()
+		l.mu.Unlock()
+	}()
+	if errors.Is(cause, syscall.ENOSPC) {
+		cause = fmt.Errorf("%w: %w", ErrNoSpace, cause)
+	}
+	if errors.Is(cause, errNothingWritten) {
+		answer(group, fmt.Errorf("%w: %w", ErrRejected, cause))
+		return
+	}
+	l.mu.Lock()
+	failed := l.failed != nil
+	l.mu.Unlock()
+	err := error(nil)
+	if !failed {
+		err = l.freshSegment(l.active)
+	}
+	if failed || err != nil {
+		l.fail(errors.Join(cause, err))
+		answer(group, fmt.Errorf("%w: write: %w", ErrInDoubt, errors.Join(cause, err)))
+		return
+	}
+	l.disarm()
+	l.mu.Lock()
+	l.publishLocked(l.written)
+	l.mu.Unlock()
+	answer(group, fmt.Errorf("%w: write: %w", ErrFailed, cause))
+}
+
+// answer gives every call of a group the same error: also a refusal or a key
+// hit, since what it follows from may be in doubt, too.
+func answer(group []*call, err error) {
+	for _, c := range group {
+		c.receipts, c.err = nil, err
+	}
+}
+
+// needsSync reports whether a call may be answered only after a sync: one that
+// wants its batch durable, or whose answer follows from something that is not.
+func (l *Log) needsSync(group []*call) bool {
+	if len(l.unsynced) == 0 {
+		return false
+	}
+	if l.written.sequence-l.durable.sequence >= uint64(l.opts.SyncCount) {
+		return true
+	}
+	for _, c := range group {
+		if c.batch.Durability == Durable || c.refusal != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// reply answers every call of a group that was written, and synced where that
+// was needed.
+func (l *Log) reply(group []*call) {
+	for _, c := range group {
+		switch {
+		case c.refusal != nil:
+			c.err = fmt.Errorf("%w: %w", ErrRejected, c.refusal)
+		case c.hit:
+			for i := range c.receipts {
+				c.receipts[i].Durable = c.receipts[i].Sequence <= l.durable.sequence
+			}
+		default:
+			c.receipts = l.receipts(c.staged)
+		}
+	}
+}
+
+func (l *Log) receipts(b *stagedBatch) []Receipt {
+	receipts := make([]Receipt, len(b.events))
+	for i := range b.events {
+		e := &b.events[i]
+		sequence := b.mark.Sequence + uint64(i)
+		receipts[i] = Receipt{
+			ID: e.ID, Scope: e.Scope, Stream: e.Stream,
+			Sequence: sequence, Version: e.Version, Batch: b.mark.Batch, Hash: e.Hash,
+			Durable:  sequence <= l.durable.sequence,
+			Position: Position{Segment: l.active.number, Offset: b.offset + int64(b.positions[i])},
+		}
+	}
+	return receipts
+}

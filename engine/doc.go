@@ -1,0 +1,47 @@
+// Package engine is an embedded, append-only, crash-safe, hash-chained event
+// log.
+//
+//	log, err := engine.Open(engine.Options{Dir: "data"})
+//	if err != nil {
+//		return err
+//	}
+//	defer log.Close()
+//	receipt, err := log.Append(ctx, engine.Draft{Stream: "order-42", Type: "order.placed", Data: data})
+//	if err != nil {
+//		return err
+//	}
+//	for event, err := range log.Read(engine.Query{Stream: "order-42"}) { … }
+//
+// The way of a batch:
+//
+//	Draft ─→ validate ─→ keys, versions ─→ hashes ─→ one write ─→ one sync ─→ publish ─→ Receipt
+//	            │              │                        │            │
+//	         rejected       rejected                 failed       in doubt
+//
+// # Contract
+//
+// A batch is there whole or not at all. What was acknowledged as durable is
+// there after any crash, byte for byte, with the same sequence, version and
+// hash. Nothing is served that was not submitted. Damaged bytes are reported,
+// never served. On a disk that only loses unsynced data, Open never fails.
+//
+// Every error of an append matches one of three: with [ErrRejected] nothing
+// happened; with [ErrFailed] the batch was rolled back and will never appear;
+// with [ErrInDoubt] it may appear after the log is opened again, and a retry
+// with the same key has one effect.
+//
+// # What the engine asks of a file system
+//
+// Options.FS may be any afero.Fs. Where it has them, the engine uses
+//
+//	SyncDir(name string) error                                       // else: Open, Sync
+//	TryLock(name string) (unlock func() error, ok bool, err error)   // else: no lock
+//
+// and of its files
+//
+//	SyncData() error                          // else: Sync
+//	Preallocate(offset, length int64) error   // else: zeros are written
+//
+// Each may answer errors.ErrUnsupported. What the disk must keep is said in
+// FORMAT.md.
+package engine

@@ -1,0 +1,199 @@
+// Package index remembers where the events of a log lie: by sequence, by id,
+// by stream and by idempotency key.
+//
+//	sequence ─→ Entry (segment, offset, length) ─→ a file of the log
+//	id, key ──→ ordinal ─┘        ▲
+//	stream ───→ ordinals ─────────┘
+//
+// It lives in memory only and is rebuilt whenever a log is opened. An Index is
+// not safe for concurrent use; what its methods return are copies.
+package index
+
+import (
+	"sort"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// Entry is where one event lies.
+type Entry struct {
+	Segment uint32 // number of the segment
+	Offset  uint32 // of the event's first frame
+	Length  uint32 // of all its frames
+	Item    uint32 // place in the batch
+}
+
+// Batch is what the events of one batch have in common.
+type Batch struct {
+	Number      uint64
+	First       uint64 // sequence of its first event
+	Ordinal     uint64 // ordinal of its first event
+	Events      uint32
+	Session     record.Session
+	Time, Clock int64 // ns since 1970
+}
+
+// Name is the name of a stream.
+type Name struct{ Scope, Stream string }
+
+// Stream is the state of one stream.
+type Stream struct {
+	Name
+	Version  uint64     // of its last event
+	Hash     chain.Hash // of its last event
+	Ordinals []uint64   // of its events, in order; only appended to
+}
+
+// Index is the whole of it. Ordinals count the events that the index holds
+// from 0; in an undamaged log the ordinal is the sequence − 1.
+type Index struct {
+	entries pages[Entry]
+	batches pages[Batch]
+	ids     map[uuid.UUID]uint64
+	keys    map[string]uint64
+	streams map[Name]*Stream
+}
+
+// New returns an empty index.
+func New() *Index {
+	return &Index{ids: map[uuid.UUID]uint64{}, keys: map[string]uint64{}, streams: map[Name]*Stream{}}
+}
+
+// Len is the number of events.
+func (x *Index) Len() uint64 { return x.entries.len() }
+
+// Batches is the number of batches.
+func (x *Index) Batches() uint64 { return x.batches.len() }
+
+// AddBatch begins a batch; its events follow with AddEvent.
+func (x *Index) AddBatch(b Batch) {
+	b.Ordinal = x.entries.len()
+	x.batches.append(b)
+}
+
+// AddEvent adds the next event of the last batch.
+func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
+	ordinal := x.entries.len()
+	x.entries.append(entry)
+	x.ids[id] = ordinal
+	if key != "" {
+		x.keys[key] = ordinal
+	}
+	s := x.streams[name]
+	if s == nil {
+		s = &Stream{Name: name}
+		x.streams[name] = s
+	}
+	s.Version, s.Hash = version, hash
+	s.Ordinals = append(s.Ordinals, ordinal)
+}
+
+// Entry returns the event with this ordinal, which must be below Len.
+func (x *Index) Entry(ordinal uint64) Entry { return *x.entries.at(ordinal) }
+
+// Move says that the event with this ordinal now lies elsewhere.
+func (x *Index) Move(ordinal uint64, segment, offset uint32) {
+	e := x.entries.at(ordinal)
+	e.Segment, e.Offset = segment, offset
+}
+
+// BatchOf returns the batch that brought the event with this ordinal.
+func (x *Index) BatchOf(ordinal uint64) Batch {
+	n := int(x.batches.len())
+	return *x.batches.at(uint64(sort.Search(n, func(i int) bool { return x.batches.at(uint64(i)).Ordinal > ordinal }) - 1))
+}
+
+// Sequence returns the sequence of the event with this ordinal.
+func (x *Index) Sequence(ordinal uint64) uint64 {
+	b := x.BatchOf(ordinal)
+	return b.First + (ordinal - b.Ordinal)
+}
+
+// Ceiling returns the ordinal of the first event with at least this sequence,
+// or Len.
+func (x *Index) Ceiling(sequence uint64) uint64 {
+	n := int(x.batches.len())
+	i := sort.Search(n, func(i int) bool {
+		b := x.batches.at(uint64(i))
+		return b.First+uint64(b.Events) > sequence
+	})
+	if i == n {
+		return x.entries.len()
+	}
+	b := x.batches.at(uint64(i))
+	if sequence <= b.First {
+		return b.Ordinal
+	}
+	return b.Ordinal + (sequence - b.First)
+}
+
+// ByID returns the ordinal of the event with this id.
+func (x *Index) ByID(id uuid.UUID) (uint64, bool) {
+	ordinal, ok := x.ids[id]
+	return ordinal, ok
+}
+
+// ByKey returns the ordinal of the event with this idempotency key.
+func (x *Index) ByKey(key string) (uint64, bool) {
+	ordinal, ok := x.keys[key]
+	return ordinal, ok
+}
+
+// Stream returns the stream's state; its Ordinals must not be changed.
+func (x *Index) Stream(name Name) (Stream, bool) {
+	if s := x.streams[name]; s != nil {
+		return *s, true
+	}
+	return Stream{Name: name}, false
+}
+
+// Names returns the names of all streams for which keep returns true, sorted
+// by scope, then stream.
+func (x *Index) Names(keep func(Name) bool) []Name {
+	var names []Name
+	for name := range x.streams {
+		if keep(name) {
+			names = append(names, name)
+		}
+	}
+	sort.Slice(names, func(i, j int) bool {
+		a, b := names[i], names[j]
+		return a.Scope < b.Scope || a.Scope == b.Scope && a.Stream < b.Stream
+	})
+	return names
+}
+
+// pages is a slice that grows without copying what it holds: a log of millions
+// of events must not need twice its index for a moment.
+type pages[T any] struct {
+	full [][]T
+	last []T
+}
+
+const (
+	pageBits = 12
+	pageSize = 1 << pageBits
+)
+
+func (p *pages[T]) len() uint64 { return uint64(len(p.full))<<pageBits + uint64(len(p.last)) }
+
+func (p *pages[T]) at(i uint64) *T {
+	if page := i >> pageBits; page < uint64(len(p.full)) {
+		return &p.full[page][i&(pageSize-1)]
+	}
+	return &p.last[i&(pageSize-1)]
+}
+
+func (p *pages[T]) append(value T) {
+	p.last = append(p.last, value)
+	if len(p.last) == pageSize {
+		p.full = append(p.full, p.last)
+		p.last = make([]T, 0, pageSize)
+	}
+}
+
+// Streams is the number of streams.
+func (x *Index) Streams() int { return len(x.streams) }

@@ -1,0 +1,35 @@
+package segment
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Suffixes of the files of a log.
+const (
+	Suffix    = ".seg" // a segment, prepared or in use
+	SuffixNew = ".new" // a segment that recovery has not finished
+)
+
+const digits = 12
+
+// Name is the file name of segment number n.
+func Name(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, Suffix) }
+
+// NameNew is the file name under which segment number n is made by recovery,
+// before a rename puts it in place.
+func NameNew(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, SuffixNew) }
+
+// ParseName returns the number and the suffix of a segment's file name.
+func ParseName(name string) (n uint64, suffix string, ok bool) {
+	if len(name) != digits+len(Suffix) {
+		return 0, "", false
+	}
+	suffix = name[digits:]
+	if suffix != Suffix && suffix != SuffixNew || strings.Trim(name[:digits], "0123456789") != "" {
+		return 0, "", false
+	}
+	n, err := strconv.ParseUint(name[:digits], 10, 64)
+	return n, suffix, err == nil && n > 0 && n <= 1<<32-1
+}

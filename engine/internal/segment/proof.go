@@ -1,0 +1,131 @@
+package segment
+
+import (
+	"io"
+
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// lookAhead is how far behind a tear without a whole BEGIN the first whole
+// frame header is looked for. Every 8 KiB of a segment has one (FORMAT.md).
+const lookAhead = 8 << 10
+
+// kindByte is where a frame header says what it is; 0 is no frame.
+const kindByte = 8
+
+// Proof looks behind a tear for proof that batch number missing was once
+// synced: a BEGIN or END that says so. It starts where the damaged batch ends,
+// if its BEGIN is whole, else at the first whole frame header within 8 KiB, and
+// hops from there by the distances in the headers, never on to the end. It
+// returns the offset of the proof, or -1.
+//
+// What a power cut leaves of unsynced groups never yields proof, since a group
+// is told what was synced before it is written.
+func Proof(f io.ReaderAt, header *record.SegmentHeader, tear Found, missing uint64) (int64, error) {
+	place := record.NewPlace(header.Seed)
+	if tear.Mark != nil && tear.Mark.Synced >= missing {
+		return tear.Offset, nil
+	}
+	at := tear.After
+	if at == 0 {
+		first, err := firstFrame(f, place, tear.Offset)
+		if first < 0 || err != nil {
+			return -1, err
+		}
+		at = first
+	}
+	for {
+		frame, ok, err := frameAt(f, place, at)
+		if err != nil {
+			return -1, err
+		}
+		if !ok {
+			if gap := alignUp(at, int64(header.Align)); gap != at {
+				at = gap
+				continue
+			}
+			return -1, nil
+		}
+		if isProof(frame, missing) {
+			return at, nil
+		}
+		at += int64(frame.Distance) // more than 0 in a whole header
+	}
+}
+
+func isProof(frame record.Frame, missing uint64) bool {
+	return (frame.Kind == record.KindBegin || frame.Kind == record.KindEnd) && frame.Synced >= missing
+}
+
+// frameAt reads and parses one frame header.
+func frameAt(f io.ReaderAt, place record.Place, offset int64) (record.Frame, bool, error) {
+	var head [record.MarkSize]byte
+	// The first half tells whether there is a second: nothing is read that is
+	// not needed, which keeps a crash search small.
+	n, err := f.ReadAt(head[:record.HeaderSize], offset)
+	if n == record.HeaderSize && isMark(head[:]) {
+		var more int
+		more, err = f.ReadAt(head[n:], offset+int64(n))
+		n += more
+	}
+	if err != nil && err != io.EOF {
+		return record.Frame{}, false, err
+	}
+	frame, ok := record.ParseFrame(head[:n], place, offset)
+	return frame, ok, nil
+}
+
+// firstFrame returns the offset of the first whole frame header in the
+// look-ahead behind offset, or -1.
+func firstFrame(f io.ReaderAt, place record.Place, offset int64) (int64, error) {
+	var window [lookAhead + record.MarkSize]byte
+	n, err := f.ReadAt(window[:], offset)
+	if err != nil && err != io.EOF {
+		return -1, err
+	}
+	for i := 0; i < min(n, lookAhead); i += 8 {
+		if window[i+kindByte] == 0 {
+			continue
+		}
+		if _, ok := record.ParseFrame(window[i:n], place, offset+int64(i)); ok {
+			return offset + int64(i), nil
+		}
+	}
+	return -1, nil
+}
+
+// NextBatch returns the offset of the first whole BEGIN behind damage, or −1 if
+// the look-ahead finds none. It is for salvage only.
+func NextBatch(f io.ReaderAt, header *record.SegmentHeader, damage Found) (int64, error) {
+	place := record.NewPlace(header.Seed)
+	at := damage.After
+	if at == 0 {
+		first, err := firstFrame(f, place, damage.Offset)
+		if first < 0 || err != nil {
+			return -1, err
+		}
+		at = first
+	}
+	for {
+		frame, ok, err := frameAt(f, place, at)
+		if err != nil {
+			return -1, err
+		}
+		switch {
+		case ok && frame.Kind == record.KindBegin && at != damage.Offset:
+			return at, nil
+		case ok:
+			at += int64(frame.Distance)
+		case at == damage.After:
+			// The batch behind the damaged one is damaged too.
+			damage = Found{Offset: at}
+			first, err := firstFrame(f, place, at)
+			if first < 0 || err != nil {
+				return -1, err
+			}
+			at = first
+		default:
+			return -1, nil
+		}
+	}
+}

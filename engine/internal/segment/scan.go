@@ -1,0 +1,335 @@
+package segment
+
+import (
+	"io"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+const (
+	firstRead = 16 << 10 // most logs opened in a simulation fit
+	mostRead  = 1 << 20
+)
+
+// Scanner reads the batches of a segment from the front. It reads with Read and
+// parses what has arrived before it asks for more: on a real disk that is one
+// large read after another, and in a crash search nothing behind a tear is
+// looked at.
+type Scanner struct {
+	file   io.Reader
+	place  record.Place
+	align  int64
+	room   []byte // holds buf
+	buf    []byte // what has arrived and is still needed
+	offset int64  // of buf[0] in the file
+	size   int64  // of the file: nothing is allocated beyond it
+	err    error  // the disk's, io.EOF included
+	batch  Batch
+}
+
+// Batch is one batch, whole as far as its checksums go.
+type Batch struct {
+	Mark   record.Mark
+	Offset int64 // of BEGIN
+	End    int64 // behind COMMIT
+	Head   chain.Hash
+	Items  []Item
+	Notes  [][]byte // valid until the next call of the scanner
+	// Next is the mark that follows the batch at once, if it is whole.
+	Next *record.Mark
+}
+
+// Item is one event of a batch.
+type Item struct {
+	Event  record.Event // its bytes are valid until the next call of the scanner
+	Offset int64
+	Length int64
+}
+
+// Kind says what a scanner has found.
+type Kind int
+
+const (
+	// FoundBatch is a whole batch.
+	FoundBatch Kind = iota
+	// FoundEnd is an END mark.
+	FoundEnd
+	// FoundNothing is the end of the file, or a frame header of zeros: nothing
+	// was ever written here, as far as one can see.
+	FoundNothing
+	// FoundTear is anything else.
+	FoundTear
+)
+
+// Found is what lies at the scanner's place.
+type Found struct {
+	Kind   Kind
+	Offset int64        // where it begins
+	Batch  *Batch       // for FoundBatch; valid until the next call
+	End    *record.Mark // for FoundEnd
+	// After is, for FoundTear with a whole BEGIN or END, where the batch would
+	// end, else 0.
+	After  int64
+	Mark   *record.Mark // for FoundTear: the whole BEGIN or END, or nil
+	Reason string       // for FoundTear
+}
+
+// NewScanner scans from offset, where file must stand. size is the file's.
+func NewScanner(file io.Reader, header *record.SegmentHeader, offset, size int64) *Scanner {
+	return &Scanner{file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size}
+}
+
+// Err is what the disk said, or nil.
+func (s *Scanner) Err() error {
+	if s.err == io.EOF {
+		return nil
+	}
+	return s.err
+}
+
+// Offset is where the next call looks.
+func (s *Scanner) Offset() int64 { return s.offset }
+
+// Next finds what lies at the scanner's place and moves behind it, if it is
+// whole. With FoundNothing and FoundTear the scanner stays. The caller looks at
+// Err first.
+func (s *Scanner) Next() Found {
+	if free := cap(s.buf) - len(s.buf); free < len(s.room)/2 {
+		s.buf = s.room[:copy(s.room, s.buf)]
+	}
+	found := s.at(s.offset)
+	if gap := alignUp(s.offset, s.align); gap != s.offset && found.Kind != FoundBatch && found.Kind != FoundEnd {
+		// With alignment a synced group starts on a fresh block, and the gap
+		// before it was never written.
+		if behind := s.at(gap); behind.Kind == FoundBatch || behind.Kind == FoundEnd || found.Mark == nil && behind.Mark != nil {
+			return behind
+		}
+	}
+	return found
+}
+
+// Advance moves behind what Next has found.
+func (s *Scanner) Advance(found Found) {
+	switch found.Kind {
+	case FoundBatch:
+		s.discard(found.Batch.End)
+	case FoundEnd:
+		s.discard(found.Offset + int64(found.End.Size))
+	}
+}
+
+func alignUp(offset, align int64) int64 {
+	if align == 0 {
+		return offset
+	}
+	return (offset + align - 1) / align * align
+}
+
+// discard forgets the bytes before offset.
+func (s *Scanner) discard(offset int64) {
+	n := offset - s.offset
+	if n >= int64(len(s.buf)) {
+		s.buf = s.buf[:0]
+	} else {
+		s.buf = s.buf[n:]
+	}
+	s.offset = offset
+}
+
+// need returns the bytes from offset to offset + n, or fewer at the end of the
+// file or upon an error.
+func (s *Scanner) need(offset, n int64) []byte {
+	from := offset - s.offset
+	for int64(len(s.buf)) < from+n && s.err == nil {
+		s.fill(from + n)
+	}
+	if from >= int64(len(s.buf)) {
+		return nil
+	}
+	return s.buf[from:min(from+n, int64(len(s.buf)))]
+}
+
+// fill reads once, into a buffer that has room for want bytes in all.
+func (s *Scanner) fill(want int64) {
+	want = min(want, s.size-s.offset+1) // one more, to see the end
+	if int64(cap(s.buf)) < want || cap(s.buf) == len(s.buf) {
+		room := max(want, firstRead, min(2*int64(len(s.buf)), int64(len(s.buf))+mostRead))
+		s.room = make([]byte, min(room, max(s.size-s.offset, int64(len(s.buf)))+1))
+		s.buf = s.room[:copy(s.room, s.buf)]
+	}
+	n, err := s.file.Read(s.buf[len(s.buf):cap(s.buf)])
+	s.buf = s.buf[:len(s.buf)+n]
+	if err == nil && n == 0 {
+		err = io.ErrNoProgress
+	}
+	s.err = err
+}
+
+// mark parses the BEGIN or END at offset.
+func (s *Scanner) mark(offset int64) (record.Mark, bool) {
+	head := s.need(offset, record.HeaderSize)
+	if len(head) < record.HeaderSize || !isMark(head) {
+		return record.Mark{}, false
+	}
+	frame, ok := record.ParseFrame(s.need(offset, record.MarkSize), s.place, offset)
+	if !ok {
+		return record.Mark{}, false
+	}
+	if frame.Body == 0 {
+		return frame.Mark(), true
+	}
+	return record.ParseMark(s.need(offset, frame.Size()), s.place, offset)
+}
+
+// at finds what lies at offset.
+func (s *Scanner) at(offset int64) Found {
+	head := s.need(offset, record.HeaderSize)
+	if allZero(head) {
+		return Found{Kind: FoundNothing, Offset: offset}
+	}
+	mark, ok := s.mark(offset)
+	switch {
+	case !ok:
+		return Found{Kind: FoundTear, Offset: offset, Reason: "no whole frame here"}
+	case mark.Kind == record.KindEnd:
+		return Found{Kind: FoundEnd, Offset: offset, End: &mark}
+	}
+	torn := func(reason string) Found {
+		return Found{Kind: FoundTear, Offset: offset, After: offset + int64(mark.Distance), Mark: &mark, Reason: reason}
+	}
+	b := &s.batch
+	*b = Batch{Mark: mark, Offset: offset, End: offset + int64(mark.Distance), Items: b.Items[:0], Notes: b.Notes[:0]}
+	if b.End > s.size {
+		return torn("the batch runs past the end of the file")
+	}
+	next := offset + int64(mark.Size)
+	for i := uint32(0); i < mark.Events; i++ {
+		bytes, end, reason := s.assemble(record.KindEvent, i, next, b)
+		if reason != "" {
+			return torn(reason)
+		}
+		event, err := record.DecodeEvent(bytes)
+		if err != nil {
+			return torn(err.Error())
+		}
+		b.Items = append(b.Items, Item{Event: event, Offset: next, Length: end - next})
+		next = end
+	}
+	for i := uint32(0); i < uint32(mark.Notes); i++ {
+		bytes, end, reason := s.assemble(record.KindNote, i, next, b)
+		if reason != "" {
+			return torn(reason)
+		}
+		b.Notes = append(b.Notes, bytes)
+		next = end
+	}
+	frame, body, reason := s.frame(next, b)
+	if reason == "" && (frame.Kind != record.KindCommit || len(body) != len(b.Head) || next+frame.Size() != b.End) {
+		reason = "COMMIT is missing"
+	}
+	if reason != "" {
+		return torn(reason)
+	}
+	copy(b.Head[:], body)
+	if following, ok := s.mark(b.End); ok {
+		b.Next = &following
+	} else if gap := alignUp(b.End, s.align); gap != b.End {
+		if following, ok := s.mark(gap); ok {
+			b.Next = &following
+		}
+	}
+	return Found{Kind: FoundBatch, Offset: offset, Batch: b}
+}
+
+// assemble returns the record of item i at offset, and where it ends. The
+// pieces are moved together in the buffer, so that a record is one run of
+// bytes; it stays valid when the buffer grows, since that copies.
+func (s *Scanner) assemble(kind byte, i uint32, offset int64, b *Batch) (bytes []byte, end int64, reason string) {
+	frame, body, reason := s.frame(offset, b)
+	if reason != "" {
+		return nil, 0, reason
+	}
+	if frame.Kind != kind || frame.A != i {
+		return nil, 0, "an item is missing"
+	}
+	start, have, total := offset+record.HeaderSize, int64(len(body)), int64(frame.B)
+	offset += frame.Size()
+	if total > b.End-offset+have {
+		return nil, 0, "an item is longer than its batch"
+	}
+	for piece := uint32(1); have < total; piece++ {
+		frame, body, reason := s.frame(offset, b)
+		if reason != "" {
+			return nil, 0, reason
+		}
+		if frame.Kind != record.KindPiece || frame.A != i || frame.B != piece || len(body) == 0 {
+			return nil, 0, "a piece of an item is missing"
+		}
+		copy(s.buf[start-s.offset+have:], body)
+		have += int64(len(body))
+		offset += frame.Size()
+	}
+	if have != total {
+		return nil, 0, "an item has another length than it says"
+	}
+	from := start - s.offset
+	return s.buf[from : from+total : from+total], offset, ""
+}
+
+// frame returns the whole frame at offset with its body, or why there is none.
+func (s *Scanner) frame(offset int64, b *Batch) (record.Frame, []byte, string) {
+	head := s.need(offset, record.HeaderSize)
+	if len(head) < record.HeaderSize {
+		return record.Frame{}, nil, "the batch runs past the end of the file"
+	}
+	frame, ok := record.ParseFrame(head, s.place, offset)
+	if !ok {
+		return record.Frame{}, nil, "a frame header is not whole"
+	}
+	if frame.Session != b.Mark.Session || offset+int64(frame.Distance) != b.End {
+		return record.Frame{}, nil, "a frame belongs to another batch"
+	}
+	body := s.need(offset+record.HeaderSize, int64(frame.Body))
+	if len(body) < frame.Body || !frame.BodyOK(body, s.place, offset) {
+		return record.Frame{}, nil, "the content of a frame is not whole"
+	}
+	return frame, body, ""
+}
+
+// isMark reports whether a frame header is that of a BEGIN or END, which is
+// longer than the others'.
+func isMark(head []byte) bool { return record.HeaderBytes(head[kindByte]) == record.MarkSize }
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// ReadItem decodes one event from the bytes of its frames, which lie at an
+// offset of the segment. The event keeps the bytes, which change. A frame that
+// is not whole, or of another batch or item, is told by the reason.
+func ReadItem(bytes []byte, place record.Place, offset int64, session record.Session, item uint32) (record.Event, string) {
+	frame, ok := record.ParseFrame(bytes, place, offset)
+	if !ok {
+		return record.Event{}, "a frame header is not whole"
+	}
+	s := Scanner{place: place, buf: bytes, offset: offset, size: offset + int64(len(bytes)), err: io.EOF}
+	b := Batch{Mark: record.Mark{Session: session}, End: offset + int64(frame.Distance)}
+	rec, end, reason := s.assemble(record.KindEvent, item, offset, &b)
+	if reason == "" && end != offset+int64(len(bytes)) {
+		reason = "an item has another length than it had"
+	}
+	if reason != "" {
+		return record.Event{}, reason
+	}
+	event, err := record.DecodeEvent(rec)
+	if err != nil {
+		return record.Event{}, err.Error()
+	}
+	return event, ""
+}

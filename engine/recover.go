@@ -1,0 +1,593 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/internal/segment"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// Recovery is what Open found and did.
+type Recovery struct {
+	Segments int    // that hold batches
+	Batches  uint64 // in the log
+	Events   uint64 // in the log
+
+	// Torn is set when the log ended in bytes that are no whole batch and that
+	// nothing proves to have been durable: what a power cut leaves of a batch
+	// that nobody was told of.
+	Torn       bool
+	TornAt     Position
+	TornReason string
+
+	// Fresh is the number of the segment that Open began in order to leave a
+	// doubtful end behind, or 0; Carried is how many batches it copied there.
+	Fresh   uint64
+	Carried int
+
+	// Removed names left-overs of an earlier recovery that were removed.
+	Removed []string
+
+	// Unproven, with Options.ReadOnly, counts the last events, whole but not
+	// known to be durable; they are read with Query.Buffered only.
+	Unproven uint64
+
+	// Damage lists what Options.Salvage found.
+	Damage []*CorruptError
+}
+
+// LogValue keeps the log line short.
+func (r Recovery) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Int("segments", r.Segments), slog.Uint64("batches", r.Batches), slog.Uint64("events", r.Events),
+		slog.Bool("torn", r.Torn), slog.Uint64("fresh", r.Fresh), slog.Int("carried", r.Carried), slog.Int("damaged", len(r.Damage)))
+}
+
+// Recovery returns what Open found and did.
+func (l *Log) Recovery() Recovery {
+	r := l.recovery
+	r.Removed = slices.Clone(r.Removed)
+	r.Damage = slices.Clone(r.Damage)
+	return r
+}
+
+// recovering is the state of one recovery.
+type recovering struct {
+	*Log
+	last      point  // behind the last batch accepted
+	proven    point  // behind the last batch that is known to be durable
+	unproven  []span // the batches between the two
+	carried   uint64 // batches up to this number were synced before their segment got its name
+	lenient   bool   // the next batch need not continue the log: something before it was damaged
+	leftovers []string
+	found     segment.Found // what ended the last segment
+	size      int64         // of the last segment's file
+}
+
+// recover finds the longest prefix of the log that is whole, decides whether
+// what follows is a torn tail or damage, and leaves a log that goes on behind
+// the prefix and serves nothing that is not durable. See FORMAT.md, Recovery.
+func (l *Log) recover() error {
+	l.observe(Point{Name: PointRecoverBegin, Offset: -1})
+	r := &recovering{Log: l}
+	if err := r.openSegments(); err != nil {
+		return err
+	}
+	l.observe(Point{Name: PointRecoverIndex, Offset: -1})
+	for number := l.firstSegment; number <= l.lastSegment && number > 0; number++ {
+		if err := r.scan(l.segments[number]); err != nil {
+			return err
+		}
+	}
+	l.observe(Point{Name: PointRecoverFrame, Batch: r.last.batch, Offset: r.last.end})
+	if l.opts.ReadOnly {
+		r.serveReadOnly()
+	} else if err := r.goOn(); err != nil {
+		return err
+	}
+	l.recovery.Segments = len(l.segments)
+	if l.active != nil && !l.active.headed {
+		l.recovery.Segments--
+	}
+	l.recovery.Batches = l.index.Batches()
+	l.recovery.Events = l.index.Len()
+	l.observe(Point{Name: PointRecoverEnd, Batch: r.last.batch, Offset: -1})
+	return nil
+}
+
+// openSegments opens every segment that counts, in order, and checks that none
+// is missing or foreign. Those without a header are prepared, and do not count.
+func (r *recovering) openSegments() error {
+	l := r.Log
+	names, err := l.dir.names()
+	if errors.Is(err, fs.ErrNotExist) && l.opts.ReadOnly {
+		return fmt.Errorf("there is no log: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	var numbers []uint64
+	for _, name := range names {
+		switch number, suffix, ok := segment.ParseName(name); {
+		case ok && suffix == segment.Suffix:
+			numbers = append(numbers, number)
+		case ok:
+			r.leftovers = append(r.leftovers, name)
+		}
+	}
+	slices.Sort(numbers)
+	slices.Sort(r.leftovers)
+	for _, number := range numbers {
+		s, err := r.openSegment(number)
+		if errors.Is(err, record.ErrNoHeader) {
+			continue
+		}
+		if err == nil {
+			err = r.fits(s)
+		}
+		if err != nil {
+			if s != nil && s.file != nil {
+				s.file.Close()
+			}
+			if !r.salvage(err) {
+				return err
+			}
+			continue
+		}
+		l.segments[number] = s
+		l.lastSegment = number
+		if l.firstSegment == 0 {
+			l.firstSegment = number
+			l.logID = s.header.LogID
+		}
+	}
+	return nil
+}
+
+// openSegment opens segment number n and reads its header. The error matches
+// record.ErrNoHeader if it does not count.
+func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
+	flag := readWrite
+	if r.opts.ReadOnly {
+		flag = readOnly
+	}
+	file, err := r.dir.open(segment.Name(n), flag)
+	if err != nil {
+		return nil, err
+	}
+	s := &segmentFile{number: n, file: file}
+	s.header, err = segment.ReadHeader(file)
+	var major *record.MajorError
+	var feature *record.FeatureError
+	var header *record.HeaderError
+	switch {
+	case errors.Is(err, record.ErrNoHeader):
+		file.Close()
+		return nil, err
+	case errors.As(err, &major), errors.As(err, &feature):
+		return s, fmt.Errorf("%w: segment %d: %w", ErrVersion, n, err)
+	case errors.As(err, &header):
+		return s, &CorruptError{Segment: n, Where: "interior", Reason: "its header", Err: err}
+	case err != nil:
+		return s, fmt.Errorf("read the header of segment %d: %w", n, err)
+	case !r.opts.ReadOnly && !s.header.Writable():
+		return s, fmt.Errorf("%w: segment %d can be read but not written: open with ReadOnly", ErrVersion, n)
+	}
+	s.place = record.NewPlace(s.header.Seed)
+	s.headed = true
+	return s, nil
+}
+
+// fits checks that a segment follows the ones before it by name and number.
+func (r *recovering) fits(s *segmentFile) error {
+	corrupt := func(format string, args ...any) error {
+		return &CorruptError{Segment: s.number, Where: "interior", Reason: fmt.Sprintf(format, args...)}
+	}
+	h := &s.header
+	switch {
+	case h.Number != s.number:
+		return corrupt("the file holds segment %d: it was moved", h.Number)
+	case r.lastSegment == 0 && (h.PreviousBatch != 0 || h.PreviousEnd != 0):
+		return corrupt("the segments before it are missing")
+	case r.lastSegment == 0 && h.PreviousHead != chain.LogRoot(h.LogID):
+		return corrupt("it does not begin its log")
+	case r.lastSegment != 0 && h.LogID != r.logID:
+		return corrupt("it belongs to another log")
+	case r.lastSegment != 0 && s.number != r.lastSegment+1:
+		return &CorruptError{Segment: r.lastSegment + 1, Where: "interior", Reason: "the segment is missing or has no whole header"}
+	}
+	return nil
+}
+
+// salvage notes damage, and reports whether to go on all the same.
+func (r *recovering) salvage(err error) bool {
+	var damage *CorruptError
+	if !r.opts.Salvage || !errors.As(err, &damage) {
+		return false
+	}
+	r.recovery.Damage = append(r.recovery.Damage, damage)
+	r.lenient = true
+	return true
+}
+
+// scan takes the batches of one segment into the index.
+func (r *recovering) scan(s *segmentFile) error {
+	l := r.Log
+	if s == nil {
+		return nil // salvaged around
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	next := l.segments[s.number+1]
+	limit := int64(-1) // where the batches end, if that is known
+	if next != nil {
+		limit = int64(next.header.PreviousEnd)
+	}
+	if err := r.enter(s); err != nil && !r.salvage(err) {
+		return err
+	}
+	if err := r.scanFrom(s, record.DataStart, info.Size(), limit); err != nil {
+		return err
+	}
+	if next != nil {
+		s.sealed = true
+		s.proven = true
+		r.prove(r.last.batch)
+		l.mu.Lock()
+		file := s.file
+		s.file = nil
+		l.mu.Unlock()
+		return file.Close()
+	}
+	r.size = info.Size()
+	return nil
+}
+
+// enter checks that a segment's header continues the log.
+func (r *recovering) enter(s *segmentFile) error {
+	h := &s.header
+	r.carried = h.PreviousBatch + uint64(h.Carried)
+	r.found = segment.Found{}
+	s.end = record.DataStart
+	if s.number == r.firstSegment {
+		r.last = point{head: h.PreviousHead}
+	}
+	want := point{batch: h.PreviousBatch, sequence: h.PreviousSequence, time: h.PreviousTime, head: h.PreviousHead, end: record.DataStart}
+	last := r.last
+	last.end = record.DataStart
+	if r.lenient && want.batch >= last.batch && want.sequence >= last.sequence {
+		last, r.lenient = want, false
+	}
+	r.last, r.proven, r.unproven = last, last, r.unproven[:0]
+	if r.lenient || want == last {
+		return nil
+	}
+	return &CorruptError{Segment: s.number - 1, Offset: int64(h.PreviousEnd), Sequence: last.sequence + 1, Where: "interior",
+		Reason: fmt.Sprintf("it ends in batch %d, but segment %d goes on behind batch %d", last.batch, s.number, want.batch)}
+}
+
+// scanFrom scans from an offset to the limit, or to wherever the batches end.
+func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
+	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	scanner := segment.NewScanner(s.file, &s.header, offset, size)
+	for scanner.Offset() != limit {
+		found := scanner.Next()
+		if err := scanner.Err(); err != nil {
+			return fmt.Errorf("read segment %d: %w", s.number, err)
+		}
+		accepted := false
+		switch found.Kind {
+		case segment.FoundBatch:
+			accepted = r.acceptBatch(s, &found)
+		case segment.FoundEnd:
+			accepted = r.acceptEnd(s, &found)
+		}
+		if accepted {
+			scanner.Advance(found)
+			s.end = scanner.Offset()
+			continue
+		}
+		resume, err := r.stop(s, &found, limit)
+		if resume < 0 || err != nil {
+			return err
+		}
+		return r.scanFrom(s, resume, size, limit)
+	}
+	return nil
+}
+
+// acceptBatch takes a whole batch into the index, if it continues the log.
+// Otherwise it makes a tear of it.
+func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
+	b := found.Batch
+	m := &b.Mark
+	reason := ""
+	switch {
+	case r.lenient && m.Batch > r.last.batch && m.Sequence > r.last.sequence:
+	case m.Batch != r.last.batch+1:
+		reason = fmt.Sprintf("batch %d follows batch %d", m.Batch, r.last.batch)
+	case m.Sequence != r.last.sequence+1:
+		reason = fmt.Sprintf("batch %d begins with event %d instead of %d", m.Batch, m.Sequence, r.last.sequence+1)
+	case !r.provenBy(b) && r.head(b) != b.Head:
+		// What a later sync covered was written by whoever knew the head.
+		reason = "its head does not continue the log"
+	}
+	if reason == "" {
+		reason = r.versions(b)
+	}
+	if reason != "" {
+		*found = segment.Found{Kind: segment.FoundTear, Offset: b.Offset, After: b.End, Mark: m, Reason: reason}
+		return false
+	}
+	r.lenient = false
+	l := r.Log
+	l.index.AddBatch(index.Batch{Number: m.Batch, First: m.Sequence, Events: m.Events, Session: m.Session, Time: m.Time, Clock: m.Clock})
+	ordinal := l.index.Len()
+	for i := range b.Items {
+		item := &b.Items[i]
+		e := &item.Event
+		l.index.AddEvent(
+			index.Entry{Segment: uint32(s.number), Offset: uint32(item.Offset), Length: uint32(item.Length), Item: uint32(i)},
+			e.ID, index.Name{Scope: e.Scope, Stream: e.Stream}, e.Version, e.Hash, e.Key)
+	}
+	s.batches++
+	if m.Events > 0 {
+		if s.first == 0 {
+			s.first = m.Sequence
+		}
+		s.last = m.Sequence + uint64(m.Events) - 1
+	}
+	s.endBytes = nil
+	r.prove(m.Synced)
+	r.last = point{batch: m.Batch, sequence: m.Sequence + uint64(m.Events) - 1, time: m.Time, head: b.Head, end: b.End}
+	r.unproven = append(r.unproven, span{offset: b.Offset, ordinal: ordinal, point: r.last})
+	if r.provenBy(b) {
+		r.prove(m.Batch)
+	}
+	return true
+}
+
+// provenBy reports whether something behind a batch, or the segment's header,
+// says that it was synced.
+func (r *recovering) provenBy(b *segment.Batch) bool {
+	return b.Mark.Batch <= r.carried || b.Next != nil && b.Next.Synced >= b.Mark.Batch
+}
+
+// head computes the log head behind a batch.
+func (r *recovering) head(b *segment.Batch) chain.Hash {
+	hashes := make([]chain.Hash, len(b.Items))
+	for i := range b.Items {
+		hashes[i] = b.Items[i].Event.Hash
+	}
+	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, hashes, r.hasher.Notes(b.Notes))
+}
+
+// versions says which event of a batch does not continue its stream.
+func (r *recovering) versions(b *segment.Batch) string {
+	if r.lenient || len(r.recovery.Damage) > 0 {
+		return ""
+	}
+	var inBatch map[index.Name]uint64 // versions after the earlier items
+	for i := range b.Items {
+		e := &b.Items[i].Event
+		name := index.Name{Scope: e.Scope, Stream: e.Stream}
+		version, ok := inBatch[name]
+		if !ok {
+			stream, _ := r.index.Stream(name)
+			version = stream.Version
+		}
+		if e.Version != version+1 {
+			return fmt.Sprintf("item %d has version %d of stream %q, which is at %d", i, e.Version, e.Stream, version)
+		}
+		if len(b.Items) > 1 {
+			if inBatch == nil {
+				inBatch = map[index.Name]uint64{}
+			}
+			inBatch[name] = e.Version
+		}
+	}
+	return ""
+}
+
+// acceptEnd takes note of an END, if it stands where it belongs.
+func (r *recovering) acceptEnd(s *segmentFile, found *segment.Found) bool {
+	m := found.End
+	if m.Batch != r.last.batch || m.Sequence != r.last.sequence+1 {
+		*found = segment.Found{Kind: segment.FoundTear, Offset: found.Offset, After: found.Offset + int64(m.Size), Mark: m, Reason: "an END of another place"}
+		return false
+	}
+	r.prove(m.Synced)
+	// The next group is written together with this END once more: after a
+	// failed sync it may be in the page cache only, and then no later sync would
+	// bring it to the disk.
+	s.endBytes = record.AppendEnd(nil, s.place, found.Offset, m)
+	r.found = *found
+	return true
+}
+
+// prove says that batches up to this number are durable.
+func (r *recovering) prove(batch uint64) {
+	n := 0
+	for n < len(r.unproven) && r.unproven[n].batch <= batch {
+		r.proven = r.unproven[n].point
+		n++
+	}
+	r.unproven = r.unproven[n:]
+}
+
+// stop decides what a place without a whole batch is: the end of the log, a
+// torn tail, or damage. Salvaging, it returns the offset at which to go on, else
+// −1.
+func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (resume int64, err error) {
+	damage := &CorruptError{Segment: s.number, Offset: found.Offset, Sequence: r.last.sequence + 1, Where: "interior", Reason: found.Reason}
+	if found.Kind == segment.FoundNothing {
+		damage.Reason = "it ends too early"
+	}
+	if limit >= 0 {
+		damage.Reason += fmt.Sprintf(", but segment %d goes on behind byte %d", s.number+1, limit)
+		return r.skip(s, found, damage)
+	}
+	proof, err := segment.Proof(s.file, &s.header, *found, r.last.batch+1)
+	if err != nil {
+		return -1, fmt.Errorf("read segment %d: %w", s.number, err)
+	}
+	if proof >= 0 {
+		damage.Reason += fmt.Sprintf(", but byte %d proves that batch %d was durable", proof, r.last.batch+1)
+		return r.skip(s, found, damage)
+	}
+	if r.found.Kind == segment.FoundEnd && r.found.End.Rotated && r.found.End.Batch == r.last.batch && !r.exists(s.number+1) {
+		damage = &CorruptError{Segment: s.number + 1, Sequence: r.last.sequence + 1, Where: "interior", Reason: "the segment is missing"}
+		return r.skip(s, found, damage)
+	}
+	r.found = *found
+	if found.Kind == segment.FoundTear {
+		r.recovery.Torn = true
+		r.recovery.TornAt = Position{Segment: s.number, Offset: found.Offset}
+		r.recovery.TornReason = found.Reason
+	}
+	return -1, nil
+}
+
+func (r *recovering) exists(number uint64) bool {
+	_, err := r.dir.fs.Stat(r.dir.path(segment.Name(number)))
+	return err == nil
+}
+
+// skip returns where to go on behind damage, if that is asked for.
+func (r *recovering) skip(s *segmentFile, found *segment.Found, damage *CorruptError) (resume int64, err error) {
+	if !r.salvage(damage) {
+		return -1, damage
+	}
+	resume, err = segment.NextBatch(s.file, &s.header, *found)
+	if err != nil || resume <= found.Offset {
+		return -1, err
+	}
+	return resume, nil
+}
+
+// serveReadOnly serves what is whole, without writing.
+func (r *recovering) serveReadOnly() {
+	l := r.Log
+	l.written, l.durable = r.last, r.proven
+	l.visible = r.proven.sequence
+	l.accepted = l.written.frontier()
+	l.recovery.Unproven = r.last.sequence - r.proven.sequence
+}
+
+// goOn leaves a log that can be written: in the last segment, if its end is
+// beyond doubt, else in a fresh one.
+func (r *recovering) goOn() error {
+	l := r.Log
+	for _, name := range r.leftovers {
+		if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what an earlier recovery left: %w", err)
+		}
+		l.recovery.Removed = append(l.recovery.Removed, name)
+	}
+	l.written, l.durable = r.last, r.proven
+	l.unsynced = slices.Clone(r.unproven)
+	if l.lastSegment == 0 {
+		return r.beginLog()
+	}
+	s := l.segments[l.lastSegment]
+	s.proven = s.header.Synced || r.proven.end > record.DataStart
+	s.filled = r.size
+	l.active = s
+	if r.found.Kind == segment.FoundTear || len(l.unsynced) > 0 || !s.proven {
+		if err := r.leave(s); err != nil {
+			return err
+		}
+	}
+	// A process that was killed may have left names that are not durable yet.
+	if err := l.dir.syncNames(); err != nil {
+		return fmt.Errorf("make the names of the segments durable: %w", err)
+	}
+	l.mu.Lock()
+	l.publishLocked(l.written)
+	l.accepted = l.written.frontier()
+	l.mu.Unlock()
+	return nil
+}
+
+// leave begins a fresh segment behind the last batch that is known to be
+// durable, and carries the others there. With no space for that it makes them
+// durable where they are, and the log takes no writes.
+func (r *recovering) leave(s *segmentFile) error {
+	l := r.Log
+	carried := len(l.unsynced)
+	err := l.freshSegment(s)
+	if err == nil {
+		l.recovery.Fresh, l.recovery.Carried = l.active.number, carried
+		return nil
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("begin a fresh segment: %w", err)
+	}
+	// An acknowledged batch may be among those that nothing proves: write the
+	// same bytes again, so that a sync covers them whatever the page cache
+	// thinks.
+	if from, to := l.durable.end, l.written.end; to > from {
+		bytes := make([]byte, to-from)
+		if err := readAt(s.file, bytes, from); err != nil {
+			return err
+		}
+		if !s.proven {
+			bytes = append(s.header.Append(nil), bytes...)
+			from = 0
+		}
+		if err := writeAt(s.file, bytes, from); err != nil {
+			return err
+		}
+		if err := s.file.Sync(); err != nil {
+			return err
+		}
+	}
+	l.fail(fmt.Errorf("%w: %w", ErrNoSpace, err))
+	return nil
+}
+
+// beginLog makes the first segment of an empty log.
+func (r *recovering) beginLog() error {
+	l := r.Log
+	if err := l.dir.sync(); err != nil {
+		return fmt.Errorf("make the name of the directory durable: %w", err)
+	}
+	if _, err := io.ReadFull(l.random, l.logID[:]); err != nil {
+		return fmt.Errorf("draw the log's id: %w", err)
+	}
+	p := &preparation{number: 1}
+	l.prepare(p)
+	if p.err != nil {
+		return p.err
+	}
+	l.durable = point{head: chain.LogRoot(l.logID)}
+	l.written = l.durable
+	l.use(p, record.SegmentHeader{PreviousHead: l.durable.head})
+	return nil
+}
+
+// readAt reads all of b.
+func readAt(f afero.File, b []byte, offset int64) error {
+	n, err := f.ReadAt(b, offset)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}

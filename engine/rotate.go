@@ -1,0 +1,400 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/engine/internal/segment"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// A segment's life:
+//
+//	prepared ──→ active ──→ sealed
+//	 zeros       groups      END, synced, trimmed
+//
+// and, where its end is in doubt, a fresh one takes over: made as N.new with
+// everything that is to be kept, synced, and only then named N.seg.
+
+const (
+	// firstFill is the first step of zeros, so that a log of one event is small.
+	firstFill = 64 << 10
+	// fillGroups: while groups are smaller, zeros are filled ahead of them. An
+	// overwrite needs no change of metadata, which a small sync would wait for.
+	fillGroups = 16 << 10
+)
+
+// preparation is a segment that is being made ahead of need. Only the task
+// that makes it touches it until done is set; a preparation without done is
+// its caller's alone.
+type preparation struct {
+	number uint64
+	done   Signal
+	file   afero.File
+	seed   record.Seed
+	filled int64
+	err    error // why there is none; nothing is lost
+	fatal  bool  // err is a failed sync: the log must fail
+}
+
+// prepare makes segment p.number durable under its final name, with zeros.
+func (l *Log) prepare(p *preparation) {
+	p.file, p.err = l.dir.open(segment.Name(p.number), createOrUse)
+	if p.err != nil {
+		return
+	}
+	defer func() {
+		if p.err != nil {
+			p.file.Close()
+			p.file = nil
+			p.err = fmt.Errorf("prepare segment %d: %w", p.number, p.err)
+		}
+	}()
+	info, err := p.file.Stat()
+	if err != nil {
+		p.err = err
+		return
+	}
+	p.filled = info.Size()
+	if want := min(firstFill, l.opts.Preallocate, l.opts.SegmentSize); p.filled < want {
+		if p.err = fillZeros(p.file, p.filled, want-p.filled); p.err != nil {
+			return
+		}
+		p.filled = want
+	}
+	if p.err = p.file.Sync(); p.err == nil {
+		p.err = l.dir.syncNames()
+	}
+	p.fatal = p.err != nil
+}
+
+// fillZeros reserves room and writes zeros there.
+func fillZeros(f afero.File, offset, length int64) error {
+	if err := preallocate(f, offset, length); err != nil {
+		return err
+	}
+	return writeAt(f, make([]byte, length), offset)
+}
+
+// prepareAhead starts the preparation of the next segment, if the active one is
+// half full. The caller has the commit token.
+func (l *Log) prepareAhead() {
+	s := l.active
+	if s.end < l.opts.SegmentSize/2 || l.prepared != nil || l.opts.Preallocate < 0 {
+		return
+	}
+	p := &preparation{number: s.number + 1, done: l.opts.Waits.Signal("the next segment")}
+	l.mu.Lock()
+	l.prepared = p
+	l.mu.Unlock()
+	l.run("prepare a segment", func() {
+		l.prepare(p)
+		p.done.Set()
+	})
+}
+
+// takePrepared waits for a preparation at work, and takes its outcome.
+func (l *Log) takePrepared() *preparation {
+	p := l.prepared
+	if p == nil {
+		return nil
+	}
+	// Without a deadline the wait ends only when the task does.
+	_ = p.done.Wait(context.Background())
+	l.mu.Lock()
+	l.prepared = nil
+	l.mu.Unlock()
+	return p
+}
+
+// nextSegment returns the next segment, prepared. Upon an error nothing has
+// happened, unless a sync has failed: then the log has, too.
+func (l *Log) nextSegment() (*preparation, error) {
+	p := l.takePrepared()
+	if p != nil && p.err != nil && !p.fatal {
+		p = nil // there may be room by now
+	}
+	if p == nil {
+		p = &preparation{number: l.active.number + 1}
+		l.prepare(p)
+	}
+	if p.fatal {
+		l.fail(p.err)
+	}
+	return p, p.err
+}
+
+// use makes a prepared segment the active one. Its header is written with the
+// first group.
+func (l *Log) use(p *preparation, header record.SegmentHeader) error {
+	if _, err := io.ReadFull(l.random, header.Seed[:]); err != nil {
+		p.file.Close()
+		return fmt.Errorf("draw the seed of segment %d: %w", p.number, err)
+	}
+	header.LogID, header.Number, header.Align = l.logID, p.number, uint32(l.opts.Align)
+	l.activate(&segmentFile{
+		number: p.number, header: header, place: record.NewPlace(header.Seed),
+		file: p.file, end: record.DataStart, filled: p.filled,
+	})
+	l.mu.Lock()
+	l.written.end, l.durable.end = record.DataStart, record.DataStart
+	l.mu.Unlock()
+	return nil
+}
+
+func (l *Log) activate(s *segmentFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments[s.number] = s
+	if l.firstSegment == 0 {
+		l.firstSegment = s.number
+	}
+	l.lastSegment = s.number
+	l.active = s
+}
+
+// errNothingWritten marks an error upon which no byte of the group has been
+// handed to a file.
+var errNothingWritten = errors.New("nothing was written")
+
+// rotate leaves the active segment for the next one: END, sync, and from then
+// on nothing in it changes. The caller has the commit token. If the error
+// matches errNothingWritten the group is rejected.
+func (l *Log) rotate() error {
+	s := l.active
+	l.observe(Point{Name: PointRotateCreate, Batch: l.written.batch, Offset: s.end})
+	p, err := l.nextSegment()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNothingWritten, err)
+	}
+	if err := l.seal(s); err != nil {
+		p.file.Close()
+		return err
+	}
+	if err := l.use(p, l.headerBehind(l.written)); err != nil {
+		return fmt.Errorf("%w: %w", errNothingWritten, err)
+	}
+	l.observe(Point{Name: PointRotateDone, Batch: l.written.batch, Offset: -1})
+	return nil
+}
+
+// seal ends a segment for good.
+func (l *Log) seal(s *segmentFile) error {
+	if err := l.joinFill(s); err != nil {
+		return err
+	}
+	last := l.written
+	if err := l.putEnd(s, last, true); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		l.fail(err)
+		return err
+	}
+	l.disarm()
+	l.mu.Lock()
+	l.publishLocked(last)
+	s.sealed = true
+	l.mu.Unlock()
+	l.trim(s)
+	return nil
+}
+
+// headerBehind is the header of a segment that goes on behind a point.
+func (l *Log) headerBehind(p point) record.SegmentHeader {
+	return record.SegmentHeader{
+		PreviousEnd: uint64(p.end), PreviousHead: p.head,
+		PreviousBatch: p.batch, PreviousSequence: p.sequence, PreviousTime: p.time,
+	}
+}
+
+// trim gives back the zeros behind the end of a segment. It stays away from
+// the block that the end is in. That it fails is no harm.
+func (l *Log) trim(s *segmentFile) {
+	end := alignUp(s.end, blockSize)
+	l.mu.Lock()
+	idle := s.filling == nil && s.filled > end
+	if idle {
+		s.filled = end
+	}
+	l.mu.Unlock()
+	if idle {
+		_ = s.file.Truncate(end)
+	}
+}
+
+// freshSegment leaves segment s behind the last durable batch, whatever stands
+// there, and carries the batches that are written but not durable into a new
+// segment. Those are durable when it returns nil; the caller publishes them.
+// If nothing in s is known to be durable the new segment takes its place.
+func (l *Log) freshSegment(s *segmentFile) error {
+	header := l.headerBehind(l.durable)
+	number := s.number + 1
+	if !s.proven {
+		number = s.number
+		header = s.header
+	}
+	header.LogID, header.Number, header.Align = l.logID, number, uint32(l.opts.Align)
+	header.Carried, header.Synced = uint32(len(l.unsynced)), true
+	if _, err := io.ReadFull(l.random, header.Seed[:]); err != nil {
+		return fmt.Errorf("draw the seed of segment %d: %w", number, err)
+	}
+	place := record.NewPlace(header.Seed)
+	bytes := header.Append(nil)
+	moved := make([]span, len(l.unsynced))
+	for i, old := range l.unsynced {
+		at := int64(len(bytes))
+		bytes = append(bytes, make([]byte, old.end-old.offset)...)
+		batch := bytes[at:]
+		if err := readAt(s.file, batch, old.offset); err != nil {
+			return err
+		}
+		if err := record.Relocate(batch, s.place, old.offset, place, at); err != nil {
+			return err
+		}
+		moved[i] = old
+		moved[i].offset, moved[i].end = at, int64(len(bytes))
+	}
+	if p := l.takePrepared(); p != nil && p.file != nil {
+		p.file.Close()
+	}
+	file, err := l.install(number, bytes)
+	if err != nil {
+		return err
+	}
+	fresh := &segmentFile{
+		number: number, header: header, place: place, file: file,
+		headed: true, proven: true, end: int64(len(bytes)), filled: int64(len(bytes)),
+	}
+	l.adopt(s, fresh, moved)
+	return nil
+}
+
+// install makes a whole segment file durable under a temporary name, and then
+// by its own.
+func (l *Log) install(number uint64, bytes []byte) (_ afero.File, err error) {
+	name := segment.NameNew(number)
+	if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	file, err := l.dir.open(name, createNew)
+	if err != nil {
+		return nil, err
+	}
+	err = writeAt(file, bytes, 0)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		err = l.dir.rename(name, segment.Name(number))
+	}
+	if err != nil {
+		file.Close()
+		_ = l.dir.remove(name)
+		return nil, err
+	}
+	if err := l.dir.syncNames(); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// adopt puts a fresh segment behind, or in place of, segment s.
+func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
+	l.mu.Lock()
+	replaced := fresh.number == s.number
+	first := l.index.Len()
+	for i, span := range moved {
+		old := l.unsynced[i]
+		until := l.index.Len()
+		if i+1 < len(moved) {
+			until = moved[i+1].ordinal
+		}
+		for ordinal := span.ordinal; ordinal < until; ordinal++ {
+			entry := l.index.Entry(ordinal)
+			l.index.Move(ordinal, uint32(fresh.number), uint32(int64(entry.Offset)-old.offset+span.offset))
+		}
+		first = min(first, span.ordinal)
+	}
+	fresh.batches = uint64(len(moved))
+	if first < l.index.Len() {
+		fresh.first, fresh.last = l.index.Sequence(first), l.written.sequence
+	}
+	s.batches -= fresh.batches
+	s.last = l.durable.sequence
+	if s.first > s.last {
+		s.first, s.last = 0, 0
+	}
+	s.end, s.endBytes, s.sealed = l.durable.end, nil, true
+	l.written.end = fresh.end
+	l.unsynced = append(l.unsynced[:0], moved...)
+	var old afero.File
+	if replaced {
+		old = s.dropLocked()
+	}
+	l.mu.Unlock()
+	l.activate(fresh)
+	if old != nil {
+		old.Close()
+	}
+	if !replaced {
+		l.trim(s)
+	}
+}
+
+// fillAhead starts to write zeros behind the last group, if they run short.
+// The caller has the commit token.
+func (l *Log) fillAhead(group int64) {
+	s := l.active
+	if group > fillGroups || l.opts.Preallocate < 0 {
+		return
+	}
+	l.mu.Lock()
+	step := min(max(s.step, min(firstFill, l.opts.Preallocate)), l.opts.SegmentSize-s.filled)
+	if s.filling != nil || s.filled-s.end > step/2 || step < blockSize {
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	done := l.opts.Waits.Signal("zeros ahead")
+	l.mu.Lock()
+	from := alignUp(max(s.filled, s.end), blockSize)
+	s.filling = done
+	s.step = min(2*step, l.opts.Preallocate)
+	l.mu.Unlock()
+	l.run("fill zeros ahead", func() {
+		// Where it fails the next group finds out, and says so.
+		err := fillZeros(s.file, from, step)
+		l.mu.Lock()
+		if err == nil {
+			s.filled = from + step
+		}
+		s.filling = nil
+		l.mu.Unlock()
+		done.Set()
+	})
+}
+
+// joinFill waits until no zeros are being written to a segment.
+func (l *Log) joinFill(s *segmentFile) error {
+	l.mu.Lock()
+	filling := s.filling
+	l.mu.Unlock()
+	if filling == nil {
+		return nil
+	}
+	return filling.Wait(context.Background())
+}
+
+func alignUp(offset, align int64) int64 {
+	if align == 0 {
+		return offset
+	}
+	return (offset + align - 1) / align * align
+}

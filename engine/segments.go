@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/engine/internal/segment"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// segmentFile is one segment and what is known of it.
+type segmentFile struct {
+	number uint64
+	header record.SegmentHeader
+	place  record.Place
+
+	// Guarded by Log.mu.
+	file     afero.File // nil while nobody reads it
+	readers  int        // that use file
+	dropped  bool       // close file when the last reader is done
+	lastUsed uint64     // for closing the one that is not used
+
+	// Changed by the holder of the commit token only, under Log.mu.
+	headed   bool  // the header has been written
+	end      int64 // behind the last thing written
+	sealed   bool  // nothing more will be written
+	proven   bool  // something in it is known to be durable
+	batches  uint64
+	first    uint64 // sequence of its first event
+	last     uint64 // sequence of its last event
+	endBytes []byte // the END that stands at the end, to be written again with the next group
+
+	// Guarded by Log.mu.
+	filled  int64  // zeros, or batches, are written up to here
+	step    int64  // how much is filled next
+	filling Signal // a fill at work, or nil
+}
+
+// mostOpen bounds the files that are open for reading.
+const mostOpen = 64
+
+// acquire returns the open file of a segment; release gives it back.
+func (l *Log) acquire(number uint32) (*segmentFile, afero.File, error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, nil, ErrClosed
+	}
+	s := l.segments[uint64(number)]
+	var idle afero.File
+	if s.file == nil {
+		l.mu.Unlock()
+		file, err := l.dir.open(segment.Name(s.number), readOnly)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.mu.Lock()
+		if s.file != nil || s.dropped || l.closed {
+			closed := l.closed
+			l.mu.Unlock()
+			file.Close()
+			if closed {
+				return nil, nil, ErrClosed
+			}
+			return l.acquire(number)
+		}
+		s.file = file
+		idle = l.idleFileLocked()
+	}
+	s.readers++
+	l.uses++
+	s.lastUsed = l.uses
+	file := s.file
+	l.mu.Unlock()
+	if idle != nil {
+		idle.Close()
+	}
+	return s, file, nil
+}
+
+func (l *Log) release(s *segmentFile) {
+	l.mu.Lock()
+	s.readers--
+	var file afero.File
+	if s.dropped && s.readers == 0 {
+		file, s.file = s.file, nil
+	}
+	l.mu.Unlock()
+	if file != nil {
+		file.Close()
+	}
+}
+
+// drop says that a segment's file is not needed any more, once its readers are
+// done. It returns the file if that is now.
+func (s *segmentFile) dropLocked() (now afero.File) {
+	s.dropped = true
+	if s.readers == 0 {
+		now, s.file = s.file, nil
+	}
+	return now
+}
+
+// idleFileLocked takes the file that was not used for longest, if too many are
+// open.
+func (l *Log) idleFileLocked() afero.File {
+	var oldest *segmentFile
+	open := 0
+	for number := l.firstSegment; number <= l.lastSegment; number++ {
+		s := l.segments[number]
+		if s == nil || s.file == nil || !s.sealed {
+			continue
+		}
+		open++
+		if s.readers == 0 && (oldest == nil || s.lastUsed < oldest.lastUsed) {
+			oldest = s
+		}
+	}
+	if open <= mostOpen || oldest == nil {
+		return nil
+	}
+	file := oldest.file
+	oldest.file = nil
+	return file
+}
+
+// closeFile closes, and keeps the first error.
+func closeFile(f afero.File, err *error) {
+	if f != nil {
+		*err = errors.Join(*err, f.Close())
+	}
+}

@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/internal/segment"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// Verification is what Verify has found.
+type Verification struct {
+	Segments int
+	Batches  uint64
+	Events   uint64
+	Bytes    int64   // read
+	Head     LogHead // recomputed from the first event on
+	Problems []*CorruptError
+	// Remarks name what is odd but no damage, such as a prepared segment that is
+	// not all zeros: what a torn first group leaves.
+	Remarks []string
+}
+
+// Verify reads the durable part of the log from the disk, from the first event
+// to the last, and recomputes every checksum, hash and head, and both copies of
+// every segment's header. If anything is damaged it returns the first
+// *CorruptError, and all of them in Problems. Calls of other methods go on
+// meanwhile.
+func (l *Log) Verify(ctx context.Context) (Verification, error) {
+	v := &verifying{log: l, streams: map[index.Name]index.Stream{}}
+	err := v.run(ctx)
+	if err == nil && len(v.Problems) > 0 {
+		err = v.Problems[0]
+	}
+	if err != nil {
+		return v.Verification, fmt.Errorf("engine: verify: %w", err)
+	}
+	return v.Verification, nil
+}
+
+type verifying struct {
+	Verification
+	log     *Log
+	hasher  chain.Hasher
+	scratch []byte
+	last    point
+	streams map[index.Name]index.Stream
+}
+
+func (v *verifying) run(ctx context.Context) error {
+	l := v.log
+	l.mu.Lock()
+	until := l.durable
+	first, last := l.firstSegment, l.lastSegment
+	l.mu.Unlock()
+	v.last = point{head: chain.LogRoot(l.logID)}
+	for number := first; number <= last && number > 0; number++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.segment(ctx, number, until); err != nil {
+			return err
+		}
+	}
+	v.Head = v.last.logHead()
+	if len(v.Problems) == 0 && (v.last.batch != until.batch || until.batch > 0 && v.last.head != until.head) {
+		v.problem(last, -1, fmt.Sprintf("the log on disk ends behind batch %d, but batch %d is durable", v.last.batch, until.batch))
+	}
+	return v.prepared()
+}
+
+func (v *verifying) problem(number uint64, offset int64, reason string) {
+	v.Problems = append(v.Problems, &CorruptError{
+		Segment: number, Offset: offset, Sequence: v.last.sequence + 1, Where: "interior", Reason: reason,
+	})
+}
+
+// segment verifies one segment up to a point.
+func (v *verifying) segment(ctx context.Context, number uint64, until point) error {
+	l := v.log
+	l.mu.Lock()
+	known := l.segments[number]
+	l.mu.Unlock()
+	if known == nil {
+		v.problem(number, 0, "the segment is missing")
+		return nil
+	}
+	s, file, err := l.acquire(uint32(number))
+	if err != nil {
+		return err
+	}
+	defer l.release(s)
+	l.mu.Lock()
+	headed, end := s.headed, s.end
+	l.mu.Unlock()
+	if !headed {
+		return nil
+	}
+	v.Segments++
+	for copy := range 2 {
+		h, err := segment.ReadHeaderCopy(file, copy)
+		if err == nil && h != s.header {
+			err = errors.New("it is another segment's")
+		}
+		if err != nil {
+			v.problem(number, int64(copy)*blockSize, fmt.Sprintf("copy %d of the header: %v", copy+1, err))
+		}
+	}
+	// What lies behind the end that is known here is not looked at: it may be
+	// written to just now.
+	scanner := segment.NewScanner(io.NewSectionReader(file, record.DataStart, end-record.DataStart), &s.header, record.DataStart, end)
+	for v.last.batch < until.batch && scanner.Offset() < end {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found := scanner.Next()
+		if err := scanner.Err(); err != nil {
+			return fmt.Errorf("read segment %d: %w", number, err)
+		}
+		switch found.Kind {
+		case segment.FoundBatch:
+			v.batch(number, found.Batch)
+		case segment.FoundEnd:
+		case segment.FoundNothing:
+			v.problem(number, found.Offset, "it ends too early")
+			return nil
+		default:
+			v.problem(number, found.Offset, found.Reason)
+			return nil
+		}
+		scanner.Advance(found)
+	}
+	v.Bytes += scanner.Offset()
+	return nil
+}
+
+// batch recomputes every hash of a batch.
+func (v *verifying) batch(number uint64, b *segment.Batch) {
+	m := &b.Mark
+	switch {
+	case m.Batch != v.last.batch+1:
+		v.problem(number, b.Offset, fmt.Sprintf("batch %d follows batch %d", m.Batch, v.last.batch))
+	case m.Sequence != v.last.sequence+1:
+		v.problem(number, b.Offset, fmt.Sprintf("event %d follows event %d", m.Sequence, v.last.sequence))
+	case v.last.batch > 0 && m.Time < v.last.time:
+		v.problem(number, b.Offset, "its time is before that of the batch before it")
+	}
+	hashes := make([]chain.Hash, len(b.Items))
+	for i := range b.Items {
+		e := &b.Items[i].Event
+		hashes[i] = e.Hash
+		name := index.Name{Scope: e.Scope, Stream: e.Stream}
+		stream, ok := v.streams[name]
+		if !ok {
+			stream.Hash = chain.StreamRoot(v.log.logID, name.Scope, name.Stream)
+		}
+		v.scratch = record.AppendCanonical(v.scratch[:0], e, m.Sequence+uint64(i), m.Time, m.Clock, contentHash(&v.hasher, e))
+		switch {
+		case e.Version != stream.Version+1:
+			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d has version %d of its stream, which is at %d", m.Sequence+uint64(i), e.Version, stream.Version))
+		case v.hasher.Event(stream.Hash, v.scratch) != e.Hash:
+			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d does not have the hash that it says", m.Sequence+uint64(i)))
+		}
+		stream.Version, stream.Hash = e.Version, e.Hash
+		v.streams[name] = stream
+	}
+	if v.hasher.Head(v.last.head, m.Batch, m.Sequence, hashes, v.hasher.Notes(b.Notes)) != b.Head {
+		v.problem(number, b.Offset, fmt.Sprintf("batch %d does not have the head that it says", m.Batch))
+	}
+	v.Batches++
+	v.Events += uint64(len(b.Items))
+	v.last = point{batch: m.Batch, sequence: m.Sequence + uint64(len(b.Items)) - 1, time: m.Time, head: b.Head}
+}
+
+// prepared remarks on segments that do not count and are not all zeros.
+func (v *verifying) prepared() error {
+	l := v.log
+	names, err := l.dir.names()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	last := l.lastSegment
+	if l.active != nil && !l.active.headed {
+		last-- // it will be used next
+	}
+	l.mu.Unlock()
+	for number := last + 1; ; number++ {
+		found := false
+		for _, name := range names {
+			found = found || name == segment.Name(number)
+		}
+		if !found {
+			return nil
+		}
+		file, err := l.dir.open(segment.Name(number), readOnly)
+		if err != nil {
+			return err
+		}
+		var block [blockSize]byte
+		n, err := file.ReadAt(block[:], 0)
+		file.Close()
+		if err != nil && err != io.EOF {
+			return err
+		}
+		for _, b := range block[:n] {
+			if b != 0 {
+				v.Remarks = append(v.Remarks, fmt.Sprintf("segment %d is prepared but not all zeros: its first group was torn and nobody was told of it, or both copies of its header are damaged", number))
+				break
+			}
+		}
+	}
+}
+
+// VerifyReceipt checks that the log holds the event of a receipt, and that the
+// event has the hash that the receipt says, recomputed from its content and its
+// predecessor in the stream. The error matches ErrNotFound, ErrCorrupt, or
+// ErrInvalid when the receipt says something else than the log.
+func (l *Log) VerifyReceipt(r Receipt) error {
+	fail := func(err error) error { return fmt.Errorf("engine: verify the receipt of event %v: %w", r.ID, err) }
+	l.mu.Lock()
+	ordinal, ok := l.index.ByID(r.ID)
+	ok = ok && l.index.Sequence(ordinal) <= l.visible
+	l.mu.Unlock()
+	if !ok {
+		return fail(ErrNotFound)
+	}
+	raw, where, err := l.readRecord(ordinal, nil)
+	if err != nil {
+		return fail(err)
+	}
+	event, err := eventOf(&raw, where.sequence(), where.batch)
+	if err != nil {
+		return fail(where.damaged("its extensions", err))
+	}
+	if actual := receiptOf(&event, where.position(), 0); !actual.Equal(r) {
+		return fail(fmt.Errorf("%w: the log has event %d, version %d of stream %q, batch %d, hash %v under this id",
+			ErrInvalid, actual.Sequence, actual.Version, actual.Stream, actual.Batch, actual.Hash))
+	}
+	name := index.Name{Scope: event.Scope, Stream: event.Stream}
+	previous := chain.StreamRoot(l.logID, name.Scope, name.Stream)
+	if event.Version > 1 {
+		l.mu.Lock()
+		stream, _ := l.index.Stream(name)
+		l.mu.Unlock()
+		before := between(stream.Ordinals, 0, ordinal)
+		if len(before) == 0 {
+			return fail(ErrNotFound)
+		}
+		predecessor, _, err := l.readEvent(before[len(before)-1], nil)
+		if err != nil {
+			return fail(err)
+		}
+		previous = predecessor.Hash
+	}
+	var hasher chain.Hasher
+	header := record.AppendCanonical(nil, &raw, event.Sequence, where.batch.Time, where.batch.Clock, contentHash(&hasher, &raw))
+	if hasher.Event(previous, header) != r.Hash {
+		return fail(where.damaged("the event does not have the hash that it says", nil))
+	}
+	return nil
+}
