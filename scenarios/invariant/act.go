@@ -1,0 +1,144 @@
+package invariant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/scenarios/model"
+)
+
+// CheckOpen checks I11: what Open returned. Under a Budget, Open may report
+// what the disk did; it may not fail in another way.
+func CheckOpen(err error, budget Budget) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engine.ErrCorrupt) && (budget.Damage || budget.LyingDisk):
+		return nil
+	case errors.Is(err, engine.ErrNoSpace) && budget.NoSpace:
+		return nil
+	}
+	return &Violation{Invariant: "I11", Expected: "Open to open the log", Found: "an error: " + err.Error()}
+}
+
+// CheckAppend checks the first half of I9: the log accepts the draft, durably,
+// and then shows it behind what it showed before. The model needs to know what
+// the log's Open showed. It returns the model that knows of the append; its
+// call has the number call.
+//
+// Use another payload at each depth of nested crashes: equal ones hide a batch
+// that comes back.
+func CheckAppend(ctx context.Context, m *model.Model, log Log, call int, draft engine.Draft) (*model.Model, error) {
+	batch := engine.Batch{Events: []engine.Draft{draft}}
+	expected := m.Expect(batch)
+	m = m.With(model.Started{Call: call, Batch: batch})
+	receipt, err := log.Append(ctx, draft)
+	answered := model.Answered{Call: call, Err: err}
+	if err == nil {
+		answered.Receipts = []engine.Receipt{receipt}
+	}
+	m = m.With(answered)
+	if text := expected.Differs(answered.Receipts, err); text != "" {
+		if err != nil {
+			text += ": " + err.Error()
+		}
+		return m, violation("I9", m.Steps(), "an append after Open: ", text)
+	}
+	return m, recheck("I9", m, log)
+}
+
+// CheckRetry checks I6: every keyed call of the timeline is made again, twice,
+// whatever became of it: one effect, and the same receipts. The model needs to
+// know what the log's Open showed. It returns the model that knows of the
+// retries; their calls have numbers from call on.
+func CheckRetry(ctx context.Context, m *model.Model, log Log, call int) (*model.Model, error) {
+	for _, old := range m.Calls() {
+		if !old.Keyed {
+			continue
+		}
+		batch := old.Batch
+		batch.Durability = engine.Durable
+		for range 2 {
+			expected := m.Expect(batch)
+			m = m.With(model.Started{Call: call, Batch: batch})
+			receipts, err := log.AppendBatch(ctx, batch)
+			m = m.With(model.Answered{Call: call, Receipts: receipts, Err: err})
+			call++
+			if text := expected.Differs(receipts, err); text != "" {
+				return m, violation("I6", m.Steps(), fmt.Sprintf("the retry of call %d, which was %v: ", old.ID, old.State), text)
+			}
+		}
+	}
+	return m, recheck("I6", m, log)
+}
+
+// violation splits a text "expected, found got" in two.
+func violation(id string, step int, what, text string) *Violation {
+	const found = ", found "
+	for i := 0; i+len(found) <= len(text); i++ {
+		if text[i:i+len(found)] == found {
+			return &Violation{Invariant: id, Step: step, Expected: what + text[:i], Found: text[i+len(found):]}
+		}
+	}
+	return &Violation{Invariant: id, Step: step, Expected: what + text, Found: "something else"}
+}
+
+// recheck compares the log with the model after the log was written to.
+func recheck(id string, m *model.Model, log Log) error {
+	var events []engine.Event
+	for event, err := range log.Read(engine.Query{}) {
+		if err != nil {
+			return &Violation{Invariant: id, Step: m.Steps(), Sequence: uint64(len(events)) + 1, Expected: "a read of the whole log", Found: "an error: " + err.Error()}
+		}
+		events = append(events, event)
+	}
+	findings := slices.Concat(m.Contradictions(), m.Compare(events, false))
+	if len(findings) > 0 {
+		f := findings[0]
+		return &Violation{id, f.Step, f.Sequence, f.Expected, f.Found}
+	}
+	return nil
+}
+
+// CheckSecondOpen checks the second half of I9, and I13: after a first Open
+// returned and nothing was written since, another Open shows the same and
+// writes no byte. changes counts what reached the disk: bytes written and names
+// changed. The log that open returns is closed again.
+func CheckSecondOpen(ctx context.Context, first *Seen, open func() (Log, error), changes func() uint64) error {
+	before := changes()
+	log, err := open()
+	if err := CheckOpen(err, first.how.Budget); err != nil {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	after := changes()
+	defer log.Close()
+	if after != before {
+		return &Violation{Invariant: "I9", Expected: "a second Open to write nothing", Found: fmt.Sprintf("%d changes", after-before)}
+	}
+	i := 0
+	for event, err := range log.Read(engine.Query{}) {
+		switch {
+		case err != nil:
+			return &Violation{Invariant: "I13", Sequence: uint64(i) + 1, Expected: "a second Open to show what the first did", Found: "an error: " + err.Error()}
+		case i >= len(first.Events):
+			return &Violation{Invariant: "I13", Sequence: event.Sequence, Expected: fmt.Sprintf("a second Open to end where the first did, with event %d", i), Found: "one more"}
+		}
+		if field, want, found := model.Difference(&first.Events[i], &event); field != "" {
+			return &Violation{Invariant: "I13", Sequence: uint64(i) + 1, Expected: fmt.Sprintf("a second Open to show what the first did: %s %s", field, want), Found: found}
+		}
+		i++
+	}
+	if i < len(first.Events) {
+		return &Violation{Invariant: "I13", Sequence: uint64(i) + 1, Expected: fmt.Sprintf("a second Open to show all %d events", len(first.Events)), Found: fmt.Sprint(i)}
+	}
+	if log.LogHead() != first.Head {
+		return &Violation{Invariant: "I13", Sequence: uint64(i), Expected: "the log head that the first Open showed", Found: "another"}
+	}
+	return nil
+}
