@@ -1,0 +1,140 @@
+package record_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"reflect"
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/record"
+)
+
+// header is everything that a canonical header says.
+type header struct {
+	Event       record.Event // without Hash, Salt, Erased, ContentHash, Metadata, Payload
+	Sequence    uint64
+	Time, Clock int64
+	Content     chain.Hash
+}
+
+// readCanonical reads a canonical header as FORMAT.md draws it. That it can be
+// read proves that no two events have the same one.
+func readCanonical(t *rapid.T, b []byte) header {
+	var h header
+	take := func(n uint64) []byte {
+		if uint64(len(b)) < n {
+			t.Fatalf("the canonical header ends %d bytes too early", n-uint64(len(b)))
+		}
+		taken := b[:n]
+		b = b[n:]
+		return taken
+	}
+	varint := func() uint64 {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			t.Fatalf("no uvarint in %x", b)
+		}
+		take(uint64(n))
+		return v
+	}
+	text := func() string { return string(take(varint())) }
+	h.Content = chain.Hash(take(32))
+	e := &h.Event
+	e.ID = uuid.UUID(take(16))
+	h.Sequence = binary.LittleEndian.Uint64(take(8))
+	h.Time = int64(binary.LittleEndian.Uint64(take(8)))
+	flags := varint()
+	has := func(bit int) bool { return flags>>bit&1 == 1 }
+	e.Version = varint()
+	e.Stream, e.Type = text(), text()
+	if has(0) {
+		e.Scope = text()
+	}
+	if has(1) {
+		e.CausedBy = uuid.UUID(take(16))
+	}
+	e.Correlation = e.ID
+	if has(2) {
+		e.Correlation = uuid.UUID(take(16))
+	}
+	if has(3) {
+		e.Lane, e.Depth = uint32(varint()), uint32(varint())
+	}
+	if has(4) {
+		e.Flags = uint32(varint())
+	}
+	if has(5) {
+		e.PayloadVersion = uint32(varint())
+	}
+	if has(6) {
+		e.Key = text()
+	}
+	if has(7) {
+		e.Extensions = take(varint())
+	}
+	e.Erasable = has(8)
+	h.Clock = h.Time
+	if has(11) {
+		h.Clock = int64(binary.LittleEndian.Uint64(take(8)))
+	}
+	if flags&^0x9ff != 0 || len(b) != 0 {
+		t.Fatalf("flags %#x, %d bytes left", flags, len(b))
+	}
+	return h
+}
+
+// TestCanonicalIsInjective: what was put into a canonical header can be read out
+// of it again, all of it.
+func TestCanonicalIsInjective(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := drawEvent(t)
+		want := header{Event: e, Sequence: rapid.Uint64().Draw(t, "sequence"), Time: rapid.Int64().Draw(t, "time"), Content: drawHash(t, "content")}
+		want.Clock = want.Time
+		if rapid.Bool().Draw(t, "with clock") {
+			want.Clock = rapid.Int64().Draw(t, "clock")
+		}
+		encoded := record.AppendCanonical([]byte("kept"), &e, want.Sequence, want.Time, want.Clock, want.Content)
+		sameBytes(t, encoded, append([]byte("kept"), naiveCanonical(&e, want.Sequence, want.Time, want.Clock, want.Content)...))
+		w := &want.Event
+		w.Hash, w.Salt, w.Erased, w.ContentHash, w.Metadata, w.Payload = chain.Hash{}, [16]byte{}, false, chain.Hash{}, nil, nil
+		if got := readCanonical(t, encoded[4:]); !reflect.DeepEqual(got, want) {
+			t.Fatalf("read %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestCanonicalOutlivesContent: erasing changes neither header nor hash.
+func TestCanonicalOutlivesContent(t *testing.T) {
+	whole := fullEvent(1)
+	var h chain.Hasher
+	content := h.Content(whole.Salt[:], whole.Metadata, whole.Payload)
+	before := record.AppendCanonical(nil, &whole, 1, 2, 3, content)
+	erased := whole
+	erased.Erased, erased.ContentHash = true, content
+	stored, err := record.DecodeEvent(erased.AppendRecord(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := record.AppendCanonical(nil, &stored, 1, 2, 3, stored.ContentHash); !bytes.Equal(before, after) {
+		t.Errorf("the canonical header was %x, erased it is %x", before, after)
+	}
+}
+
+// TestUsualHeaderIsShort: BLAKE3 works in blocks of 64 bytes; three of them have
+// to do for the usual event.
+func TestUsualHeaderIsShort(t *testing.T) {
+	const tag, predecessor, most = len("untorn event v1"), chain.Size, 192
+	e := simpleEvent(1, []byte("x"))
+	e.Version = 1_000_000
+	e.Stream = "order-0190163d-8694-739b-aea5-966c26f8ad91"
+	e.Type = "order.item.added.v2"
+	n := tag + predecessor + len(record.AppendCanonical(nil, &e, 1<<40, testTime, testTime, chain.Hash{}))
+	t.Logf("hashed for an event with names of %d bytes: %d bytes, at most %d", len(e.Stream)+len(e.Type), n, most)
+	if n > most {
+		t.Errorf("hashing the usual event takes %d bytes, want at most %d", n, most)
+	}
+}
