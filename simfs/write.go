@@ -1,0 +1,442 @@
+package simfs
+
+// known decides cell c if it is undecided. in must be d's own and stays valid.
+func (d *disk) known(in *inode, c int32, path string) {
+	if ch := in.cellOf(c).ch; d.undecided(ch) {
+		d.decide(ref{kind: refCells, ino: in.ino, c0: c, c1: c + 1}, path)
+		d.flatten(in, c)
+	}
+}
+
+// flatten drops the chain of an older epoch whose versions all say the same, so
+// that the cell can be written.
+func (d *disk) flatten(in *inode, c int32) {
+	p := in.cellOf(c)
+	if d.undecided(p.ch) && alike(refCells, p.ch) {
+		q := d.mutCell(in, c)
+		q.cur, q.ch = p.ch.vs[0].c, nil
+	}
+}
+
+// pend returns cell c with a pending chain. It must not be undecided.
+func (d *disk) pend(in *inode, c int32) *cell {
+	p := d.mutCell(in, c)
+	switch {
+	case p.ch == nil:
+		p.ch = d.newChain(ver{c: p.cur})
+		in.marks = append(in.marks, c)
+	case p.ch.own != d.own:
+		p.ch = d.ownChain(p.ch)
+	}
+	return p
+}
+
+// sizeNow returns the size that reads see, deciding it.
+func (d *disk) sizeNow(ino int32, path string) int64 {
+	if d.undecided(d.inodes[ino].szch) {
+		d.decide(ref{kind: refSize, ino: ino}, path)
+		if in := d.inodes[ino]; d.undecided(in.szch) { // all versions say the same
+			return in.szch.vs[0].n
+		}
+	}
+	return d.inodes[ino].size
+}
+
+// leastSize returns the size that is certain, and whether it is the size.
+func (d *disk) leastSize(in *inode) (int64, bool) {
+	if !d.undecided(in.szch) {
+		return in.size, true
+	}
+	least, sure := in.szch.vs[0].n, true
+	for _, v := range in.szch.vs {
+		sure = sure && v.n == in.szch.vs[0].n
+		least = min(least, v.n)
+	}
+	return least, sure
+}
+
+// write puts b at off, which may be past the end. path names the file to a Chooser.
+func (d *disk) write(ino int32, off int64, b []byte, path string) {
+	if len(b) == 0 {
+		return
+	}
+	if d.cfg.g.Sequential {
+		d.decideJournal()
+	}
+	end := off + int64(len(b))
+	if least, sure := d.leastSize(d.inodes[ino]); !sure && end > least {
+		d.sizeNow(ino, path)
+	}
+	in := d.mut(ino)
+	if in.anyClean {
+		d.redirty(in, off, end)
+	}
+	if size, sure := d.leastSize(in); sure && end > size {
+		d.cover(in, size, off, end, path)
+		in = d.mut(ino)
+	}
+	d.harm(in, off, end, path)
+	u := d.cfg.unit
+	c0, c1 := int32(off/u), int32((end+u-1)/u)
+	grows := !d.undecided(in.szch) && end > in.size
+	var id int32
+	if d.cfg.g.Sequential || d.cfg.g.Extents {
+		for c := c0; c < c1; c++ {
+			if ch := in.cellOf(c).ch; d.undecided(ch) {
+				d.known(in, c, path)
+				in = d.mut(ino)
+			}
+		}
+		a := atom{journal: d.cfg.g.Sequential, ino: ino}
+		a.add(ref{kind: refCells, ino: ino, c0: c0, c1: c1})
+		if grows {
+			a.add(ref{kind: refSize, ino: ino})
+		}
+		if a.journal || grows || c1-c0 > 1 {
+			id = d.newAtom(a)
+		}
+	}
+	uncovered := int64(1) << 62
+	if d.covers() {
+		uncovered = in.platterSize()
+	}
+	for c := c0; c < c1; c++ {
+		from, to := max(off, int64(c)*u), min(end, int64(c+1)*u)
+		d.writeCell(in, c, from-int64(c)*u, b[from-off:to-off], id, int64(c)*u >= uncovered, whyWrite, path)
+	}
+	if grows {
+		d.setSize(in, end, id, whyWrite)
+	}
+	in.high = max(in.high, end)
+	in.mtime = d.cfg.now()
+}
+
+// writeCell gives a cell a new version: b at position at, the rest as it was.
+func (d *disk) writeCell(in *inode, c int32, at int64, b []byte, id int32, uncovered bool, why reason, path string) {
+	p := in.cellOf(c)
+	whole := int64(len(b)) == d.cfg.unit
+	if d.undecided(p.ch) && (!whole || p.ch.coupled() || id != 0) {
+		d.known(in, c, path)
+		p = in.cellOf(c)
+	}
+	open := d.undecided(p.ch)
+	if open {
+		q := d.mutCell(in, c)
+		q.ch = d.ownChain(q.ch)
+		q.ch.epoch, q.ch.clean = d.epoch, false
+		in.marks = append(in.marks, c)
+	} else if same(p.cur, at, b) && !(uncovered && p.ch == nil) {
+		return
+	}
+	var next *content
+	switch {
+	case whole && isZero(b):
+	case whole:
+		next = d.fresh()
+		copy(next.b, b)
+	default:
+		next = d.fresh()
+		if p.cur == nil {
+			clear(next.b)
+		} else {
+			copy(next.b, p.cur.b)
+		}
+		copy(next.b[at:], b)
+		if isZero(next.b) {
+			next = nil
+		}
+	}
+	first := p.ch == nil
+	q := d.pend(in, c)
+	if first && uncovered {
+		d.uncertain(c, q.ch)
+	}
+	q.ch.clean = false
+	if !whole && d.cfg.unit == PageSize && !d.cfg.g.Powersafe {
+		bad := &content{own: d.own, b: append([]byte(nil), d.cfg.block.b...)}
+		copy(bad.b[at:], b)
+		q.ch.vs = append(q.ch.vs, ver{c: bad, seq: d.seq, why: whyGarbage})
+	}
+	q.cur = next
+	q.ch.vs = append(q.ch.vs, ver{c: next, seq: d.seq, atom: id, why: why})
+}
+
+// same reports whether a cell already holds b at position at.
+func same(cur *content, at int64, b []byte) bool {
+	if cur == nil {
+		return isZero(b)
+	}
+	have := cur.b[at : at+int64(len(b))]
+	return have[0] == b[0] && string(have) == string(b)
+}
+
+// redirty makes pages that a failed sync marked clean pending again where a write
+// touches them, whatever it writes.
+func (d *disk) redirty(in *inode, off, end int64) {
+	u := d.cfg.unit
+	for c := off / PageSize * PageSize / u; c < (end+PageSize-1)/PageSize*PageSize/u; c++ {
+		if ch := in.cellOf(int32(c)).ch; ch != nil && d.current(ch) && ch.clean {
+			d.dirty(in, int32(c))
+		}
+	}
+}
+
+// dirty makes a clean cell pending again.
+func (d *disk) dirty(in *inode, c int32) {
+	q := d.pend(in, c)
+	q.ch.clean = false
+	if last := q.ch.vs[len(q.ch.vs)-1]; !sameContent(last.c, q.cur) {
+		q.ch.vs = append(q.ch.vs, ver{c: q.cur, seq: d.seq, why: whyWrite})
+	}
+	in.marks = append(in.marks, c)
+}
+
+// setSize makes n the live size; on the platter it is a version more.
+func (d *disk) setSize(in *inode, n int64, id int32, why reason) {
+	if in.size == n && d.current(in.szch) {
+		return
+	}
+	if in.szch == nil {
+		in.szch = d.newChain(ver{n: in.size})
+	} else {
+		in.szch = d.ownChain(in.szch)
+	}
+	in.szch.clean = false
+	in.size = n
+	in.szch.vs = append(in.szch.vs, ver{n: n, seq: d.seq, atom: id, why: why})
+}
+
+// cover makes sure that the bytes between the end of the file and its new end
+// read as zero, except what [off, end) is about to write.
+func (d *disk) cover(in *inode, size, off, end int64, path string) {
+	if in.high > size {
+		d.zero(in, size, min(in.high, end), 0, path)
+	}
+	if off > size && d.cfg.g.GarbageUncovered && d.covers() {
+		d.coverHoles(in, size, off)
+	}
+}
+
+// coverHoles gives the cells of a range that no write fills what may stand there
+// once the size is on the platter and their zeros are not.
+func (d *disk) coverHoles(in *inode, from, to int64) {
+	u := d.cfg.unit
+	for c := (from + u - 1) / u; c < (to+u-1)/u; c++ {
+		p := in.cellOf(int32(c))
+		if p.ch == nil && p.cur == nil {
+			q := d.pend(in, int32(c))
+			d.uncertain(int32(c), q.ch)
+		}
+	}
+}
+
+// zero makes the bytes from ≤ x < to zero in the live file.
+func (d *disk) zero(in *inode, from, to int64, id int32, path string) {
+	u := d.cfg.unit
+	for c := from / u; c*u < to; c++ {
+		p := in.cellOf(int32(c))
+		if p.cur == nil && p.ch == nil {
+			continue
+		}
+		at := max(from, c*u) - c*u
+		n := min(to, (c+1)*u) - c*u - at
+		if at == 0 && (c+1)*u > to {
+			n = u // nothing lives behind the range
+		}
+		d.writeCell(in, int32(c), at, zeros[:n], id, false, whyZero, path)
+	}
+}
+
+// truncate sets the size of a file; cut or grown bytes read as zero.
+func (d *disk) truncate(ino int32, n int64, why reason, path string) {
+	d.decideJournal()
+	size := d.sizeNow(ino, path)
+	in := d.mut(ino)
+	d.flattenSize(in)
+	if n == size {
+		return
+	}
+	u := d.cfg.unit
+	from := min(n, size)
+	last := max(in.high, from)
+	if why == whyPreallocate || n > size {
+		last = min(last, n)
+	}
+	c0, c1 := int32(from/u), int32((last+u-1)/u)
+	for c := c0; c < c1; c++ {
+		if d.cfg.g.Journal && d.undecided(in.cellOf(c).ch) {
+			d.known(in, c, path)
+			in = d.mut(ino)
+		}
+	}
+	if in.anyClean {
+		d.redirty(in, from, last)
+	}
+	var id int32
+	if d.cfg.g.Journal {
+		a := atom{journal: true, ino: ino}
+		a.add(ref{kind: refSize, ino: ino})
+		if c1 > c0 {
+			a.add(ref{kind: refCells, ino: ino, c0: c0, c1: c1})
+		}
+		id = d.newAtom(a)
+		in.meta = id
+	}
+	if last > from {
+		zid := id
+		if n > size {
+			zid = 0
+		}
+		if d.cfg.g.Sequential {
+			zid = id
+		}
+		d.zero(in, from, last, zid, path)
+	}
+	if n > size && d.cfg.g.GarbageUncovered && d.covers() {
+		d.coverHoles(in, size, n)
+	}
+	d.setSize(in, n, id, why)
+	in.mtime = d.cfg.now()
+}
+
+// flattenSize drops the chain of an older epoch whose versions all say the same.
+func (d *disk) flattenSize(in *inode) {
+	if d.undecided(in.szch) && alike(refSize, in.szch) {
+		in.size, in.szch = in.szch.vs[0].n, nil
+	}
+}
+
+// syncCells makes the cells of a file durable. only > 0 limits it to the cells
+// below that size.
+func (d *disk) syncCells(in *inode, below int64) {
+	keep := in.marks[:0]
+	var coupled []int32
+	for _, c := range in.marks {
+		ch := in.cellOf(c).ch
+		if ch == nil || !d.current(ch) {
+			continue
+		}
+		if ch.clean {
+			keep = append(keep, c)
+			continue
+		}
+		if int64(c)*d.cfg.unit >= below {
+			keep = append(keep, c)
+			continue
+		}
+		if ch.coupled() {
+			coupled = append(coupled, c)
+			continue
+		}
+		p := d.mutCell(in, c)
+		p.ch = nil
+		d.release(in, c, ch, p.cur)
+	}
+	in.marks = keep
+	for _, c := range coupled {
+		r := ref{kind: refCells, ino: in.ino, c0: c, c1: c + 1}
+		if ch := d.chainOf(r); ch != nil {
+			d.raise(r, len(ch.vs)-1, false)
+		}
+	}
+}
+
+// sync makes a file's cells and size durable, and what else the preset says.
+func (d *disk) sync(ino int32, dataOnly bool) {
+	in := d.mut(ino)
+	g := &d.cfg.g
+	below := int64(1) << 62
+	if dataOnly && !g.DataSyncShrinks {
+		below = in.size
+		if !d.current(in.szch) {
+			below = 1 << 62
+		}
+	}
+	d.syncCells(in, below)
+	if ch := in.szch; ch != nil && d.current(ch) && !ch.clean {
+		r := ref{kind: refSize, ino: ino}
+		switch {
+		case !dataOnly || g.DataSyncShrinks:
+			if ch.coupled() {
+				d.raise(r, len(ch.vs)-1, false)
+			} else {
+				in.szch = nil
+				d.release(in, -1, ch, nil)
+			}
+		default:
+			d.growSize(in, ch)
+		}
+	}
+	if in = d.inodes[ino]; in.szch == nil && len(in.marks) == 0 && len(in.undec) == 0 {
+		in.high = in.size
+	}
+	switch {
+	case g.FileSync == SyncEverything:
+		d.commit()
+	case dataOnly:
+	case g.FileSync == SyncAll:
+		d.commit()
+	case g.FileSync == SyncEarlier:
+		d.commitTo(in.meta)
+	case g.FileSync == SyncOwnNames:
+		d.ownNames(ino)
+	}
+}
+
+// growSize drops every pending size that is smaller than the live one.
+func (d *disk) growSize(in *inode, ch *chain) {
+	ch = d.ownChain(ch)
+	kept := ch.vs[:0:0]
+	carried := int32(0)
+	for _, v := range ch.vs {
+		if v.n < in.size {
+			if v.atom != 0 {
+				carried = v.atom
+			}
+			continue
+		}
+		if v.atom == 0 {
+			v.atom = carried
+		}
+		carried = 0
+		kept = append(kept, v)
+	}
+	first := kept[0].atom
+	kept[0].atom, kept[0].seq = 0, durable
+	ch.vs = kept
+	d.setChain(ref{kind: refSize, ino: in.ino}, ch)
+	if first != 0 {
+		d.apply(first, false)
+	}
+}
+
+// commit makes every pending metadata operation durable; on a sequential disk
+// that is every operation.
+func (d *disk) commit() {
+	for i := len(d.atoms) - 1; i >= 0; i-- {
+		if d.atoms[i].journal && d.atoms[i].epoch == d.epoch {
+			d.apply(d.atoms[i].id, false)
+			return
+		}
+	}
+}
+
+// commitTo makes the metadata operations up to an atom durable.
+func (d *disk) commitTo(id int32) {
+	if i := d.atomAt(id); i >= 0 && d.atoms[i].epoch == d.epoch {
+		d.apply(id, false)
+	}
+}
+
+// ownNames makes the names of an inode durable ahead of the journal.
+func (d *disk) ownNames(ino int32) {
+	var ids []int32
+	for i := range d.atoms {
+		if a := &d.atoms[i]; a.journal && a.ino == ino && a.epoch == d.epoch {
+			ids = append(ids, a.id)
+		}
+	}
+	for _, id := range ids {
+		d.apply(id, true)
+	}
+}
