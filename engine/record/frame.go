@@ -127,6 +127,9 @@ func ParseFrame(b []byte, place Place, offset int64) (f Frame, ok bool) {
 		f.Synced = le.Uint64(b[48:])
 		f.Events = le.Uint32(b[56:])
 		f.Notes = le.Uint16(b[60:])
+		if le.Uint16(b[62:]) != 0 {
+			return Frame{}, false
+		}
 	} else {
 		f.A = le.Uint32(b[24:])
 		f.B = le.Uint32(b[28:])
@@ -161,7 +164,7 @@ func (f *Frame) consistent() bool {
 	case KindCommit:
 		return f.Flags == 0 && f.Body == chain.Size && distance == CommitSize
 	case KindEnd:
-		return f.Flags&^FlagRotated == 0 && f.Body == 0 && distance == EndSize
+		return f.Flags&^FlagRotated == 0 && f.Body == 0 && distance == EndSize && f.Events == 0 && f.Notes == 0
 	default:
 		return false
 	}

@@ -127,11 +127,7 @@ func FuzzParseFrame(f *testing.F) {
 		switch {
 		case !ok:
 		case mark.Kind == record.KindEnd:
-			clear(fixed[62:64]) // not looked at
-			binary.LittleEndian.PutUint32(fixed, naiveCRC(testSeed, offset, fixed[4:header]))
-			again := record.AppendEnd(nil, place, offset, &mark)
-			// The counts of an END are not looked at either.
-			if clear(fixed[56:62]); !bytes.Equal(again[24:56], fixed[24:56]) || !bytes.Equal(again[8:24], fixed[8:24]) {
+			if again := record.AppendEnd(nil, place, offset, &mark); !bytes.Equal(again, fixed[:header]) {
 				t.Fatalf("encoded again it is %x, was %x", again, fixed[:header])
 			}
 		default:

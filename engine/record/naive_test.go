@@ -175,16 +175,16 @@ func (f *frame) fields(seed record.Seed, offset int64) []field {
 }
 
 // markTail is the header of BEGIN and END from byte 24 on.
-func markTail(m *record.Mark, events, notes int) []field {
+func markTail(m *record.Mark, events uint32, notes uint16) []field {
 	return []field{
 		number("sequence", m.Sequence), number("batch", m.Batch), number("time", m.Time), number("synced", m.Synced),
-		number("events", uint32(events)), number("notes", uint16(notes)), number("zero", uint16(0)),
+		number("events", events), number("notes", notes), number("zero", uint16(0)),
 	}
 }
 
 // naiveBatch is the frames of a batch.
 func naiveBatch(m *record.Mark, events []record.Event, notes [][]byte, head chain.Hash) []frame {
-	begin := frame{kind: 1, tail: markTail(m, len(events), len(notes))}
+	begin := frame{kind: 1, tail: markTail(m, uint32(len(events)), uint16(len(notes)))}
 	if m.Clock != m.Time {
 		begin.flags |= 1
 		begin.body = append(begin.body, number("clock", m.Clock))

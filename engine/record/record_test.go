@@ -530,7 +530,7 @@ func TestRunsOfOneByte(t *testing.T) {
 func TestImpossibleHeaders(t *testing.T) {
 	place := record.NewPlace(testSeed)
 	two := func(a, b uint32) []field { return []field{number("", a), number("", b)} }
-	mark := func(events, notes int) []field {
+	mark := func(events uint32, notes uint16) []field {
 		return markTail(&record.Mark{Batch: 1, Time: testTime}, events, notes)
 	}
 	body := func(n int) []field { return []field{{"", make([]byte, n)}} }
@@ -570,6 +570,10 @@ func TestImpossibleHeaders(t *testing.T) {
 		{"END rotated", frame{kind: 6, flags: 1, distance: 64, tail: mark(0, 0)}, true},
 		{"END with an unknown flag", frame{kind: 6, flags: 2, distance: 64, tail: mark(0, 0)}, false},
 		{"END that goes on", frame{kind: 6, distance: 72, tail: mark(0, 0)}, false},
+		{"END with events", frame{kind: 6, distance: 64, tail: mark(1, 0)}, false},
+		{"END with notes", frame{kind: 6, distance: 64, tail: mark(0, 1)}, false},
+		{"END without its zeros", frame{kind: 6, distance: 64, tail: append(mark(0, 0)[:6], number("", uint16(1)))}, false},
+		{"BEGIN without its zeros", frame{kind: 1, distance: 128, tail: append(mark(0, 0)[:6], number("", uint16(1)))}, false},
 		{"END with a body", frame{kind: 6, distance: 72, tail: mark(0, 0), body: body(8)}, false},
 		{"kind 0", frame{kind: 0, distance: 104, tail: two(0, 8), body: body(8)}, false},
 		{"kind 7", frame{kind: 7, distance: 104, tail: two(0, 8), body: body(8)}, false},
