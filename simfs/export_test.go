@@ -1,0 +1,5 @@
+package simfs
+
+import "syscall"
+
+const errIsDir = syscall.EISDIR
