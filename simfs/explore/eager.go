@@ -1,0 +1,586 @@
+package explore
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// eager decides every variable of an image before the recovery looks at it.
+// What it emits has no choices left.
+type eager struct{ config Config }
+
+// A pick says how to choose one image of a state, so that it can be chosen
+// again.
+type pick struct {
+	how    how
+	prefix int     // follow: the newest version made before this operation
+	swaps  [2]swap // follow: except for these variables …
+	n      int8    // … so many of them
+	script []int32 // recite: the answer to each question
+	seed   uint64  // roll
+}
+
+type how uint8
+
+const (
+	settled how = iota // no questions are asked
+	follow             // a prefix, except for some swaps
+	recite             // given answers
+	roll               // random answers
+)
+
+// A swap gives one variable another version than its prefix does.
+type swap struct {
+	v      int32 // index of the variable
+	option int32 // index of the version, among all of the variable's
+}
+
+// A chooser answers the questions of one resolution as a pick says.
+type chooser struct {
+	pick   *pick
+	vars   []simfs.Var // all variables of the image
+	at     int         // index of the variable asked about
+	asked  int         // questions answered
+	bias   uint64      // roll: what the answers tend to
+	random stream      // roll
+	fewer  bool        // some variable had fewer versions left than it began with
+
+	answers []answer // if not nil: what was answered
+}
+
+// An answer is the version chosen, and how many there were to choose from.
+type answer struct{ chosen, of int32 }
+
+func (c *chooser) Choose(v simfs.Var) int {
+	c.find(v.ID)
+	n := len(v.Options)
+	if n < len(c.vars[c.at].Options) {
+		c.fewer = true
+	}
+	i := 0
+	switch c.pick.how {
+	case follow:
+		i = c.follow(v)
+	case recite:
+		if c.asked < len(c.pick.script) {
+			i = int(c.pick.script[c.asked])
+		}
+	case roll:
+		i = c.roll(v)
+	}
+	if c.answers != nil {
+		c.answers = append(c.answers, answer{int32(i), int32(n)})
+	}
+	c.asked++
+	return i
+}
+
+// find sets at to the variable of that name. Nearly always it is the next: what
+// was decided along with an earlier one is left out, and the files that a name
+// may stand for come in the order of the names that were chosen.
+func (c *chooser) find(id simfs.VarID) {
+	for range c.vars {
+		if c.at++; c.at == len(c.vars) {
+			c.at = 0
+		}
+		if c.vars[c.at].ID == id {
+			return
+		}
+	}
+	panic("internal error: explore: asked about a variable that the image does not have")
+}
+
+func (c *chooser) follow(v simfs.Var) int {
+	for _, s := range c.pick.swaps[:c.pick.n] {
+		if int(s.v) != c.at {
+			continue
+		}
+		all := c.vars[c.at].Options
+		if len(all) == len(v.Options) {
+			return int(s.option)
+		}
+		want := &all[s.option]
+		for i := range v.Options {
+			if o := &v.Options[i]; o.Op == want.Op && o.Label == want.Label && o.Size == want.Size {
+				return i
+			}
+		}
+		return newest(v.Options, age(want.Op)+1)
+	}
+	return newest(v.Options, c.pick.prefix)
+}
+
+func (c *chooser) roll(v simfs.Var) int {
+	n := len(v.Options)
+	switch c.bias {
+	case 1: // mostly the newest
+		if c.random.below(8) > 0 {
+			return n - 1
+		}
+	case 2: // mostly the oldest
+		if c.random.below(8) > 0 {
+			return 0
+		}
+	case 3: // mostly a prefix
+		if c.random.below(8) > 0 {
+			return newest(v.Options, c.pick.prefix)
+		}
+	}
+	return c.random.below(n)
+}
+
+// Prefixes count operations as simfs does: from 0 in the run that crashed,
+// from -2 down in the runs before it.
+const nothing = math.MinInt32 // the prefix without any operation
+
+// age orders versions in time, by the operation that made them.
+func age(op int) int {
+	if op == -1 { // it was durable before all of them
+		return nothing
+	}
+	return op
+}
+
+// newest returns the index of the newest version made before the operation
+// prefix; the oldest there is, if all were made later. It is never garbage if
+// it need not be.
+func newest(options []simfs.VarOption, prefix int) int {
+	best, when := 0, math.MinInt
+	for i := range options {
+		o := &options[i]
+		if o.Garbage {
+			continue
+		}
+		if a := age(o.Op); a < prefix && a >= when {
+			best, when = i, a
+		}
+		for _, op := range o.Again {
+			if a := age(op); a < prefix && a >= when {
+				best, when = i, a
+			}
+		}
+	}
+	return best
+}
+
+func newChooser(p *pick, vars []simfs.Var) chooser {
+	c := chooser{pick: p, vars: vars, at: -1}
+	if p.how == roll {
+		c.random = stream(p.seed)
+		c.bias = c.random.next() % 4
+	}
+	return c
+}
+
+// resolve returns the image of s that p picks. answers, if not nil, is filled.
+func (p *pick) resolve(s *state, vars []simfs.Var, answers *[]answer) (image *simfs.Image, fewer bool) {
+	c := newChooser(p, vars)
+	if answers != nil {
+		c.answers = (*answers)[:0]
+	}
+	image = s.image.Resolve(&c)
+	if answers != nil {
+		*answers = c.answers
+	}
+	return image, c.fewer || c.asked < len(vars)
+}
+
+func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage {
+	vars := s.image.Vars()
+	if len(vars) == 0 {
+		emit(pick{}, s.image)
+		return coverage{exact: true}
+	}
+	size, log2 := combinations(vars)
+	most := min(e.config.Exhaustive, limit)
+	if size <= most || most > 0 && e.few(s, vars, most) {
+		var found []*candidate
+		if every(s, vars, most, &found) {
+			for _, c := range found {
+				emit(c.pick, c.image)
+			}
+			return coverage{exact: true}
+		}
+	}
+	b := bounded{eager: e, state: s, vars: vars, limit: limit, emit: emit}
+	b.enumerate()
+	return coverage{cut: b.cut, bits: log2}
+}
+
+// few reports whether s may have no more than most images although its
+// variables have more combinations, because something ties them together. It
+// guesses: a random way to answer all questions has as many siblings as there
+// were answers to choose from (Knuth 1975), and four ways are looked at.
+func (e eager) few(s *state, vars []simfs.Var, most int) bool {
+	random := stream(s.key.lo)
+	answers := make([]answer, 0, len(vars))
+	for range 4 {
+		p := pick{how: roll, seed: random.next()}
+		if _, tied := p.resolve(s, vars, &answers); !tied {
+			return false
+		}
+		size := 1
+		for _, a := range answers {
+			size = min(size, 1<<30/int(a.of)) * int(a.of)
+		}
+		if size <= most {
+			return true
+		}
+	}
+	return false
+}
+
+// combinations is how many images the variables have if nothing ties them
+// together, or 2³⁰ if there are more; log2 is rounded up.
+func combinations(vars []simfs.Var) (n, log2 int) {
+	// A fixed-point logarithm: 16 bits after the point, and rounded up.
+	n, sum := 1, int64(0)
+	for _, v := range vars {
+		k := len(v.Options)
+		n = min(n, 1<<30/k) * k
+		sum += logarithm(k)
+	}
+	return n, int((sum + 1<<16 - 1) >> 16)
+}
+
+// logarithm is log2(k) for k ≥ 1, times 2¹⁶, rounded up.
+func logarithm(k int) int64 {
+	whole := bits.Len(uint(k)) - 1
+	// x is k/2^whole as a fixed-point number with 31 bits after the point.
+	x, log := uint64(k)<<31>>whole, int64(whole)<<16
+	for bit := int64(1 << 15); bit > 0; bit >>= 1 {
+		if x = x * x >> 31; x >= 1<<32 {
+			x >>= 1
+			log += bit
+		}
+	}
+	if k != 1<<whole {
+		log++
+	}
+	return log
+}
+
+// every finds all images of s, unless there are more than most: like the
+// hands of a clock, with as many positions as there are versions left.
+func every(s *state, vars []simfs.Var, most int, found *[]*candidate) bool {
+	answers := make([]answer, 0, len(vars))
+	var script []int32
+	for len(*found) < most {
+		p := pick{how: recite, script: script}
+		image, _ := p.resolve(s, vars, &answers)
+		*found = append(*found, &candidate{pick: p, image: image})
+		i := len(answers) - 1
+		for i >= 0 && answers[i].chosen+1 == answers[i].of {
+			i--
+		}
+		if i < 0 {
+			return true
+		}
+		script = make([]int32, i+1)
+		for k := range script {
+			script[k] = answers[k].chosen
+		}
+		script[i]++
+	}
+	return false
+}
+
+// bounded enumerates some of the images of a state that has too many.
+type bounded struct {
+	eager
+	state *state
+	vars  []simfs.Var
+	limit int
+	emit  func(pick, *simfs.Image)
+
+	prefixes []int           // each a different one, shortest first
+	tried    map[uint64]bool // hashes of the versions of all variables
+	sums     map[int]uint64  // these hashes, of the prefixes
+	done     int
+	cut      bool
+}
+
+func (b *bounded) enumerate() {
+	b.tried = make(map[uint64]bool)
+	b.sums = make(map[int]uint64, len(b.prefixes))
+	b.prefixes = prefixes(b.vars)
+	random := stream(b.state.key.then(b.config.Seed).hi)
+
+	// Swaps of one variable, and pairs of them, at one prefix.
+	swaps, squares := 0, 0
+	for _, v := range b.vars {
+		k := len(v.Options) - 1
+		swaps = min(swaps+k, 1<<15)
+		squares = min(squares+k*k, 1<<30)
+	}
+	each := 1
+	if b.config.MaxDeviation >= 1 {
+		each += swaps
+	}
+	if b.config.MaxDeviation >= 2 {
+		each += (swaps*swaps - squares) / 2
+	}
+	wanted := int64(len(b.prefixes))*int64(each) + int64(b.config.Samples)
+	b.cut = wanted > int64(b.limit)
+
+	if len(b.prefixes) > b.limit {
+		b.somePrefixes(&random)
+		return
+	}
+	for _, n := range b.prefixes {
+		b.try(pick{how: follow, prefix: n})
+	}
+	samples := b.config.Samples
+	if b.cut {
+		samples = min(samples, (b.limit-b.done)/4)
+	}
+	for range samples {
+		b.sample(&random)
+	}
+	switch {
+	case !b.cut:
+		b.allSwaps()
+	case b.config.MaxDeviation > 0:
+		b.someSwaps(&random)
+	}
+}
+
+// prefixes returns an operation for each prefix that differs from the others,
+// the shortest first.
+func prefixes(vars []simfs.Var) []int {
+	ops := []int{0}
+	add := func(op int) {
+		switch {
+		case op < -2: // one of several operations of earlier runs
+			ops = append(ops, nothing, op+1)
+		case op == -2: // the last of them: 0 is everything up to it
+			ops = append(ops, nothing)
+		case op >= 0:
+			ops = append(ops, op+1)
+		}
+	}
+	for i := range vars {
+		for k := range vars[i].Options {
+			o := &vars[i].Options[k]
+			if o.Garbage {
+				continue
+			}
+			add(o.Op)
+			for _, op := range o.Again {
+				add(op)
+			}
+		}
+	}
+	slices.Sort(ops)
+	return slices.Compact(ops)
+}
+
+// somePrefixes tries the shortest, the longest and random ones.
+func (b *bounded) somePrefixes(random *stream) {
+	last := len(b.prefixes) - 1
+	b.try(pick{how: follow, prefix: b.prefixes[last]})
+	if b.done < b.limit {
+		b.try(pick{how: follow, prefix: b.prefixes[0]})
+	}
+	for tries := 2 * b.limit; tries > 0 && b.done < b.limit; tries-- {
+		b.try(pick{how: follow, prefix: b.prefixes[random.below(last+1)]})
+	}
+}
+
+// allSwaps tries all that differs from a prefix in up to MaxDeviation variables.
+func (b *bounded) allSwaps() {
+	for k := 1; k <= b.config.MaxDeviation; k++ {
+		for _, n := range b.prefixes {
+			p := pick{how: follow, prefix: n}
+			b.swap(p, k, 0)
+		}
+	}
+}
+
+// swap tries all ways to swap k more variables of p, from variable first on.
+func (b *bounded) swap(p pick, k, first int) {
+	if k == 0 {
+		b.try(p)
+		return
+	}
+	p.n++
+	for v := first; v < len(b.vars); v++ {
+		base := newest(b.vars[v].Options, p.prefix)
+		for o := range b.vars[v].Options {
+			if o != base {
+				p.swaps[p.n-1] = swap{int32(v), int32(o)}
+				b.swap(p, k-1, v+1)
+			}
+		}
+	}
+}
+
+// someSwaps tries random ones of what allSwaps would try.
+func (b *bounded) someSwaps(random *stream) {
+	for tries := 2 * b.limit; tries > 0 && b.done < b.limit; tries-- {
+		p := pick{how: follow, prefix: b.prefixes[random.below(len(b.prefixes))]}
+		for k := 1 + random.below(b.config.MaxDeviation); int(p.n) < k; p.n++ {
+			v := random.below(len(b.vars))
+			p.swaps[p.n] = swap{int32(v), int32(random.below(len(b.vars[v].Options)))}
+		}
+		if p.n == 2 && p.swaps[0].v == p.swaps[1].v {
+			p.n = 1
+		}
+		b.try(p)
+	}
+}
+
+// sample tries a random image.
+func (b *bounded) sample(random *stream) {
+	p := pick{how: roll, seed: random.next(), prefix: b.prefixes[random.below(len(b.prefixes))]}
+	image, _ := p.resolve(b.state, b.vars, nil)
+	b.emit(p, image)
+	b.done++
+}
+
+// hash is a hash of the versions that p means the variables to have.
+func (b *bounded) hash(p pick) uint64 {
+	sum, ok := b.sums[p.prefix]
+	if !ok {
+		for i := range b.vars {
+			sum += term(i, newest(b.vars[i].Options, p.prefix))
+		}
+		b.sums[p.prefix] = sum
+	}
+	for _, s := range p.swaps[:p.n] {
+		sum -= term(int(s.v), newest(b.vars[s.v].Options, p.prefix))
+		sum += term(int(s.v), int(s.option))
+	}
+	return sum
+}
+
+// term is what version o of variable v adds to a hash.
+func term(v, o int) uint64 { return mix(uint64(v)<<32 | uint64(o)) }
+
+// try emits the image that p picks, unless it has been tried.
+func (b *bounded) try(p pick) {
+	h := b.hash(p)
+	if b.tried[h] {
+		return
+	}
+	b.tried[h] = true
+	image, _ := p.resolve(b.state, b.vars, nil)
+	b.emit(p, image)
+	b.done++
+}
+
+// crash returns s.crash with the choices of p: as few deviations from a prefix
+// as there can be.
+func (e eager) crash(s *state, p pick) Crash {
+	c := s.crash
+	if p.how == settled {
+		return c
+	}
+	vars := s.image.Vars()
+	w := witness{chooser: newChooser(&p, vars)}
+	s.image.Resolve(&w)
+	best := -1
+	all := prefixes(vars)
+	for _, n := range slices.Backward(all) {
+		deviations := 0
+		for _, q := range w.questions {
+			if newest(q.v.Options, n) != q.chosen {
+				deviations++
+			}
+		}
+		if best < 0 || deviations < best {
+			best, c.Prefix = deviations, n
+		}
+	}
+	for _, q := range w.questions {
+		if newest(q.v.Options, c.Prefix) != q.chosen {
+			c.Deviations = append(c.Deviations, Deviation{name(q.v), label(q.v.Options, q.chosen)})
+		}
+	}
+	return c
+}
+
+// name is the text of a variable: its kind, the path by which it was reached,
+// and the inode, of which one path may have had several.
+func name(v simfs.Var) string {
+	inode := "#" + strconv.Itoa(int(v.ID.Inode))
+	switch v.Kind {
+	case simfs.VarJournal:
+		return "journal"
+	case simfs.VarCell:
+		return "cell:" + v.Path + inode + ":" + strconv.Itoa(v.Cell)
+	default:
+		return v.Kind.String() + ":" + v.Path + inode
+	}
+}
+
+// A witness remembers what a chooser answered.
+type witness struct {
+	chooser
+	questions []question
+}
+
+type question struct {
+	v      simfs.Var
+	chosen int
+}
+
+func (w *witness) Choose(v simfs.Var) int {
+	i := w.chooser.Choose(v)
+	v.Options = slices.Clone(v.Options)
+	w.questions = append(w.questions, question{v, i})
+	return i
+}
+
+// label is the text of one of a variable's versions: what it is and which
+// operation made it, and where that is not enough, the how manieth of those.
+func label(options []simfs.VarOption, i int) string {
+	o := options[i]
+	text := o.Label
+	if o.Op != -1 {
+		text += "@" + strconv.Itoa(o.Op)
+	}
+	same := 0
+	for _, before := range options[:i] {
+		if before.Label == o.Label && before.Op == o.Op {
+			same++
+		}
+	}
+	if same > 0 {
+		text += "#" + strconv.Itoa(same+1)
+	}
+	return text
+}
+
+// A follower answers as the text of a crash says.
+type follower struct {
+	crash   *Crash
+	used    []bool // per deviation
+	problem string // the first thing that could not be answered so
+}
+
+func (f *follower) Choose(v simfs.Var) int {
+	for k, d := range f.crash.Deviations {
+		if d.Var != name(v) {
+			continue
+		}
+		f.used[k] = true
+		have := ""
+		for i := range v.Options {
+			text := label(v.Options, i)
+			if text == d.Option {
+				return i
+			}
+			have += " " + word(text)
+		}
+		if f.problem == "" {
+			f.problem = fmt.Sprintf("%s cannot be %s: choose one of%s", word(d.Var), word(d.Option), have)
+		}
+	}
+	return newest(v.Options, f.crash.Prefix)
+}

@@ -1,0 +1,293 @@
+package explore
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// A Note is something that a program wants to know after a crash: that a call
+// has started, and what it returned.
+type Note struct {
+	Key   string // says all of it, in the same words each time; hashed
+	Value any    // whatever the program wants back; must not change any more
+}
+
+// A Run is one run of a program: the workload, or one recovery.
+type Run struct {
+	FS    afero.Fs   // the disk, for the program to use or to wrap
+	Disk  *simfs.FS  // the same disk, for the test to look into
+	Note  func(Note) // remember this beyond a crash; safe for concurrent use
+	Depth int        // crashes before this run: 0 in the workload
+	Kind  simfs.Kind // the last of them; of no meaning in the workload
+
+	// History is every note made before the crash, in this run's ancestors
+	// from the workload on, oldest first. Not to be written to.
+	History []Note
+	// Entropy seeds the clock and the randomness of this run. After a crash it
+	// is a function of the image and the depth, so that equal images recover
+	// equally; in the workload, of Config.Seed.
+	Entropy uint64
+}
+
+// A Program runs once on an empty disk, and again on every disk that a crash
+// could leave behind.
+type Program struct {
+	// Workload runs once. A non-nil error is a violation: nothing crashed.
+	Workload func(*Run) error
+	// Recover opens the image and checks it against run.History. A non-nil
+	// error is a violation.
+	Recover func(*Run) error
+}
+
+// Func is the Program of two plain functions, which need no notes.
+func Func(workload, recover func(fs afero.Fs) error) Program {
+	return Program{
+		Workload: func(run *Run) error { return workload(run.FS) },
+		Recover:  func(run *Run) error { return recover(run.FS) },
+	}
+}
+
+// Points says where in a run a crash may come.
+type Points uint8
+
+const (
+	Barriers Points = iota // power: before barriers, around notes, at the end; kill: before each operation too
+	All                    // before every operation; kill: also inside each write, after each cell
+)
+
+// Kinds is a set of crash kinds.
+type Kinds uint8
+
+const (
+	Power    Kinds = 1 << iota // power loss: a legal image
+	Kill                       // process kill: the live disk
+	Reopen                     // kill, reopen, and power loss during or after that recovery
+	AllKinds = Power | Kill | Reopen
+)
+
+// Config says how to explore. Its zero value is a good start: the posix
+// preset, all kinds of crash, all prefixes.
+type Config struct {
+	Guarantees simfs.Guarantees // what the disk promises; zero: posix
+	CellSize   int              // bytes that the disk writes as one, a power of two up to 4096; 0: 512
+	Garbage    simfs.Garbage    // what may stand in bytes that no write has covered; zero: zeros
+
+	Points Points
+	Kinds  Kinds // 0: AllKinds
+	// Depth is how many more crashes may come during the recoveries, 0 to 2.
+	// The power loss that ends a Reopen is not counted.
+	Depth int
+
+	// Exhaustive is up to how many images a crash point gets all of them.
+	// 0: 256; negative: none.
+	Exhaustive int
+	// MaxDeviation is in how many variables an image may differ from a prefix,
+	// 0 to 2, at a crash point that has too many images to try them all.
+	MaxDeviation int
+	// Samples is how many random images such a crash point gets besides.
+	Samples int
+	// Seed decides the samples, and Entropy in the workload.
+	Seed uint64
+
+	// MaxPerPoint is how many images of one crash point are tried; beyond that
+	// they are sampled, and the report is not exact. 0: 4096.
+	MaxPerPoint int
+	// MaxImages is how many images are tried altogether, spread evenly over
+	// the depths and their crash points. 0: no limit.
+	MaxImages int
+
+	// MaxViolations is how many violations the report lists; the others are
+	// counted. 0: 16.
+	MaxViolations int
+	// StopEarly ends the exploration soon after the first violation.
+	StopEarly bool
+	// OnViolation is called for each violation listed, in order, from the
+	// goroutine that called Explore. May be nil.
+	OnViolation func(Violation)
+
+	// Workers is how many recoveries run at once. 0: GOMAXPROCS.
+	Workers int
+
+	// Seen, if not nil, is shared with other explorations: Report.ImagesNew
+	// counts the images that it did not have. Share it only between
+	// explorations of one program, since a key does not say which.
+	Seen *Set
+	// SkipSeen leaves out what Seen has, and all that would come of it. It
+	// saves the work, but makes the report depend on what ran before.
+	SkipSeen bool
+}
+
+// A ConfigError lists everything that is wrong with a Config or a Program.
+type ConfigError struct{ Problems []string }
+
+func (e *ConfigError) Error() string {
+	return "explore: bad configuration: " + strings.Join(e.Problems, "; ")
+}
+
+// settle fills in the defaults, or says all that is wrong.
+func (c Config) settle(p Program) (Config, error) {
+	var wrong []string
+	need := func(ok bool, problem string) {
+		if !ok {
+			wrong = append(wrong, problem)
+		}
+	}
+	need(p.Workload != nil, "Program.Workload is nil")
+	need(p.Recover != nil, "Program.Recover is nil")
+	need(c.CellSize >= 0 && c.CellSize <= simfs.PageSize && c.CellSize&(c.CellSize-1) == 0,
+		fmt.Sprintf("CellSize %d: want a power of two up to %d, or 0", c.CellSize, simfs.PageSize))
+	need(c.Points <= All, "Points: want Barriers or All")
+	need(c.Kinds&^AllKinds == 0, "Kinds: want some of Power, Kill and Reopen")
+	need(c.Depth >= 0 && c.Depth <= 2, fmt.Sprintf("Depth %d: want 0 to 2", c.Depth))
+	need(c.MaxDeviation >= 0 && c.MaxDeviation <= 2, fmt.Sprintf("MaxDeviation %d: want 0 to 2", c.MaxDeviation))
+	need(c.Samples >= 0, "Samples is negative")
+	need(c.MaxPerPoint >= 0, "MaxPerPoint is negative")
+	need(c.MaxImages >= 0, "MaxImages is negative")
+	need(c.MaxViolations >= 0, "MaxViolations is negative")
+	need(c.Workers >= 0, "Workers is negative")
+	need(!c.SkipSeen || c.Seen != nil, "SkipSeen without Seen")
+	if wrong != nil {
+		return c, &ConfigError{wrong}
+	}
+	fill := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	fill(&c.Exhaustive, 256)
+	fill(&c.MaxPerPoint, 4096)
+	fill(&c.MaxViolations, 16)
+	fill(&c.Workers, runtime.GOMAXPROCS(0))
+	if c.Kinds == 0 {
+		c.Kinds = AllKinds
+	}
+	return c, nil
+}
+
+// A Violation is a run that failed, and the way there.
+type Violation struct {
+	Err  error     // what Workload or Recover returned; *PanicError, *ExitError
+	Path CrashPath // empty: the workload itself
+}
+
+// String prints the violation in two lines.
+func (v Violation) String() string { return fmt.Sprintf("%v\n\tafter %v", v.Err, v.Path) }
+
+// A Count says what became of the crashes of one kind at one depth.
+type Count struct {
+	Points     int // crash points
+	Same       int // of these, left out: an earlier one has the same images and history
+	Images     int // images tried, those seen before included
+	Unique     int // images with their history, each counted once
+	Recoveries int // runs of Recover
+	Violations int
+}
+
+func (c *Count) add(d Count) {
+	c.Points += d.Points
+	c.Same += d.Same
+	c.Images += d.Images
+	c.Unique += d.Unique
+	c.Recoveries += d.Recoveries
+	c.Violations += d.Violations
+}
+
+// A Level counts the crashes at one depth, by kind.
+type Level struct {
+	Power  Count // power loss, of the workload or of a recovery from a power loss
+	Kill   Count // process kill
+	Reopen Count // power loss during or after the recovery from a process kill
+}
+
+// A Report is what an exploration found.
+type Report struct {
+	CrashPoints  int // over all depths and kinds
+	Images       int // tried, those seen before included
+	ImagesUnique int // with their history, each counted once
+	ImagesNew    int // of these, not in Config.Seen before; all, without one
+	Recoveries   int // runs of Recover
+
+	// Levels[d] counts the crashes that came after d others.
+	Levels []Level
+
+	// Violations is the first of them, fewest crashes first, then by the place
+	// of each crash, then by image; Violated is how many there were.
+	Violations []Violation
+	Violated   int
+
+	// Exact: every image of every crash point of the kinds asked for was
+	// tried. Why says what was left out when not.
+	Exact bool
+	Why   string
+
+	// Digest sums up every image and what came of it. Equal digests: equal
+	// explorations.
+	Digest string
+}
+
+// Err returns an error that tells of the first violation, or nil.
+func (r Report) Err() error {
+	if r.Violated == 0 {
+		return nil
+	}
+	return fmt.Errorf("explore: %d violations, first: %w\n\tafter %v", r.Violated, r.Violations[0].Err, r.Violations[0].Path)
+}
+
+// A PanicError is a panic of Workload or Recover.
+type PanicError struct{ Text string } // the panic's value, without addresses
+
+func (e *PanicError) Error() string { return "panic: " + e.Text }
+
+// An ExitError is a Workload or Recover that did not return, because it called
+// runtime.Goexit; a test's FailNow does so.
+type ExitError struct{}
+
+func (*ExitError) Error() string {
+	return "the run ended its goroutine instead of returning (a test's FailNow? return an error instead)"
+}
+
+// A PathError says why a crash path cannot be taken: the program, the
+// configuration or the text has changed since it was found.
+type PathError struct {
+	Crash   int    // index in the path of the crash that does not fit
+	Text    string // that crash
+	Problem string
+}
+
+func (e *PathError) Error() string {
+	return fmt.Sprintf("crash %d of the path (%s): %s", e.Crash+1, e.Text, e.Problem)
+}
+
+// Explore runs the workload of p once, crashes it at every crash point in
+// every way that c asks for, and recovers from each crash. What fails is in
+// the report; the error is a *ConfigError, or that ctx ended, in which case the
+// report tells of the work done until then.
+func Explore(ctx context.Context, c Config, p Program) (Report, error) {
+	c, err := c.settle(p)
+	if err != nil {
+		return Report{}, err
+	}
+	x := explorer{config: c, program: p, images: eager{c}, pool: pool{c.Workers}}
+	return x.explore(ctx)
+}
+
+// Reproduce takes one crash path again: the workload, the first crash, the
+// recovery from it, and so on to the last. It returns what the last run
+// returned: the violation's error, or nil if there is none any more. An
+// earlier recovery that fails ends the path with its error. *PathError: the
+// path cannot be taken; *ConfigError: c or p is wrong. Of c, what the disk is
+// (Guarantees, CellSize,
+// Garbage) and Seed must be as they were.
+func Reproduce(ctx context.Context, c Config, p Program, path CrashPath) error {
+	c, err := c.settle(p)
+	if err != nil {
+		return err
+	}
+	return reproduce(ctx, c, p, path)
+}

@@ -1,0 +1,412 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// chunk is how many states are worked on between two merges. It does not
+// depend on the number of workers, so neither does what StopEarly leaves out.
+const chunk = 64
+
+// A candidate is one image of a state, and what came of its recovery.
+type candidate struct {
+	from  *state
+	pick  pick         // which image
+	image *simfs.Image // until it is recovered
+	key   digest
+
+	err    error
+	told   digest   // all notes, those of the recovery included
+	states []*state // where the recovery may crash in its turn
+}
+
+// An enumerator says which images of a state to try. The search asks nothing
+// else about images, so that another way to search takes its place here.
+type enumerator interface {
+	// enumerate emits at most limit images of s, in an order that only s and
+	// the configuration decide. It is called from several goroutines.
+	enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage
+	// crash is s.crash with the choices that make the image p.
+	crash(s *state, p pick) Crash
+}
+
+// A coverage says how much of a state was enumerated.
+type coverage struct {
+	exact bool // every image
+	cut   bool // the limit left out some that should have been tried
+	bits  int  // the images are at most 2 to the power of this
+}
+
+// An explorer is one exploration.
+type explorer struct {
+	config  Config
+	program Program
+	images  enumerator
+	pool    pool
+
+	report Report
+	sum    digest
+	seen   map[digest]struct{} // keys of the images tried, over all depths
+	states map[digest]struct{} // keys of the states, over all depths
+	left   int                 // of Config.MaxImages
+	why    []string
+}
+
+func (x *explorer) explore(ctx context.Context) (Report, error) {
+	x.seen = make(map[digest]struct{})
+	x.states = make(map[digest]struct{})
+	x.left = x.config.MaxImages
+	err := ctx.Err()
+	if err == nil {
+		err = x.search(ctx)
+	}
+	if err != nil {
+		x.why = append(x.why, "the exploration was stopped: "+err.Error())
+	}
+	x.report.Why = strings.Join(x.why, "\n")
+	x.report.Exact = len(x.why) == 0
+	key := x.sum.key()
+	x.report.Digest = hex.EncodeToString(key[:])
+	return x.report, err
+}
+
+// search explores level by level: all of a depth before the next, so that the
+// shortest way to a violation is found first, and the same image is always
+// reached by the same path.
+func (x *explorer) search(ctx context.Context) error {
+	states, err := x.workload()
+	x.tally(err, digest{})
+	if err != nil {
+		x.violated(err, nil)
+	}
+	level := x.admit(states)
+	for depth := 1; len(level) > 0 && !x.enough(); depth++ {
+		level, err = x.level(ctx, depth, level)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workload records the one run that all else comes from.
+func (x *explorer) workload() ([]*state, error) {
+	r, run := x.config.workload()
+	r.power = x.config.Kinds&Power != 0
+	r.kill = x.config.Kinds&(Kill|Reopen) != 0
+	var err error
+	x.pool.each(1, func(int) { r.run(x.program.Workload, run, &err) })
+	return r.states, err
+}
+
+// workload is the run of the workload, on an empty disk.
+func (c Config) workload() (*recorder, *Run) {
+	disk := simfs.New(simfs.Options{Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage})
+	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All}
+	return r, &Run{Entropy: mix(c.Seed)}
+}
+
+// recovery is the run that follows the crash s and finds image, which has the
+// given hash. parent is what a crash during it comes from.
+func (c Config) recovery(s *state, image *simfs.Image, parent *candidate) (*recorder, *Run) {
+	r := &recorder{
+		disk:     image.Mount(nil),
+		cellSize: int64(image.CellSize()),
+		parent:   parent,
+		depth:    s.depth + 1,
+		all:      c.Points == All,
+		before:   len(s.history),
+		notes:    s.history,
+		told:     s.told,
+	}
+	return r, &Run{Depth: s.depth, Kind: s.crash.Kind, Entropy: entropyOf(image.Hash(), s.depth)}
+}
+
+// crashes says how the recovery from s may crash in its turn.
+func (c Config) crashes(s *state) (power, kill bool) {
+	deeper := s.depth <= c.Depth
+	afterKill := c.Kinds&Reopen != 0 && s.crash.Kind == simfs.ProcessKill
+	return deeper && c.Kinds&Power != 0 || afterKill, deeper && c.Kinds&(Kill|Reopen) != 0
+}
+
+// depths is how deep crashes can nest.
+func (c Config) depths() int {
+	if c.Kinds&Reopen != 0 {
+		return c.Depth + 2
+	}
+	return c.Depth + 1
+}
+
+// level explores the states of one depth and returns those of the next.
+func (x *explorer) level(ctx context.Context, depth int, states []*state) (next []*state, err error) {
+	budget, left := x.budget(depth)
+	here := shortfall{config: &x.config, depth: depth, dropped: len(states)}
+	states = x.thin(states, budget)
+	here.dropped -= len(states)
+	here.of = len(states)
+
+	for len(states) > 0 && !x.enough() {
+		work := states[:min(chunk, len(states))]
+		limit := x.config.MaxPerPoint
+		if x.config.MaxImages > 0 {
+			limit = min(limit, budget/len(states))
+		}
+		fresh, err := x.expand(ctx, work, limit, &here)
+		if err != nil {
+			return nil, err
+		}
+		budget -= len(fresh)
+		x.report.ImagesUnique += len(fresh)
+		fresh = slices.DeleteFunc(fresh, func(c *candidate) bool { return !x.unseen(c) })
+		x.pool.each(len(fresh), func(i int) {
+			if ctx.Err() == nil {
+				x.recover(fresh[i])
+			}
+		})
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		next = append(next, x.merge(fresh)...)
+		if k := x.config.MaxImages; k > 0 && len(next) > 2*k+chunk {
+			n := len(next)
+			next = x.thin(next, k)
+			here.later += n - len(next)
+		}
+		states = states[len(work):]
+	}
+	if len(states) > 0 {
+		x.why = append(x.why, "the exploration stopped early, at a violation")
+	}
+	x.left = left + budget
+	x.why = append(x.why, here.lines()...)
+	return next, nil
+}
+
+// budget is the share of MaxImages that a depth may use, and what stays for
+// the others.
+func (x *explorer) budget(depth int) (share, left int) {
+	depths := x.config.depths() - depth + 1
+	share = (x.left + depths - 1) / depths
+	return share, x.left - share
+}
+
+// thin keeps at most k states of the given, if there is a limit on images:
+// those with the lowest seeded hash, in the order in which they were.
+func (x *explorer) thin(states []*state, k int) []*state {
+	if x.config.MaxImages == 0 || len(states) <= k {
+		return states
+	}
+	order := make([]digest, len(states))
+	for i, s := range states {
+		order[i] = s.key.then(x.config.Seed)
+	}
+	sorted := slices.Clone(order)
+	slices.SortFunc(sorted, func(a, b digest) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) })
+	kept := make([]*state, 0, k)
+	if k > 0 {
+		last := sorted[k-1]
+		for i, s := range states {
+			if order[i].hi < last.hi || order[i].hi == last.hi && order[i].lo <= last.lo {
+				kept = append(kept, s)
+			}
+		}
+	}
+	return kept
+}
+
+// expand enumerates the images of some states, and returns those not tried
+// before, in order.
+func (x *explorer) expand(ctx context.Context, states []*state, limit int, here *shortfall) ([]*candidate, error) {
+	type found struct {
+		images []*candidate
+		coverage
+	}
+	all := make([]found, len(states))
+	x.pool.each(len(states), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		s, f := states[i], &all[i]
+		f.coverage = x.images.enumerate(s, limit, func(p pick, image *simfs.Image) {
+			key := keyOf(image.Hash(), s.told, s.crash.Kind, s.depth)
+			f.images = append(f.images, &candidate{from: s, pick: p, image: image, key: key})
+		})
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var fresh []*candidate
+	for i, f := range all {
+		count := x.count(states[i])
+		count.Images += len(f.images)
+		x.report.Images += len(f.images)
+		here.add(f.coverage)
+		for _, c := range f.images {
+			if _, dup := x.seen[c.key]; dup {
+				continue
+			}
+			x.seen[c.key] = struct{}{}
+			count.Unique++
+			fresh = append(fresh, c)
+		}
+	}
+	return fresh, nil
+}
+
+// unseen reports whether c is to be recovered, as far as other explorations go.
+func (x *explorer) unseen(c *candidate) bool {
+	if x.config.Seen == nil {
+		x.report.ImagesNew++
+		return true
+	}
+	if x.config.Seen.Add(c.key.key()) {
+		x.report.ImagesNew++
+		return true
+	}
+	return !x.config.SkipSeen
+}
+
+// recover runs Recover on one image.
+func (x *explorer) recover(c *candidate) {
+	r, run := x.config.recovery(c.from, c.image, c)
+	r.power, r.kill = x.config.crashes(c.from)
+	c.image = nil // the disk has it; nobody else needs it
+	defer func() {
+		c.told = r.told
+		if c.err == nil {
+			c.states = r.states
+		}
+	}()
+	r.run(x.program.Recover, run, &c.err)
+}
+
+// merge takes the outcomes in order, and returns the states that they lead to.
+func (x *explorer) merge(done []*candidate) (next []*state) {
+	for _, c := range done {
+		count := x.count(c.from)
+		count.Recoveries++
+		x.report.Recoveries++
+		x.tally(c.err, c.key.then(c.told.hi, c.told.lo))
+		if c.err != nil {
+			count.Violations++
+			x.violated(c.err, c)
+		}
+		next = append(next, x.admit(c.states)...)
+		c.states = nil
+	}
+	return next
+}
+
+// admit counts the states, and returns those that do not have the images and
+// the history of an earlier one.
+func (x *explorer) admit(states []*state) []*state {
+	fresh := states[:0]
+	for _, s := range states {
+		x.report.CrashPoints++
+		count := x.count(s)
+		count.Points++
+		if _, dup := x.states[s.key]; dup {
+			count.Same++
+			continue
+		}
+		x.states[s.key] = struct{}{}
+		fresh = append(fresh, s)
+	}
+	return fresh
+}
+
+// count is where the report counts what comes of s.
+func (x *explorer) count(s *state) *Count {
+	for len(x.report.Levels) < s.depth {
+		x.report.Levels = append(x.report.Levels, Level{})
+	}
+	l := &x.report.Levels[s.depth-1]
+	switch {
+	case s.crash.Kind == simfs.ProcessKill:
+		return &l.Kill
+	case s.reopen():
+		return &l.Reopen
+	default:
+		return &l.Power
+	}
+}
+
+// tally adds one execution to the digest.
+func (x *explorer) tally(err error, d digest) {
+	if err == nil {
+		x.sum = x.sum.plus(d.then(0))
+	} else {
+		x.sum = x.sum.plus(d.then(1).text(err.Error()))
+	}
+}
+
+// violated reports that a run failed: the recovery of c, or the workload if c
+// is nil.
+func (x *explorer) violated(err error, c *candidate) {
+	x.report.Violated++
+	if x.report.Violated > x.config.MaxViolations {
+		return
+	}
+	v := Violation{Err: err}
+	for ; c != nil; c = c.from.parent {
+		v.Path = append(v.Path, x.images.crash(c.from, c.pick))
+	}
+	slices.Reverse(v.Path)
+	x.report.Violations = append(x.report.Violations, v)
+	if x.config.OnViolation != nil {
+		x.config.OnViolation(v)
+	}
+}
+
+// enough reports whether the search may end early.
+func (x *explorer) enough() bool { return x.config.StopEarly && x.report.Violated > 0 }
+
+// A shortfall says what was left out at one depth.
+type shortfall struct {
+	config  *Config
+	depth   int
+	of      int // states
+	bounded int // of these, with too many images to try them all
+	bits    int // the most images that one of them has, as a power of 2
+	cut     int // states with fewer images than asked for
+	dropped int // states left out
+	later   int // states of the next depth left out
+}
+
+func (f *shortfall) add(c coverage) {
+	if !c.exact {
+		f.bounded++
+		f.bits = max(f.bits, c.bits)
+	}
+	if c.cut {
+		f.cut++
+	}
+}
+
+// lines are what the report says about it.
+func (f *shortfall) lines() (lines []string) {
+	say := func(format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("depth %d: ", f.depth)+fmt.Sprintf(format, args...))
+	}
+	if f.bounded > 0 {
+		say("%d of %d crash points have more than %d images (up to 2^%d): tried all prefixes, what differs from one in at most %d variables, and %d samples",
+			f.bounded, f.of, max(0, f.config.Exhaustive), f.bits, f.config.MaxDeviation, f.config.Samples)
+	}
+	if f.cut > 0 {
+		say("%d of %d crash points were cut down further to stay within MaxPerPoint or MaxImages", f.cut, f.of)
+	}
+	if f.dropped > 0 {
+		say("%d crash points were left out to stay within MaxImages", f.dropped)
+	}
+	if f.later > 0 {
+		say("%d crash points of the next depth were left out to stay within MaxImages", f.later)
+	}
+	return lines
+}
