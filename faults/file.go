@@ -226,7 +226,7 @@ func (h *file) sync(op OpKind, really func() error) (err error) {
 	}
 	happened := false
 	h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
-		err, why = h.fs.syncFails(a, op, h.Name(), now.path)
+		err, why = h.fs.syncFails(a, op, h.Name(), now.path, h.base)
 		happened = why == ""
 		return why
 	})
@@ -234,6 +234,20 @@ func (h *file) sync(op OpKind, really func() error) (err error) {
 		return err
 	}
 	return really()
+}
+
+// FailSync passes, uncounted, like that of the file system.
+func (h *file) FailSync(dataOnly bool, mode string) error {
+	if s, ok := h.base.(fileSyncFailer); ok {
+		return s.FailSync(dataOnly, mode)
+	}
+	h.fs.mu.Lock()
+	at := h.path
+	h.fs.mu.Unlock()
+	if at == "" {
+		return errors.ErrUnsupported
+	}
+	return h.fs.FailSync(at, dataOnly, mode)
 }
 
 // isDirectory asks the file system below at most once, and only about a handle

@@ -21,11 +21,17 @@ import (
 // from Sync, and mode is one of Modes. The result is what the caller of the sync
 // must see: nil where it is lied to, or told later. errors.ErrUnsupported means
 // that this cannot happen here, and that nothing was done.
+//
+// A file may have the method too, without the name; then it is asked, so that the
+// handle which is told is the one that synced.
 type SyncFailer interface {
 	FailSync(name string, dataOnly bool, mode string) error
 }
 
 type (
+	fileSyncFailer interface {
+		FailSync(dataOnly bool, mode string) error
+	}
 	dirSyncer interface{ SyncDir(name string) error }
 	locker    interface {
 		TryLock(name string) (unlock func() error, ok bool, err error)
@@ -558,7 +564,7 @@ func (f *FS) SyncDir(name string) (err error) {
 	if due := f.count(SyncDir, name); due != nil {
 		happened := false
 		f.try(due, name, func(a *armed) (why string) {
-			err, why = f.syncFails(a, SyncDir, name, clean(name))
+			err, why = f.syncFails(a, SyncDir, name, clean(name), nil)
 			happened = why == ""
 			return why
 		})
@@ -600,20 +606,25 @@ func (f *FS) FailSync(name string, dataOnly bool, mode string) error {
 }
 
 // syncFails lets a sync fail: at is where the disk has what the caller calls
-// name, "" if it has no name any more. why is "" when it did; err, which may be
-// nil then, is what the caller must see.
-func (f *FS) syncFails(a *armed, op OpKind, name, at string) (err error, why string) {
+// name, "" if it has no name any more; handle is what is synced, nil if it is
+// synced by name. why is "" when it did fail; err, which may be nil then, is what
+// the caller must see.
+func (f *FS) syncFails(a *armed, op OpKind, name, at string, handle afero.File) (err error, why string) {
 	if a.Kind == Fail {
 		return pathError(op, name, a.Errno), "" // nothing is written, and all stays dirty
 	}
-	s, ok := f.base.(SyncFailer)
+	byHandle, ofHandle := handle.(fileSyncFailer)
+	byName, ofName := f.base.(SyncFailer)
 	switch {
-	case !ok:
+	case ofHandle:
+		err = byHandle.FailSync(op == SyncData, string(a.Mode))
+	case !ofName:
 		return nil, "cannot happen here: the file system has no FailSync, which a sync that fails as in mode " + string(a.Mode) + " needs"
 	case at == "":
 		return nil, "cannot happen here: the file has no name any more"
+	default:
+		err = byName.FailSync(at, op == SyncData, string(a.Mode))
 	}
-	err = s.FailSync(at, op == SyncData, string(a.Mode))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, "cannot happen here: the file system does not fail a sync as in mode " + string(a.Mode)
 	}

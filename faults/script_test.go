@@ -20,6 +20,7 @@ import (
 
 	"github.com/untorn-db/untorn/faults"
 	"github.com/untorn-db/untorn/simclock"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what came out into testdata/*.txt")
@@ -140,7 +141,13 @@ func runBlock(t *testing.T, script string) string {
 // bases are the file systems that a script may run on. Each comes with its root,
 // which its errors mention.
 func bases() map[string]func(*testing.T) (base afero.Fs, root string) {
-	return map[string]func(*testing.T) (afero.Fs, string){"os": osBase, "bare": bareBase}
+	all := map[string]func(*testing.T) (afero.Fs, string){"os": osBase, "bare": bareBase}
+	for _, g := range simfs.Presets() {
+		all["simfs "+g.Name] = func(*testing.T) (afero.Fs, string) {
+			return simfs.New(simfs.Options{Guarantees: g}), "no root"
+		}
+	}
+	return all
 }
 
 // bareBase is a real directory with no optional method.
@@ -321,6 +328,13 @@ func runCommands(t *testing.T, base afero.Fs, root string, list []faults.Fault, 
 		case "disk": // below the faults
 			p, err := afero.ReadFile(base, w[1])
 			r = showBytes(p) + also(err)
+		case "crash": // the power goes: what may be in the file, at worst and at best
+			image := base.(*simfs.FS).Crash(simfs.PowerLoss)
+			for _, c := range []simfs.Chooser{simfs.Oldest(), simfs.Latest()} {
+				p, err := afero.ReadFile(image.Mount(c), w[1])
+				r += showBytes(p) + also(err) + " … "
+			}
+			r = strings.TrimSuffix(r, " … ")
 		case "asked":
 			r = fmt.Sprintf("%q", base.(*fullFS).asked)
 		case "elapsed":
