@@ -430,3 +430,42 @@ func (f *fake) Stats() engine.Stats {
 }
 
 func (f *fake) Close() error { return nil }
+
+// damaged is a log that meets damage.
+type damaged struct {
+	*fake
+	openErr error
+	from    uint64 // reads that come to this event end in err
+	err     error
+	hole    uint64 // reads skip this event
+	verify  error
+}
+
+func (l *damaged) Read(q engine.Query) iter.Seq2[engine.Event, error] {
+	return func(yield func(engine.Event, error) bool) {
+		for e, err := range l.fake.Read(q) {
+			if l.err != nil && e.Sequence >= l.from {
+				yield(engine.Event{}, l.err)
+				return
+			}
+			if e.Sequence != l.hole && !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (l *damaged) Get(id uuid.UUID) (engine.Event, error) {
+	e, err := l.fake.Get(id)
+	if err == nil && (e.Sequence == l.hole || l.err != nil && e.Sequence >= l.from) {
+		return engine.Event{}, &engine.CorruptError{Sequence: e.Sequence}
+	}
+	return e, err
+}
+
+func (l *damaged) Verify(ctx context.Context) (engine.Verification, error) {
+	if l.verify != nil {
+		return engine.Verification{}, l.verify
+	}
+	return l.fake.Verify(ctx)
+}

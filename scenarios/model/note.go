@@ -244,10 +244,13 @@ func (s State) String() string {
 // undecided: the events may be there or not.
 func (s State) undecided() bool { return s == InFlight || s == InDoubt }
 
-// classify says what an error tells of a call. An error that matches none of
-// the engine's three changed nothing.
+// classify says what an error tells of a call. A rejection changed nothing, even
+// when it names an earlier call's doubt as its cause; neither did an error that
+// matches none of the engine's three.
 func classify(err error) State {
 	switch {
+	case errors.Is(err, engine.ErrRejected):
+		return Rejected
 	case errors.Is(err, engine.ErrInDoubt):
 		return InDoubt
 	case errors.Is(err, engine.ErrFailed):
