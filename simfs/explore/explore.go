@@ -78,6 +78,13 @@ type Config struct {
 	CellSize   int              // bytes that the disk writes as one, a power of two up to 4096; 0: 512
 	Garbage    simfs.Garbage    // what may stand in bytes that no write has covered; zero: zeros
 
+	// Start is the disk that the workload begins with, what an earlier crash
+	// left: nothing in it may be undecided, and Guarantees, CellSize and Garbage
+	// must be those that it was made with. nil: an empty disk. Before is the
+	// history that goes with it.
+	Start  *simfs.Image
+	Before []Note
+
 	Points Points
 	Kinds  Kinds // 0: AllKinds
 	// Depth is how many more crashes may come during the recoveries, 0 to 2.

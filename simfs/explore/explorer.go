@@ -106,10 +106,19 @@ func (x *explorer) workload() ([]*state, error) {
 	return r.states, err
 }
 
-// workload is the run of the workload, on an empty disk.
+// workload is the run of the workload, on an empty disk or where an earlier
+// crash left one.
 func (c Config) workload() (*recorder, *Run) {
-	disk := simfs.New(simfs.Options{Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage})
-	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All}
+	var disk *simfs.FS
+	if c.Start != nil {
+		disk = c.Start.Mount(nil)
+	} else {
+		disk = simfs.New(simfs.Options{Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage})
+	}
+	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All, before: len(c.Before), notes: c.Before}
+	for _, n := range c.Before {
+		r.told = r.told.text(n.Key)
+	}
 	return r, &Run{Entropy: mix(c.Seed)}
 }
 
