@@ -26,7 +26,7 @@ type Event struct {
 	Version uint64 // place in the stream: 1, 2, 3 …
 
 	Scope, Stream, Type string
-	Key                 string // the event's own idempotency key, or ""; one of the whole batch stands in BEGIN
+	Key                 string // the item's idempotency key, or ""; "k/i" for item i of a batch with the key "k"
 
 	CausedBy    uuid.UUID // zero: nothing
 	Correlation uuid.UUID // not stored when it is ID

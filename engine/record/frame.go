@@ -209,7 +209,7 @@ type Mark struct {
 	Events uint32 // set by parsing: how many events follow
 	Notes  uint16 // set by parsing: how many notes follow them
 
-	Key     string // idempotency key of the whole batch, at most 255 bytes; not in END
+	Key     string // idempotency key of the whole batch, at most 255 bytes; no hash binds it; not in END
 	Rotated bool   // only END: the next segment's name was durable before
 
 	Distance uint32 // set by parsing: bytes of the whole batch, or of the END
