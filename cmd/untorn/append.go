@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
+)
+
+const (
+	maxLine       = 20 << 20 // bytes of an input line: the largest payload, and room for the rest
+	maxBatchLines = 65535
+	maxBatchBytes = 48 << 20 // of input lines; the log's own limit of 32 MiB as stored comes first for plain ones
+)
+
+func appendCommand() command {
+	return command{
+		name:  "append",
+		short: "append events from JSON lines on stdin",
+		long: `Each line of stdin is an event:
+
+  {"stream":"order-42","type":"order.placed","data":{"total":3}}
+
+  stream, type  required, 1 to 255 bytes
+  data          any JSON value; its bytes are stored as they stand
+  scope         what the stream belongs to; "" if absent
+  key           idempotency key: appending the line again has no effect
+  expect        the stream's version must be this number, or "none" (no stream yet), "exists", "any"
+  meta          any JSON value, stored as it stands
+  causedBy      the id of an event, or the index (from 0) of an earlier line of the same batch
+
+Each batch commits as a whole or not at all. The first line that is wrong ends the command; what was
+appended before its batch stays. Empty lines are skipped.`,
+		prepare: func(flags *flag.FlagSet) func(*env) error {
+			dir := dirFlag(flags)
+			batch := flags.Int("batch", 1, "commit every `n` lines together, 1 to 65535")
+			buffered := flags.Bool("buffered", false, "do not sync each batch; all is durable when the command has ended with 0")
+			asJSON := jsonFlag(flags, "print a receipt for each line as it commits, one JSON object a line")
+			return func(e *env) error {
+				name, err := dir()
+				if err != nil {
+					return err
+				}
+				if *batch < 1 || *batch > maxBatchLines {
+					return usage("--batch is %d: use 1 to %d", *batch, maxBatchLines)
+				}
+				a := &appender{env: e, size: *batch, json: *asJSON}
+				if *buffered {
+					a.durability = engine.Buffered
+				}
+				return a.run(name)
+			}
+		},
+	}
+}
+
+// appender carries lines from stdin into a log. It holds one batch at a time.
+type appender struct {
+	*env
+	log        *engine.Log
+	size       int
+	durability engine.Durability
+	json       bool
+	progress   progress
+
+	line   int // number of the last line read
+	batch  []engine.Draft
+	lines  []int // the line of each draft
+	bytes  int   // of the batch's lines
+	events uint64
+	before engine.LogHead
+}
+
+func (a *appender) run(dir string) (err error) {
+	a.log, err = engine.Open(engine.Options{Dir: dir, MaxBatchEvents: max(a.size, 4096)})
+	if err != nil {
+		if errors.Is(err, engine.ErrCorrupt) {
+			return fmt.Errorf("%w: untorn read --salvage reads what is whole", err)
+		}
+		return err
+	}
+	a.before = a.log.LogHead()
+	a.progress = newProgress(a.stderr)
+	err = a.readLines()
+	if err == nil {
+		err = a.log.Sync(context.Background())
+	}
+	head := a.log.LogHead()
+	a.progress.end()
+	if closed := a.log.Close(); err == nil {
+		err = closed
+	}
+	if err == nil && !a.json {
+		a.summary(head)
+	}
+	return err
+}
+
+func (a *appender) summary(head engine.LogHead) {
+	fresh := head.Sequence - a.before.Sequence
+	fmt.Fprintf(a.stdout, "%s appended", count(fresh, "event", "events"))
+	if known := a.events - fresh; known > 0 {
+		fmt.Fprintf(a.stdout, ", %d already there by key", known)
+	}
+	if head.Sequence > 0 {
+		fmt.Fprintf(a.stdout, "; the log ends at event %d, head %d:%v", head.Sequence, head.Batch, head.Hash)
+	}
+	a.stdout.WriteByte('\n')
+}
+
+// readLines appends line by line, and never holds more than a batch of them.
+func (a *appender) readLines() error {
+	lines := bufio.NewScanner(a.stdin)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	for lines.Scan() {
+		a.line++
+		text := bytes.TrimSpace(lines.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		draft, err := parseLine(text, len(a.batch))
+		if err != nil {
+			return a.refuse(a.line, usageError{err})
+		}
+		if len(a.batch) > 0 && (draft.Key == "") != (a.batch[0].Key == "") {
+			has, other := `a "key"`, "none"
+			if draft.Key == "" {
+				has, other = `no "key"`, "one"
+			}
+			return a.refuse(a.line, usage("%s, but line %d of the same batch has %s: give keys to all lines of a batch, or to none",
+				has, a.lines[0], other))
+		}
+		if a.bytes += len(text); a.bytes > maxBatchBytes && len(a.batch) > 0 {
+			return a.refuse(a.line, usage("the batch has over %d MiB: use a smaller --batch", maxBatchBytes>>20))
+		}
+		a.batch = append(a.batch, draft)
+		a.lines = append(a.lines, a.line)
+		if len(a.batch) == a.size {
+			if err := a.commit(); err != nil {
+				return err
+			}
+		}
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return a.refuse(a.line+1, usage("more than %d MiB in one line: end each event with a line feed", maxLine>>20))
+	case err != nil:
+		return a.refuse(a.line+1, fmt.Errorf("read the input: %w", err))
+	}
+	return a.commit()
+}
+
+// refuse says which line is wrong and what was not written because of it.
+func (a *appender) refuse(line int, err error) error {
+	first := line
+	if len(a.lines) > 0 {
+		first = a.lines[0]
+	}
+	left := "nothing was appended"
+	if a.events > 0 {
+		left = fmt.Sprintf("nothing from line %d on was appended", first)
+	}
+	return fmt.Errorf("line %d: %w; %s", line, err, left)
+}
+
+// commit appends the batch and tells its receipts.
+func (a *appender) commit() error {
+	if len(a.batch) == 0 {
+		return nil
+	}
+	receipts, err := a.log.AppendBatch(context.Background(), engine.Batch{Events: a.batch, Durability: a.durability})
+	if err != nil {
+		return a.failed(err)
+	}
+	a.events += uint64(len(receipts))
+	if a.json {
+		for i, receipt := range receipts {
+			a.stdout.Write(appendReceipt(a.stdout.AvailableBuffer(), a.lines[i], receipt))
+		}
+		if err := a.stdout.Flush(); err != nil {
+			return fmt.Errorf("write the output: %w; the lines up to %d are in the log", err, a.line)
+		}
+	}
+	a.progress.show("%d lines, %d events", a.line, a.events)
+	clear(a.batch)
+	a.batch, a.lines, a.bytes = a.batch[:0], a.lines[:0], 0
+	return nil
+}
+
+// failed says what the log answered, in terms of lines.
+func (a *appender) failed(err error) error {
+	line := a.lines[0]
+	var item *engine.ItemError
+	var version *engine.WrongVersionError
+	var conflict *engine.KeyConflictError
+	switch {
+	case errors.As(err, &conflict) && len(conflict.Items) > 0 && conflict.Items[0].Item < len(a.lines):
+		line = a.lines[conflict.Items[0].Item]
+		err = &keyConflict{line: conflict.Items[0], err: err}
+	case errors.As(err, &item) && item.Item >= 0 && item.Item < len(a.lines):
+		line = a.lines[item.Item]
+		if errors.Is(err, engine.ErrRejected) {
+			err = item.Err
+		}
+	case errors.As(err, &version):
+		// A batch of one: the line is known, and what was not written is said below.
+		err = version
+	}
+	if errors.Is(err, engine.ErrLimit) || errors.Is(err, engine.ErrInvalid) {
+		err = usageError{err}
+	}
+	if errors.Is(err, engine.ErrInDoubt) {
+		return fmt.Errorf("line %d: %w; lines %d to %d may or may not be in the log", line, err, a.lines[0], a.lines[len(a.lines)-1])
+	}
+	return a.refuse(line, err)
+}
+
+// keyConflict tells the first of the conflicts, whose line is named.
+type keyConflict struct {
+	line engine.KeyConflict
+	err  error
+}
+
+func (e *keyConflict) Error() string {
+	return fmt.Sprintf("key %q: %s: use a fresh key, or the same lines as the first time", e.line.Key, e.line.Reason)
+}
+func (e *keyConflict) Unwrap() error { return e.err }
+
+// input is what a line may say.
+type input struct {
+	Stream   *string         `json:"stream"`
+	Type     *string         `json:"type"`
+	Scope    string          `json:"scope"`
+	Key      string          `json:"key"`
+	Data     json.RawMessage `json:"data"`
+	Meta     json.RawMessage `json:"meta"`
+	Expect   json.RawMessage `json:"expect"`
+	CausedBy json.RawMessage `json:"causedBy"`
+}
+
+const fields = "stream, type, data, scope, key, expect, meta or causedBy"
+
+// parseLine reads an event; index is its place in its batch.
+func parseLine(text []byte, index int) (engine.Draft, error) {
+	if !utf8.Valid(text) {
+		return engine.Draft{}, errors.New("the line is not UTF-8: encode it so")
+	}
+	if text[0] != '{' {
+		return engine.Draft{}, errors.New(`the line is no JSON object: write {"stream":"…","type":"…","data":…}`)
+	}
+	var in input
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&in); err != nil {
+		return engine.Draft{}, explain(err)
+	}
+	if int64(len(text)) != decoder.InputOffset() {
+		return engine.Draft{}, fmt.Errorf("something follows the event at byte %d of the line: one event a line", decoder.InputOffset()+1)
+	}
+	if in.Stream == nil || *in.Stream == "" {
+		return engine.Draft{}, errors.New(`no "stream": name the event's stream`)
+	}
+	if in.Type == nil || *in.Type == "" {
+		return engine.Draft{}, errors.New(`no "type": name the event's type`)
+	}
+	expect, err := parseExpect(in.Expect)
+	if err != nil {
+		return engine.Draft{}, err
+	}
+	cause, err := parseCause(in.CausedBy, index)
+	if err != nil {
+		return engine.Draft{}, err
+	}
+	return engine.Draft{
+		Scope: in.Scope, Stream: *in.Stream, Type: *in.Type, Key: in.Key,
+		Data: in.Data, Metadata: in.Meta, Expect: expect, CausedBy: cause,
+	}, nil
+}
+
+// explain says what encoding/json found in the words of the input.
+func explain(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("no JSON at byte %d of the line (%s): write one JSON object a line", syntax.Offset, strings.TrimPrefix(syntax.Error(), "json: "))
+	case errors.As(err, &kind):
+		return fmt.Errorf("%q is a JSON %s: write a string", kind.Field, kind.Value)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the JSON object does not end: write one JSON object a line")
+	}
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fmt.Errorf("unknown field %s: use %s", field, fields)
+	}
+	return err
+}
+
+func parseExpect(text json.RawMessage) (engine.Expect, error) {
+	switch string(text) {
+	case "", "null", `"any"`:
+		return engine.Any, nil
+	case `"none"`:
+		return engine.NoStream, nil
+	case `"exists"`:
+		return engine.StreamExists, nil
+	}
+	version, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil || version > 1<<64-3 {
+		return 0, fmt.Errorf(`"expect" is %s: write a version (0 for no stream), "any", "none" or "exists"`, clip(text))
+	}
+	return engine.Exactly(version), nil
+}
+
+func parseCause(text json.RawMessage, index int) (engine.Cause, error) {
+	switch {
+	case len(text) == 0 || string(text) == "null":
+		return engine.Cause{}, nil
+	case text[0] == '"':
+		var id string
+		if err := json.Unmarshal(text, &id); err != nil {
+			return engine.Cause{}, explain(err)
+		}
+		parsed, err := uuid.Parse(id)
+		if err != nil || len(id) != 36 {
+			return engine.Cause{}, fmt.Errorf(`"causedBy" is %s: write an event's id, or the index of an earlier line of the batch`, clip(text))
+		}
+		return engine.ByID(parsed), nil
+	}
+	item, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil {
+		return engine.Cause{}, fmt.Errorf(`"causedBy" is %s: write an event's id, or the index of an earlier line of the batch`, clip(text))
+	}
+	if item >= uint64(index) {
+		return engine.Cause{}, fmt.Errorf(`"causedBy" is %d, but the line has index %d in its batch: it can only follow from an earlier one (--batch says how many lines are one)`, item, index)
+	}
+	return engine.Item(int(item)), nil
+}
+
+// clip keeps what an error quotes short.
+func clip(text []byte) string {
+	const most = 60
+	if len(text) <= most {
+		return string(text)
+	}
+	for cut := most; ; cut-- {
+		if utf8.RuneStart(text[cut]) {
+			return string(text[:cut]) + "…"
+		}
+	}
+}

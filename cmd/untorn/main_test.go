@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"untorn": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"wrong": wrong,
+			"lines": lines,
+			"flip":  flip,
+		},
+	})
+}
+
+// exits CODE COMMAND ARG… runs a command that has to end with this code; one
+// that fails has to say so in one line that begins with its name; notes may come with it.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARG…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+	failures := 0
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		switch {
+		case strings.HasPrefix(line, args[1]+": note: "):
+		case strings.HasPrefix(line, args[1]+": "):
+			failures++
+		default:
+			ts.Fatalf("a line on stderr does not begin with %s: %q", args[1], line)
+		}
+	}
+	if (failures == 1) != (code != 0) {
+		ts.Fatalf("%d lines say what failed, exit code %d", failures, code)
+	}
+}
+
+// wrong CODE REGEXP LINE… appends the lines as one batch to a new log, which
+// has to fail with this code and a matching message and leave the log empty.
+func wrong(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: wrong CODE REGEXP LINE…")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("input"), []byte(strings.Join(args[2:], "\n")+"\n"), 0o644))
+	ts.Check(os.RemoveAll(ts.MkAbs("wrong")))
+	ts.Check(ts.Exec("sh", "-c", "untorn append --dir wrong --batch 10 <input; echo $?"))
+	code := strings.TrimSpace(ts.ReadFile("stdout"))
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+	text := ts.ReadFile("stderr")
+	if strings.Count(text, "\n") != 1 || !regexp.MustCompile(args[1]).MatchString(text) {
+		ts.Fatalf("the message %q does not match %q", text, args[1])
+	}
+	ts.Check(ts.Exec("untorn", "read", "--dir", "wrong", "--buffered"))
+	if left := ts.ReadFile("stdout"); left != "" {
+		ts.Fatalf("a refused batch left events: %s", left)
+	}
+}
+
+// lines FILE N writes N events to a file, over seven streams.
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: lines FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var text strings.Builder
+	for i := 1; i <= n; i++ {
+		fmt.Fprintf(&text, "{\"stream\":\"s%d\",\"type\":\"t\",\"data\":%d}\n", i%7, i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o644))
+}
+
+// flip FILE OFFSET… flips a bit of each of these bytes.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: flip FILE OFFSET…")
+	}
+	name := ts.MkAbs(args[0])
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	for _, arg := range args[1:] {
+		offset, err := strconv.Atoi(arg)
+		ts.Check(err)
+		data[offset] ^= 1
+	}
+	ts.Check(os.WriteFile(name, data, 0o644))
+}

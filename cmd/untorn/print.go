@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
+)
+
+// timeFormat is RFC 3339 with nine digits, so that texts sort like times.
+const timeFormat = "2006-01-02T15:04:05.000000000Z07:00"
+
+// object appends a JSON object to a buffer, field by field. The values of
+// events have to keep their bytes, which package json would tidy up.
+type object struct {
+	b     []byte
+	begun bool
+}
+
+func newObject(b []byte) *object { return &object{b: append(b, '{')} }
+
+func (o *object) name(name string) {
+	if o.begun {
+		o.b = append(o.b, ',')
+	}
+	o.begun = true
+	o.b = append(o.b, '"')
+	o.b = append(o.b, name...)
+	o.b = append(o.b, '"', ':')
+}
+
+func (o *object) text(name, value string) {
+	o.name(name)
+	o.b = appendString(o.b, value)
+}
+
+func (o *object) number(name string, value uint64) {
+	o.name(name)
+	o.b = strconv.AppendUint(o.b, value, 10)
+}
+
+func (o *object) truth(name string, value bool) {
+	o.name(name)
+	o.b = strconv.AppendBool(o.b, value)
+}
+
+func (o *object) hash(name string, value engine.Hash) {
+	o.name(name)
+	o.b = fmt.Appendf(o.b, `"%x"`, value[:])
+}
+
+func (o *object) time(name string, value time.Time) {
+	o.name(name)
+	o.b = append(o.b, '"')
+	o.b = value.UTC().AppendFormat(o.b, timeFormat)
+	o.b = append(o.b, '"')
+}
+
+// content appends bytes as they stand if they are JSON on one line, else in
+// base64 under the name with "64" behind it. No bytes, no field.
+func (o *object) content(name string, value []byte) {
+	switch {
+	case len(value) == 0:
+	case json.Valid(value) && utf8.Valid(value) && !bytes.ContainsAny(value, "\n\r"):
+		o.name(name)
+		o.b = append(o.b, value...)
+	default:
+		o.name(name + "64")
+		o.b = append(o.b, '"')
+		o.b = base64.StdEncoding.AppendEncode(o.b, value)
+		o.b = append(o.b, '"')
+	}
+}
+
+func (o *object) line() []byte { return append(o.b, '}', '\n') }
+
+// appendString appends a JSON string, and leaves "<", ">" and "&" alone.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			var quoted bytes.Buffer
+			encoder := json.NewEncoder(&quoted)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(s); err != nil {
+				panic("internal error: a string that is no JSON: " + err.Error())
+			}
+			return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendReceipt(b []byte, line int, r engine.Receipt) []byte {
+	o := newObject(b)
+	o.number("line", uint64(line))
+	o.text("id", r.ID.String())
+	o.text("scope", r.Scope)
+	o.text("stream", r.Stream)
+	o.number("sequence", r.Sequence)
+	o.number("version", r.Version)
+	o.number("batch", r.Batch)
+	o.hash("hash", r.Hash)
+	o.truth("durable", r.Durable)
+	return o.line()
+}
+
+func appendEvent(b []byte, event *engine.Event) []byte {
+	o := newObject(b)
+	o.number("sequence", event.Sequence)
+	o.text("id", event.ID.String())
+	o.text("scope", event.Scope)
+	o.text("stream", event.Stream)
+	o.number("version", event.Version)
+	o.text("type", event.Type)
+	o.number("batch", event.Batch)
+	o.time("time", event.Time)
+	if !event.Clock.Equal(event.Time) {
+		o.time("clock", event.Clock)
+	}
+	o.content("data", event.Data)
+	o.content("meta", event.Metadata)
+	if event.Key != "" {
+		o.text("key", event.Key)
+	}
+	if event.CausedBy != uuid.Nil {
+		o.text("causedBy", event.CausedBy.String())
+	}
+	if event.Correlation != event.ID {
+		o.text("correlation", event.Correlation.String())
+	}
+	for _, field := range []struct {
+		name  string
+		value uint32
+	}{{"lane", event.Lane}, {"depth", event.Depth}, {"flags", event.Flags}, {"payloadVersion", event.PayloadVersion}} {
+		if field.value != 0 {
+			o.number(field.name, uint64(field.value))
+		}
+	}
+	if event.Erasable {
+		o.truth("erasable", true)
+	}
+	if len(event.Extensions) > 0 {
+		o.name("extensions64")
+		extensions := newObject(o.b)
+		for _, name := range slices.Sorted(maps.Keys(event.Extensions)) {
+			if extensions.begun {
+				extensions.b = append(extensions.b, ',')
+			}
+			extensions.begun = true
+			extensions.b = appendString(extensions.b, name)
+			extensions.b = append(extensions.b, ':', '"')
+			extensions.b = base64.StdEncoding.AppendEncode(extensions.b, event.Extensions[name])
+			extensions.b = append(extensions.b, '"')
+		}
+		o.b = append(extensions.b, '}')
+	}
+	o.hash("hash", event.Hash)
+	o.truth("durable", event.Durable)
+	return o.line()
+}
+
+// appendEventText appends an event as columns between tabs: sequence, time,
+// scope, stream, version, type, data. Names hold no control characters; data
+// that does is quoted.
+func appendEventText(b []byte, event *engine.Event) []byte {
+	b = strconv.AppendUint(b, event.Sequence, 10)
+	b = append(b, '\t')
+	b = event.Time.UTC().AppendFormat(b, timeFormat)
+	for _, name := range []string{event.Scope, event.Stream, strconv.FormatUint(event.Version, 10), event.Type} {
+		b = append(b, '\t')
+		b = append(b, name...)
+	}
+	b = append(b, '\t')
+	if visible(event.Data) {
+		b = append(b, event.Data...)
+	} else {
+		b = strconv.AppendQuote(b, string(event.Data))
+	}
+	if !event.Durable {
+		b = append(b, "\t(not durable)"...)
+	}
+	return append(b, '\n')
+}
+
+// visible reports whether bytes can go to a terminal as they are.
+func visible(data []byte) bool {
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 || !unicode.IsGraphic(r) {
+			return false
+		}
+		data = data[size:]
+	}
+	return true
+}
+
+func count(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatUint(n, 10) + " " + many
+}
+
+// progress is a line on a terminal, renewed a few times a second. Elsewhere it
+// is nothing.
+type progress struct {
+	out  io.Writer // nil: nothing
+	last time.Time
+	drew bool
+}
+
+func newProgress(out io.Writer) progress {
+	file, ok := out.(*os.File)
+	if !ok {
+		return progress{}
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return progress{}
+	}
+	return progress{out: file, last: time.Now()}
+}
+
+func (p *progress) show(format string, args ...any) {
+	if p.out == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(p.last) >= time.Second/4 {
+		p.last, p.drew = now, true
+		fmt.Fprintf(p.out, "\r\x1b[K"+format, args...)
+	}
+}
+
+// end removes the line.
+func (p *progress) end() {
+	if p.drew {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	"github.com/untorn-db/untorn/engine"
+)
+
+func readCommand() command {
+	return command{
+		name:  "read",
+		short: "print events",
+		long: `Without flags that select, all events in the order in which they were appended.
+
+As text, an event is one line of columns with tabs between them: sequence, time, scope, stream, version,
+type, data. With --json it is one JSON object a line. Data and metadata that are JSON on one line stand
+there as they are stored, anything else in base64 as "data64" and "meta64".`,
+		prepare: func(flags *flag.FlagSet) func(*env) error {
+			dir := dirFlag(flags)
+			var query engine.Query
+			scope := ""
+			scoped := false
+			flags.Func("scope", "only this `scope`; with --stream, the scope of that stream", func(value string) error {
+				scope, scoped = value, true
+				return nil
+			})
+			flags.StringVar(&query.Stream, "stream", "", "only this `stream`")
+			flags.Func("type", "only this `type`; give it again for more than one", func(value string) error {
+				query.Types = append(query.Types, value)
+				return nil
+			})
+			flags.Uint64Var(&query.FromSequence, "from", 0, "the first `sequence`")
+			flags.Uint64Var(&query.ToSequence, "to", 0, "the last `sequence`")
+			flags.Uint64Var(&query.FromVersion, "from-version", 0, "the first `version`; with --stream")
+			flags.Uint64Var(&query.ToVersion, "to-version", 0, "the last `version`; with --stream")
+			flags.BoolVar(&query.Backward, "backward", false, "last first")
+			flags.IntVar(&query.Limit, "limit", 0, "at most `n` events; 0 means all")
+			flags.BoolVar(&query.Buffered, "buffered", false, "also events that are not known to be durable; they may vanish in a power cut")
+			salvage := salvageFlag(flags)
+			asJSON := jsonFlag(flags, "print one JSON object a line")
+			return func(e *env) error {
+				name, err := dir()
+				if err != nil {
+					return err
+				}
+				query.Scope = scope
+				switch {
+				case query.Limit < 0:
+					return usage("--limit is %d: use 1 or more, or 0 for all", query.Limit)
+				case query.Stream == "" && (query.FromVersion > 0 || query.ToVersion > 0):
+					return usage("versions count inside a stream: add --stream, or use --from and --to")
+				case query.ToSequence > 0 && query.FromSequence > query.ToSequence:
+					return usage("--from %d is behind --to %d: swap them, and use --backward to read from the end", query.FromSequence, query.ToSequence)
+				case query.ToVersion > 0 && query.FromVersion > query.ToVersion:
+					return usage("--from-version %d is behind --to-version %d: swap them, and use --backward to read from the end", query.FromVersion, query.ToVersion)
+				case scoped && scope == "" && query.Stream == "":
+					return usage(`--scope "" needs a --stream: leave it out for all scopes`)
+				}
+				return read(e, name, query, *salvage, *asJSON)
+			}
+		},
+	}
+}
+
+func read(e *env, dir string, query engine.Query, salvage, asJSON bool) error {
+	log, err := e.openToRead(dir, salvage)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	for event, err := range log.Read(query) {
+		if err != nil {
+			return err
+		}
+		line := e.stdout.AvailableBuffer()
+		if asJSON {
+			line = appendEvent(line, &event)
+		} else {
+			line = appendEventText(line, &event)
+		}
+		if _, err := e.stdout.Write(line); err != nil {
+			return fmt.Errorf("write the output: %w", err)
+		}
+	}
+	if unproven := log.Recovery().Unproven; unproven > 0 && !query.Buffered {
+		e.note("%s at the end may not be durable yet, and not shown: --buffered shows them", count(unproven, "event", "events"))
+	}
+	return damage(log)
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
+)
+
+// output is what a run of the command has said.
+func output(args ...string) (code int, stdout, stderr string) {
+	var out, errs strings.Builder
+	code = run(args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestWhileAppending holds an append open in the middle of its input: each
+// line's receipt is there before the next line is written, so nothing waits for
+// the end of the input; meanwhile others can read, but not append.
+func TestWhileAppending(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	input, lines := io.Pipe()
+	receipts, told := io.Pipe()
+	ended := make(chan int, 1)
+	var errs strings.Builder
+	go func() {
+		ended <- run([]string{"append", "--dir", dir, "--json"}, input, told, &errs)
+		told.Close()
+	}()
+	scanner := bufio.NewScanner(receipts)
+	for i := 1; i <= 3; i++ {
+		if _, err := fmt.Fprintf(lines, "{\"stream\":\"s\",\"type\":\"t\",\"data\":%d}\n", i); err != nil {
+			t.Fatal(err)
+		}
+		if !scanner.Scan() {
+			t.Fatalf("no receipt for line %d: %s", i, errs.String())
+		}
+		var receipt struct {
+			Line, Sequence int
+			Durable        bool
+		}
+		if err := json.Unmarshal(scanner.Bytes(), &receipt); err != nil {
+			t.Fatalf("%v: %s", err, scanner.Text())
+		}
+		if receipt.Line != i || receipt.Sequence != i || !receipt.Durable {
+			t.Fatalf("line %d has the receipt %+v", i, receipt)
+		}
+	}
+
+	code, stdout, stderr := output("read", "--dir", dir, "--buffered")
+	if got := strings.Count(stdout, "\ts\t"); code != 0 || got != 3 {
+		t.Errorf("reading a log that is being written: exit %d, %d events, want 3: %s", code, got, stderr)
+	}
+	// Nothing proves yet, to somebody without the lock, that the last batch was
+	// synced.
+	code, stdout, stderr = output("read", "--dir", dir)
+	if got := strings.Count(stdout, "\ts\t"); code != 0 || got != 2 ||
+		stderr != "untorn: note: 1 event at the end may not be durable yet, and not shown: --buffered shows them\n" {
+		t.Errorf("reading what is known to be durable: exit %d, %d events, want 2: %s", code, got, stderr)
+	}
+	code, stdout, stderr = output("verify", "--dir", dir)
+	if code != 0 || !strings.HasPrefix(stdout, "2 events in 2 batches and 1 segment verified; ") ||
+		!strings.HasPrefix(stderr, "untorn: note: 1 event at the end may not be durable yet, and not verified: ") {
+		t.Errorf("verifying a log that is being written: exit %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = output("inspect", "--dir", dir)
+	if code != 0 || !strings.Contains(stdout, "\n1 event at the end may not be durable yet\n") {
+		t.Errorf("inspecting a log that is being written: exit %d: %s%s", code, stdout, stderr)
+	}
+	code, _, stderr = output("append", "--dir", dir)
+	if code != 1 || !strings.Contains(stderr, engine.ErrLocked.Error()) {
+		t.Errorf("appending twice at once: exit %d, %q", code, stderr)
+	}
+
+	lines.Close()
+	if scanner.Scan() {
+		t.Errorf("a receipt for nothing: %s", scanner.Text())
+	}
+	if code := <-ended; code != 0 {
+		t.Errorf("append ended with %d: %s", code, errs.String())
+	}
+	code, stdout, _ = output("read", "--dir", dir)
+	if got := strings.Count(stdout, "\ts\t"); code != 0 || got != 3 {
+		t.Errorf("exit %d, %d events at the end, want 3", code, got)
+	}
+}
+
+// TestBrokenInput checks that an input that ends in an error is no input that
+// ends.
+func TestBrokenInput(t *testing.T) {
+	dir := t.TempDir()
+	broken := io.MultiReader(strings.NewReader("{\"stream\":\"s\",\"type\":\"t\"}\n{\"stream\":\"s\",\"type\":\"t\"}\n"), failing{})
+	var out, errs strings.Builder
+	if code := run([]string{"append", "--dir", dir, "--batch", "3"}, broken, &out, &errs); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	if got, want := errs.String(), "untorn: append: line 3: read the input: the cable is out; nothing was appended\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if _, stdout, _ := output("read", "--dir", dir, "--buffered"); stdout != "" {
+		t.Errorf("the unfinished batch was appended: %s", stdout)
+	}
+}
+
+// TestBrokenOutput checks that nothing that could not be printed is called
+// fine.
+func TestBrokenOutput(t *testing.T) {
+	dir := t.TempDir()
+	line := "{\"stream\":\"s\",\"type\":\"t\"}\n"
+	for _, args := range [][]string{
+		{"append", "--dir", dir},
+		{"append", "--dir", dir, "--json"},
+		{"read", "--dir", dir},
+		{"verify", "--dir", dir},
+		{"inspect", "--dir", dir, "--json"},
+		{"help"},
+	} {
+		var errs strings.Builder
+		if code := run(args, strings.NewReader(line), failing{}, &errs); code != 1 || !strings.Contains(errs.String(), "write the output: the cable is out") {
+			t.Errorf("%v: exit %d, %q", args, code, errs.String())
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error)  { return 0, errors.New("the cable is out") }
+func (failing) Write([]byte) (int, error) { return 0, errors.New("the cable is out") }
+
+// TestPrintEvent checks what of an event is printed, and that it is JSON
+// whatever the event holds.
+func TestPrintEvent(t *testing.T) {
+	id := uuid.MustParse("0190b8a0-0000-7000-8000-000000000001")
+	plain := engine.Event{
+		ID: id, Sequence: 7, Version: 2, Batch: 3, Stream: "s", Type: "t", Correlation: id, Durable: true,
+		Time: time.Unix(1, 5).UTC(), Clock: time.Unix(1, 5).UTC(),
+	}
+	const hash = `"0000000000000000000000000000000000000000000000000000000000000000"`
+	head := `{"sequence":7,"id":"0190b8a0-0000-7000-8000-000000000001","scope":"","stream":"s","version":2,"type":"t","batch":3,"time":"1970-01-01T00:00:01.000000005Z"`
+	for _, c := range []struct {
+		name   string
+		change func(*engine.Event)
+		want   string
+		text   string
+	}{
+		{"plain", func(e *engine.Event) {}, head + `,"hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t"},
+		{"JSON on one line keeps its bytes", func(e *engine.Event) { e.Data = []byte(`{ "a" : "<é\u00e9>" }`) },
+			head + `,"data":{ "a" : "<é\u00e9>" },"hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t{ \"a\" : \"<é\\u00e9>\" }"},
+		{"JSON on two lines", func(e *engine.Event) { e.Data = []byte("{\n}") },
+			head + `,"data64":"ewp9","hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t\"{\\n}\""},
+		{"bytes", func(e *engine.Event) { e.Data, e.Metadata = []byte{0xff, 0}, []byte("x") },
+			head + `,"data64":"/wA=","meta64":"eA==","hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t\"\\xff\\x00\""},
+		{"JSON around bytes that are not UTF-8", func(e *engine.Event) { e.Data = []byte("\"\xff\"") },
+			head + `,"data64":"Iv8i","hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t\"\\\"\\xff\\\"\""},
+		{"an escape sequence for the terminal", func(e *engine.Event) { e.Data = []byte("\x1b[31m") },
+			head + `,"data64":"G1szMW0=","hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t\"\\x1b[31m\""},
+		{"everything", func(e *engine.Event) {
+			e.Scope, e.Key, e.CausedBy, e.Correlation = `a"b\`, "k", id, uuid.Nil
+			e.Lane, e.Depth, e.Flags, e.PayloadVersion, e.Erasable, e.Durable = 1, 2, 3, 4, true, false
+			e.Clock = time.Unix(0, 0)
+			e.Extensions = map[string][]byte{"b<": nil, "a": {1}}
+		},
+			strings.Replace(head, `"scope":""`, `"scope":"a\"b\\"`, 1) + `,"clock":"1970-01-01T00:00:00.000000000Z","key":"k","causedBy":"0190b8a0-0000-7000-8000-000000000001",` +
+				`"correlation":"00000000-0000-0000-0000-000000000000","lane":1,"depth":2,"flags":3,"payloadVersion":4,"erasable":true,` +
+				`"extensions64":{"a":"AQ==","b<":""},"hash":` + hash + `,"durable":false}`,
+			"7\t1970-01-01T00:00:01.000000005Z\ta\"b\\\ts\t2\tt\t\t(not durable)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			event := plain
+			c.change(&event)
+			got := string(appendEvent(nil, &event))
+			if got != c.want+"\n" {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if !json.Valid([]byte(got)) {
+				t.Errorf("this is no JSON: %s", got)
+			}
+			if got := string(appendEventText(nil, &event)); got != c.text+"\n" {
+				t.Errorf("got  %q\nwant %q", got, c.text)
+			}
+		})
+	}
+}
+
+// FuzzParseLine checks that a line is either refused with a reason on one line,
+// or becomes a draft that the log can take or refuse, with the data as it stood.
+func FuzzParseLine(f *testing.F) {
+	for _, line := range []string{
+		`{"stream":"s","type":"t","data":{"a":1}}`,
+		`{"stream":"s","type":"t","data":null,"meta":[1, 2],"key":"k","scope":"x","expect":3,"causedBy":0}`,
+		`{"stream":"s","type":"t","expect":"none","causedBy":"0190b8a0-0000-7000-8000-000000000001"}`,
+		`{"stream":"s","type":"t","causedBy":"\u0030"}`, `{"strem":1}`, `{`, `[]`, `{"stream":"s","type":"t"} x`,
+	} {
+		f.Add([]byte(line), 2)
+	}
+	f.Fuzz(func(t *testing.T, line []byte, index int) {
+		if len(line) == 0 {
+			return
+		}
+		draft, err := parseLine(line, index)
+		if err != nil {
+			if strings.ContainsAny(oneLine(err.Error()), "\n\r") || err.Error() == "" {
+				t.Fatalf("an error that is not one line: %q", err)
+			}
+			return
+		}
+		if draft.Stream == "" || draft.Type == "" {
+			t.Fatalf("a draft without names from %q", line)
+		}
+		for _, content := range [][]byte{draft.Data, draft.Metadata} {
+			if len(content) > 0 && (!json.Valid(content) || !strings.Contains(string(line), string(content))) {
+				t.Fatalf("the content %q does not stand so in %q", content, line)
+			}
+		}
+	})
+}
