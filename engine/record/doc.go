@@ -16,10 +16,9 @@
 //	encoded := record.AppendBatch(nil, place, record.DataStart, &mark, events, head, nil)
 //
 //	begin, ok := record.ParseMark(encoded, place, record.DataStart)
-//	frame, ok := record.ParseFrame(encoded[begin.Size:], place, record.DataStart+int64(begin.Size))
-//	body := encoded[begin.Size+record.HeaderSize:][:frame.Body]
-//	ok = frame.BodyOK(body, place, record.DataStart+int64(begin.Size))
-//	event, err := record.DecodeEvent(body)                    // if there are no pieces
+//	at := begin.Size                                          // of the first event
+//	item, ok := record.ReadItem(encoded[at:], place, record.DataStart+int64(at), nil)
+//	event, err := record.DecodeEvent(item.Record)
 //
 // The contract:
 //   - What was encoded decodes to the same values, and what decodes is encoded

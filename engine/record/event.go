@@ -123,15 +123,6 @@ func (e *Event) RecordSize() int {
 	flags := e.recordPresence()
 	size := uvarintSize(flags) + len(e.Hash) + len(e.ID) + uvarintSize(e.Version) +
 		sizeWithLength(len(e.Stream)) + sizeWithLength(len(e.Type)) + len(e.payload())
-	if flags&^(hasScope|hasCorrelation) == 0 { // the usual event
-		if flags&hasScope != 0 {
-			size += sizeWithLength(len(e.Scope))
-		}
-		if flags&hasCorrelation != 0 {
-			size += len(e.Correlation)
-		}
-		return size
-	}
 	if flags&hasScope != 0 {
 		size += sizeWithLength(len(e.Scope))
 	}

@@ -798,6 +798,10 @@ func TestBadRecords(t *testing.T) {
 			t.Errorf("%s: decoded %+v, %v, want a *DecodeError of %s", c.name, got, err, c.field)
 		}
 	}
+	_, err := record.DecodeEvent(with("key", 0))
+	if want := "key at byte 118 is empty, though its flag is set"; err == nil || err.Error() != want {
+		t.Errorf("the error for an empty key is %q, want %q", err, want)
+	}
 	if _, err := record.DecodeEvent(with("payload")); err != nil {
 		t.Errorf("no payload: %v", err)
 	}
