@@ -33,6 +33,9 @@ type ver struct {
 	why  reason
 }
 
+// foreign reports whether nobody wrote the version where it is.
+func (v ver) foreign() bool { return v.why == whyGarbage || v.why == whyStale }
+
 // reason tells what made a version.
 type reason uint8
 

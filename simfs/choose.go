@@ -173,20 +173,24 @@ func (d *disk) variable(r ref, path string, ch *chain, rs []run) Var {
 	v.Options = make([]VarOption, len(rs))
 	free := !ch.coupled()
 	for i, o := range rs {
-		first := ch.vs[o.from]
+		first, at := ch.vs[o.from], o.from
+		for k := o.from; k <= o.to; k++ { // written there counts more than came there
+			if w := ch.vs[k]; !w.foreign() && (!free || equal(r.kind, first, w)) {
+				first, at = w, k
+				break
+			}
+		}
 		p := &v.Options[i]
-		p.Op, p.Label = d.op(first.seq), first.why.String()
-		p.Garbage = first.why == whyGarbage || first.why == whyStale
+		p.Op, p.Label, p.Garbage = d.op(first.seq), first.why.String(), first.foreign()
 		if r.kind == refSize {
 			p.Size = first.n
 		} else if r.kind == refName && first.n != none {
 			p.Size = 1
 		}
-		for k := o.from + 1; k <= o.to; k++ {
-			if !free || equal(r.kind, first, ch.vs[k]) {
-				if at := d.op(ch.vs[k].seq); at != p.Op {
-					p.Again = append(p.Again, at)
-				}
+		for k := at + 1; k <= o.to; k++ {
+			w := ch.vs[k]
+			if !w.foreign() && w.seq != first.seq && (!free || equal(r.kind, first, w)) {
+				p.Again = append(p.Again, d.op(w.seq))
 			}
 		}
 	}
