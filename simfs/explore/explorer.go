@@ -173,7 +173,9 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 		}
 		budget -= len(fresh)
 		x.report.ImagesUnique += len(fresh)
+		n := len(fresh)
 		fresh = slices.DeleteFunc(fresh, func(c *candidate) bool { return !x.unseen(c) })
+		here.known += n - len(fresh)
 		x.pool.each(len(fresh), func(i int) {
 			if ctx.Err() == nil {
 				x.recover(fresh[i])
@@ -387,6 +389,7 @@ type shortfall struct {
 	cut     int // states with fewer images than asked for
 	dropped int // states left out
 	later   int // states of the next depth left out
+	known   int // images left out
 }
 
 func (f *shortfall) add(c coverage) {
@@ -416,6 +419,9 @@ func (f *shortfall) lines() (lines []string) {
 	}
 	if f.later > 0 {
 		say("%d crash points of the next depth were left out to stay within MaxImages", f.later)
+	}
+	if f.known > 0 {
+		say("%d images were left out because Config.Seen had them", f.known)
 	}
 	return lines
 }

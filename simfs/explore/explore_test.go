@@ -1,0 +1,697 @@
+package explore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
+)
+
+func mustExplore(t *testing.T, c explore.Config, p explore.Program) explore.Report {
+	t.Helper()
+	r, err := explore.Explore(t.Context(), c, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const (
+	posix, writeback, xfs, ext4, btrfs, sequential = "posix", "ext4-writeback", "xfs", "ext4", "btrfs", "sequential"
+)
+
+// Each store, and on which presets it must be caught; on all others it must
+// pass.
+func fixtures() []fixture {
+	return []fixture{
+		{"correct", register{puts: 3}.program(), nil},
+		{"nothing is synced", register{puts: 2, noFileSync: true, noDirSync: true}.program(),
+			[]string{posix, writeback, xfs, ext4, btrfs, sequential}},
+		{"rename without a sync of the file", register{puts: 3, noFileSync: true}.program(),
+			[]string{posix, writeback, xfs, ext4, btrfs}},
+		{"rename without a sync of the directory", register{puts: 3, noDirSync: true}.program(),
+			[]string{posix, writeback, xfs, ext4, btrfs, sequential}},
+		{"overwritten in place", register{puts: 3, inPlace: true}.program(), []string{posix}},
+		{"acknowledged before the sync", register{puts: 3, ackEarly: true}.program(),
+			[]string{posix, writeback, xfs, ext4, btrfs, sequential}},
+		{"correct journal", journal{appends: 3}.program(), nil},
+		{"recovery does not sync bytes", journal{appends: 2, noRecoverySync: true}.program(),
+			[]string{posix, writeback, xfs, ext4, btrfs}},
+		{"recovery does not sync the name", journal{appends: 2, noRecoveryName: true}.program(), []string{posix}},
+	}
+}
+
+type fixture struct {
+	name    string
+	program explore.Program
+	red     []string
+}
+
+func TestStores(t *testing.T) {
+	for _, f := range fixtures() {
+		for _, g := range simfs.Presets() {
+			t.Run(f.name+"/"+g.Name, func(t *testing.T) {
+				r := mustExplore(t, explore.Config{Guarantees: g, MaxDeviation: 1, Samples: 10}, f.program)
+				if red := slices.Contains(f.red, g.Name); red != (r.Violated > 0) {
+					t.Fatalf("caught: %v, want %v\n%v", r.Violated > 0, red, r.Err())
+				}
+			})
+		}
+	}
+}
+
+// A recovery that takes a name for durable because it finds it goes unnoticed
+// until a kill leaves a name that is not.
+func TestOnlyReopenShowsMissingNames(t *testing.T) {
+	p := journal{appends: 2, noRecoveryName: true}.program()
+	for _, test := range []struct {
+		name   string
+		config explore.Config
+		caught bool
+	}{
+		{"power loss", explore.Config{Kinds: explore.Power}, false},
+		{"power loss twice more", explore.Config{Kinds: explore.Power, Depth: 2}, false},
+		{"kill", explore.Config{Kinds: explore.Kill}, false},
+		{"kill, kill again", explore.Config{Kinds: explore.Kill, Depth: 1}, false},
+		{"power or kill", explore.Config{Kinds: explore.Power | explore.Kill}, false},
+		{"reopen", explore.Config{Kinds: explore.Reopen}, true},
+		{"power and kill, nested", explore.Config{Kinds: explore.Power | explore.Kill, Depth: 1}, true},
+		{"all", explore.Config{}, true},
+	} {
+		r := mustExplore(t, test.config, p)
+		if r.Violated > 0 != test.caught {
+			t.Errorf("%s: caught: %v, want %v: %v", test.name, r.Violated > 0, test.caught, r.Err())
+		}
+		for _, v := range r.Violations {
+			if last := len(v.Path) - 1; last < 1 || v.Path[last-1].Kind != simfs.ProcessKill || v.Path[last].Kind != simfs.PowerLoss {
+				t.Errorf("%s: found by %v, want a kill and then a power loss", test.name, v.Path)
+			}
+		}
+	}
+}
+
+// contents is all that a program can read on a disk: names, sizes and bytes.
+func contents(fsys afero.Fs) string {
+	var b strings.Builder
+	var walk func(dir string)
+	walk = func(dir string) {
+		list, err := afero.ReadDir(fsys, dir)
+		if err != nil {
+			panic(err)
+		}
+		for _, info := range list {
+			name := dir + "/" + info.Name()
+			if info.IsDir() {
+				fmt.Fprintf(&b, "%s/\n", name)
+				walk(name)
+				continue
+			}
+			data, err := afero.ReadFile(fsys, name)
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintf(&b, "%s %q\n", name, data)
+		}
+	}
+	walk("/")
+	return b.String()
+}
+
+func told(history []explore.Note) string {
+	var b strings.Builder
+	for _, n := range history {
+		b.WriteString(n.Key + ";")
+	}
+	return b.String()
+}
+
+// seen is a set of (depth, kind, history, contents), as text.
+type seen struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+func (s *seen) add(depth int, kind simfs.Kind, history []explore.Note, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[string]bool{}
+	}
+	s.all[fmt.Sprintf("depth %d %v after %s\n%s", depth, kind, told(history), text)] = true
+}
+
+func (s *seen) want(t *testing.T, want *seen) {
+	t.Helper()
+	for text := range want.all {
+		if !s.all[text] {
+			t.Errorf("never explored: %s", text)
+			return
+		}
+	}
+	for text := range s.all {
+		if !want.all[text] {
+			t.Errorf("explored, but impossible: %s", text)
+			return
+		}
+	}
+}
+
+// watch is p, with what its recoveries find put into s.
+func (s *seen) watch(p explore.Program) explore.Program {
+	inner := p.Recover
+	p.Recover = func(run *explore.Run) error {
+		s.add(run.Depth, run.Kind, run.History, contents(run.Disk.Clone()))
+		return inner(run)
+	}
+	return p
+}
+
+// A naive enumerator, written apart: every combination of every variable, no
+// deduplication, nothing shared.
+type naive struct {
+	t     *testing.T
+	p     explore.Program
+	found *seen
+}
+
+// choices calls f with every image of m.
+func (n naive) choices(m *simfs.Image, f func(*simfs.Image)) {
+	vars := m.Vars()
+	vector := make(map[simfs.VarID]int)
+	var rec func(i int)
+	rec = func(i int) {
+		if i == len(vars) {
+			f(m.Resolve(simfs.ChooserFunc(func(v simfs.Var) int { return min(vector[v.ID], len(v.Options)-1) })))
+			return
+		}
+		for k := range vars[i].Options {
+			vector[vars[i].ID] = k
+			rec(i + 1)
+		}
+	}
+	rec(0)
+}
+
+// run does one run on disk and calls crash at each moment: before every
+// operation, on both sides of every note, and at the end.
+func (n naive) run(f func(*explore.Run) error, disk *simfs.FS, history []explore.Note, run explore.Run, crash func(d *simfs.FS, barrier bool, h []explore.Note)) {
+	run.FS, run.Disk, run.History = disk, disk, history
+	run.Note = func(note explore.Note) {
+		crash(disk, true, history)
+		history = append(slices.Clone(history), note)
+		crash(disk, true, history)
+	}
+	disk.Observe(func(op simfs.Op) { crash(disk, op.Barrier, history) })
+	if err := f(&run); err != nil {
+		n.t.Errorf("this store should be correct: %v", err)
+	}
+	crash(disk, true, history)
+}
+
+func TestSameImagesAsNaive(t *testing.T) {
+	for _, g := range simfs.Presets() {
+		for _, p := range []struct {
+			name string
+			explore.Program
+		}{{"register", register{puts: 2}.program()}, {"journal", journal{appends: 2}.program()}} {
+			t.Run(p.name+"/"+g.Name, func(t *testing.T) {
+				var got, want seen
+				r := mustExplore(t, explore.Config{Guarantees: g, Exhaustive: 1 << 12}, got.watch(p.Program))
+				if !r.Exact || r.Violated > 0 {
+					t.Fatalf("exact %v, %v", r.Exact, r.Err())
+				}
+				n := naive{t: t, p: p.Program, found: &want}
+				n.run(p.Workload, simfs.New(simfs.Options{Guarantees: g}), nil, explore.Run{}, func(d *simfs.FS, barrier bool, h []explore.Note) {
+					// A power loss at every moment: what Barriers leaves out must
+					// not add anything.
+					n.choices(d.Crash(simfs.PowerLoss), func(m *simfs.Image) {
+						want.add(1, simfs.PowerLoss, h, contents(m.Mount(nil)))
+					})
+					killed := d.Crash(simfs.ProcessKill)
+					want.add(1, simfs.ProcessKill, h, contents(killed.Mount(nil)))
+					n.run(p.Recover, killed.Mount(nil), h, explore.Run{Depth: 1, Kind: simfs.ProcessKill}, func(d *simfs.FS, barrier bool, h []explore.Note) {
+						if barrier {
+							n.choices(d.Crash(simfs.PowerLoss), func(m *simfs.Image) {
+								want.add(2, simfs.PowerLoss, h, contents(m.Mount(nil)))
+							})
+						}
+					})
+				})
+				got.want(t, &want)
+			})
+		}
+	}
+}
+
+func TestNestedSameImagesAsNaive(t *testing.T) {
+	for _, g := range simfs.Presets() {
+		t.Run(g.Name, func(t *testing.T) {
+			p := journal{appends: 1}.program()
+			var got, want seen
+			r := mustExplore(t, explore.Config{Guarantees: g, Kinds: explore.Power, Depth: 2}, got.watch(p))
+			if !r.Exact || r.Violated > 0 {
+				t.Fatalf("exact %v, %v", r.Exact, r.Err())
+			}
+			n := naive{t: t, p: p, found: &want}
+			var deeper func(depth int) func(d *simfs.FS, barrier bool, h []explore.Note)
+			deeper = func(depth int) func(d *simfs.FS, barrier bool, h []explore.Note) {
+				return func(d *simfs.FS, barrier bool, h []explore.Note) {
+					if depth > 3 || !barrier {
+						return
+					}
+					n.choices(d.Crash(simfs.PowerLoss), func(m *simfs.Image) {
+						want.add(depth, simfs.PowerLoss, h, contents(m.Mount(nil)))
+						n.run(p.Recover, m.Mount(nil), h, explore.Run{Depth: depth, Kind: simfs.PowerLoss}, deeper(depth+1))
+					})
+				}
+			}
+			n.run(p.Workload, simfs.New(simfs.Options{Guarantees: g}), nil, explore.Run{}, deeper(1))
+			got.want(t, &want)
+		})
+	}
+}
+
+// With Points: All, a kill also comes inside writes, and every power loss
+// between barriers is tried.
+func TestAllPoints(t *testing.T) {
+	p := explore.Program{
+		Workload: func(run *explore.Run) error {
+			f, err := run.FS.Create("a")
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt([]byte(strings.Repeat("x", 3*cell)), 100)
+			return errors.Join(err, f.Sync())
+		},
+		Recover: func(run *explore.Run) error { return nil },
+	}
+	var got, want seen
+	mustExplore(t, explore.Config{Points: explore.All, Kinds: explore.Kill}, got.watch(p))
+	want.add(1, simfs.ProcessKill, nil, "")
+	want.add(1, simfs.ProcessKill, nil, "//a \"\"\n")
+	for k := 1; k <= 4; k++ {
+		size := min(k*cell, 100+3*cell)
+		want.add(1, simfs.ProcessKill, nil, fmt.Sprintf("//a %q\n", strings.Repeat("\x00", 100)+strings.Repeat("x", size-100)))
+	}
+	got.want(t, &want)
+
+	var all, barriers seen
+	mustExplore(t, explore.Config{Points: explore.All, Kinds: explore.Power}, all.watch(register{puts: 2}.program()))
+	mustExplore(t, explore.Config{Kinds: explore.Power}, barriers.watch(register{puts: 2}.program()))
+	all.want(t, &barriers)
+}
+
+// cells is a workload of n pending cells of one durable file, in so many writes.
+func cells(n, writes int) explore.Program {
+	return explore.Program{
+		Workload: func(run *explore.Run) error {
+			f, err := run.FS.Create("a")
+			if err != nil {
+				return err
+			}
+			if _, err := f.WriteAt([]byte(strings.Repeat("0", n*cell)), 0); err != nil {
+				return err
+			}
+			if err := errors.Join(f.Sync(), syncDir(run.FS, "/")); err != nil {
+				return err
+			}
+			run.Note(explore.Note{Key: "start"})
+			for w := range writes {
+				size := n / writes * cell
+				if _, err := f.WriteAt([]byte(strings.Repeat("1", size)), int64(w*size)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Recover: func(*explore.Run) error { return nil },
+	}
+}
+
+// pattern is the cells of "a" as zeros and ones, "" before it is durable.
+func pattern(fsys afero.Fs) string {
+	data, err := afero.ReadFile(fsys, "a")
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for i := 0; i < len(data); i += cell {
+		b.WriteByte(data[i])
+	}
+	return b.String()
+}
+
+func TestBoundedImages(t *testing.T) {
+	const n, writes = 12, 4
+	for deviation := 0; deviation <= 2; deviation++ {
+		var mu sync.Mutex
+		got := map[string]bool{}
+		p := cells(n, writes)
+		p.Recover = func(run *explore.Run) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if told(run.History) == "start;" {
+				got[pattern(run.FS)] = true
+			}
+			return nil
+		}
+		r := mustExplore(t, explore.Config{Kinds: explore.Power, MaxDeviation: deviation, Exhaustive: 1000}, p)
+		want := map[string]bool{}
+		for bits := range 1 << n {
+			text := ""
+			for i := range n {
+				text += string(rune('0' + bits>>i&1))
+			}
+			for w := 0; w <= writes; w++ {
+				prefix := strings.Repeat("1", w*n/writes) + strings.Repeat("0", n-w*n/writes)
+				differ := 0
+				for i := range n {
+					if text[i] != prefix[i] {
+						differ++
+					}
+				}
+				if differ <= deviation {
+					want[text] = true
+				}
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("deviation %d: explored %v, want %v", deviation, keys(got), keys(want))
+		}
+		why := fmt.Sprintf("depth 1: 2 of 5 crash points have more than 1000 images (up to 2^14): tried all prefixes, what differs from one in at most %d variables, and 0 samples", deviation)
+		if r.Exact || r.Why != why {
+			t.Errorf("deviation %d: exact %v, why %q, want %q", deviation, r.Exact, r.Why, why)
+		}
+	}
+}
+
+func keys(m map[string]bool) []string {
+	all := make([]string, 0, len(m))
+	for k := range m {
+		all = append(all, k)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func configs() []explore.Config {
+	return []explore.Config{
+		{},
+		{Depth: 1, Points: explore.All},
+		{Exhaustive: -1, MaxDeviation: 2, Samples: 20, Seed: 7},
+		{Exhaustive: -1, Kinds: explore.Power, Samples: 50, Depth: 1, MaxPerPoint: 30},
+		{Depth: 2, MaxImages: 150, Seed: 3},
+		{Exhaustive: 4, MaxDeviation: 1, MaxImages: 300, MaxPerPoint: 9, Samples: 5, MaxViolations: 1000},
+		{StopEarly: true},
+	}
+}
+
+func TestSameReportForAnyWorkers(t *testing.T) {
+	for _, f := range fixtures() {
+		for i, c := range configs() {
+			for _, g := range []simfs.Guarantees{simfs.Posix(), simfs.Ext4Writeback()} {
+				c.Guarantees, c.Workers = g, 1
+				var order []string
+				c.OnViolation = func(v explore.Violation) { order = append(order, v.String()) }
+				want := mustExplore(t, c, f.program)
+				if len(order) != len(want.Violations) {
+					t.Errorf("%s, config %d: told of %d violations, %d in the report", f.name, i, len(order), len(want.Violations))
+				}
+				for k, v := range want.Violations {
+					if order[k] != v.String() {
+						t.Errorf("%s, config %d: told of %s, want %s", f.name, i, order[k], v)
+					}
+				}
+				c.OnViolation = nil
+				for _, workers := range []int{2, 8} {
+					c.Workers = workers
+					got := mustExplore(t, c, f.program)
+					if !reflect.DeepEqual(got, want) {
+						t.Fatalf("%s, config %d, %d workers:\n got %+v\nwant %+v", f.name, i, workers, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestReproduce(t *testing.T) {
+	caught := 0
+	for _, f := range fixtures() {
+		for i, c := range configs() {
+			for _, g := range simfs.Presets() {
+				c.Guarantees = g
+				r := mustExplore(t, c, f.program)
+				for _, v := range r.Violations {
+					caught++
+					path, err := explore.ParseCrashPath(v.Path.String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					err = explore.Reproduce(t.Context(), c, f.program, path)
+					if err == nil || err.Error() != v.Err.Error() {
+						t.Fatalf("%s, config %d, %s: %v\n got %v\nwant %v", f.name, i, g.Name, path, err, v.Err)
+					}
+				}
+			}
+		}
+	}
+	if caught == 0 {
+		t.Fatal("no violation to reproduce")
+	}
+}
+
+// A path that a person has written.
+func TestReproduceByHand(t *testing.T) {
+	p := register{puts: 2, inPlace: true}.program()
+	for _, test := range []struct{ path, want string }{
+		{"none", ""},
+		{"kill op=4 notes=3", ""},
+		{"kill op=4+1 notes=3", "the file is torn"},
+		{"kill op=end notes=4", ""},
+		{"power op=5 notes=3 prefix=0", ""},
+		{"power op=5 notes=3 prefix=0 ~cell:value#1:1=write@4", "the file is torn"},
+		{"power op=5 notes=3 prefix=5 ~cell:value#1:1=write@4", ""},
+		{"kill op=5 notes=3 | power op=end notes=1 prefix=0", ""},
+		{"kill op=5 notes=4", `crash 1 of the path (kill op=5 notes=4): the run was there with 3 notes made, not 4`},
+		{"kill op=99 notes=4", `crash 1 of the path (kill op=99 notes=4): the run ended after 7 operations and 4 notes, without coming there`},
+		{"kill op=5+1 notes=3", `crash 1 of the path (kill op=5+1 notes=3): operation 5 writes 0 cells: a crash inside it comes after fewer`},
+		{"kill op=4+2 notes=3", `crash 1 of the path (kill op=4+2 notes=3): operation 4 writes 2 cells: a crash inside it comes after fewer`},
+		{"power op=4+1 notes=3 prefix=0", `crash 1 of the path (power op=4+1 notes=3 prefix=0): only a process kill comes inside a write`},
+		{"power op=5 notes=3 prefix=0 ~cell:value#1:7=write@4", `crash 1 of the path (power op=5 notes=3 prefix=0 ~cell:value#1:7=write@4): the disk has no choice about cell:value#1:7 at that moment`},
+		{"power op=5 notes=3 prefix=0 ~cell:value#1:1=lost", `crash 1 of the path (power op=5 notes=3 prefix=0 ~cell:value#1:1=lost): cell:value#1:1 cannot be lost: choose one of durable write@4`},
+	} {
+		path, err := explore.ParseCrashPath(test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := explore.Reproduce(t.Context(), explore.Config{}, p, path); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%s:\n got %s\nwant %s", test.path, got, test.want)
+		}
+	}
+}
+
+func TestPanics(t *testing.T) {
+	p := register{puts: 2, inPlace: true, panics: true}.program()
+	r := mustExplore(t, explore.Config{}, p)
+	var panicked *explore.PanicError
+	if r.Violated == 0 || !errors.As(r.Violations[0].Err, &panicked) || panicked.Text != "the file is torn at 0x…" {
+		t.Errorf("got %v, want a panic", r.Err())
+	}
+
+	r = mustExplore(t, explore.Config{}, explore.Func(
+		func(fsys afero.Fs) error { var none []int; none[len(fsys.Name())]++; return nil },
+		func(afero.Fs) error { return nil },
+	))
+	want := "panic: runtime error: index out of range [5] with length 0\n\tafter none"
+	if r.Violated != 1 || r.Violations[0].String() != want {
+		t.Errorf("got %v, want %s", r.Violations, want)
+	}
+}
+
+func TestRunsThatEndTheirGoroutine(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		p := register{puts: 2}.program()
+		inner := p.Recover
+		p.Recover = func(run *explore.Run) error {
+			if len(run.History) == 1 {
+				runtime.Goexit()
+			}
+			return inner(run)
+		}
+		r := mustExplore(t, explore.Config{Workers: workers}, p)
+		var exit *explore.ExitError
+		if r.Violated == 0 || !errors.As(r.Violations[0].Err, &exit) {
+			t.Fatalf("got %v, want an *ExitError", r.Err())
+		}
+		if err := explore.Reproduce(t.Context(), explore.Config{}, p, r.Violations[0].Path); !errors.As(err, &exit) {
+			t.Errorf("reproduced %v, want an *ExitError", err)
+		}
+	}
+}
+
+func TestWorkloadError(t *testing.T) {
+	broken := errors.New("broken")
+	p := register{puts: 1}.program()
+	inner := p.Workload
+	p.Workload = func(run *explore.Run) error { return errors.Join(inner(run), broken) }
+	r := mustExplore(t, explore.Config{}, p)
+	if r.Violated != 1 || !errors.Is(r.Violations[0].Err, broken) || r.Violations[0].Path != nil {
+		t.Errorf("got %v, want the workload's error and an empty path", r.Violations)
+	}
+	if r.Recoveries == 0 {
+		t.Error("a workload that fails has crash points too")
+	}
+	if err := explore.Reproduce(t.Context(), explore.Config{}, p, nil); !errors.Is(err, broken) {
+		t.Errorf("reproduced %v, want %v", err, broken)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	p := cells(64, 8)
+	for _, limit := range []int{1, 2, 10, 100} {
+		for _, kinds := range []explore.Kinds{explore.Power, explore.AllKinds} {
+			c := explore.Config{Kinds: kinds, MaxImages: limit, MaxDeviation: 2, Samples: 10, Depth: 1}
+			r := mustExplore(t, c, p)
+			if r.Recoveries > limit || r.Recoveries == 0 {
+				t.Errorf("MaxImages %d: %d recoveries", limit, r.Recoveries)
+			}
+			if r.Exact || !strings.Contains(r.Why, "MaxImages") {
+				t.Errorf("MaxImages %d: exact %v, why %q", limit, r.Exact, r.Why)
+			}
+		}
+	}
+	r := mustExplore(t, explore.Config{Kinds: explore.Power, MaxPerPoint: 20, MaxDeviation: 1, Samples: 10}, p)
+	for _, l := range r.Levels {
+		if l.Power.Images > 20*l.Power.Points {
+			t.Errorf("MaxPerPoint 20: %d images at %d points", l.Power.Images, l.Power.Points)
+		}
+	}
+	if r.Exact || !strings.Contains(r.Why, "MaxPerPoint") {
+		t.Errorf("MaxPerPoint 20: exact %v, why %q", r.Exact, r.Why)
+	}
+}
+
+func TestSharedSet(t *testing.T) {
+	set := explore.NewSet()
+	c := explore.Config{Seen: set, Depth: 1}
+	p := journal{appends: 2}.program()
+	first := mustExplore(t, c, p)
+	if first.ImagesNew != first.ImagesUnique || set.Len() != first.ImagesUnique {
+		t.Errorf("first: %d new of %d, %d in the set: want all", first.ImagesNew, first.ImagesUnique, set.Len())
+	}
+	second := mustExplore(t, c, p)
+	if second.ImagesNew != 0 || second.Digest != first.Digest {
+		t.Errorf("again: %d new, digest %s: want 0 and %s", second.ImagesNew, second.Digest, first.Digest)
+	}
+	longer := journal{appends: 3}.program()
+	third, alone := mustExplore(t, c, longer), mustExplore(t, explore.Config{Depth: 1}, longer)
+	if third.Digest != alone.Digest || third.ImagesNew == 0 || third.ImagesNew >= third.ImagesUnique {
+		t.Errorf("a longer run: %d new of %d, digest %s: want some, and %s", third.ImagesNew, third.ImagesUnique, third.Digest, alone.Digest)
+	}
+	c.SkipSeen = true
+	if r := mustExplore(t, c, p); r.Recoveries != 0 || r.Exact || !strings.Contains(r.Why, "Config.Seen had them") {
+		t.Errorf("skipping: %d recoveries, exact %v, why %q: want none, and not exact", r.Recoveries, r.Exact, r.Why)
+	}
+}
+
+func TestStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := register{puts: 2}.program()
+	var once sync.Once
+	inner := p.Recover
+	p.Recover = func(run *explore.Run) error {
+		once.Do(cancel)
+		return inner(run)
+	}
+	r, err := explore.Explore(ctx, explore.Config{}, p)
+	if !errors.Is(err, context.Canceled) || r.Exact || r.Why != "the exploration was stopped: context canceled" {
+		t.Errorf("got %v, exact %v, why %q", err, r.Exact, r.Why)
+	}
+	if err := explore.Reproduce(ctx, explore.Config{}, p, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("reproduced: %v", err)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	_, err := explore.Explore(t.Context(), explore.Config{CellSize: 3, Depth: 3, MaxDeviation: -1, SkipSeen: true}, explore.Program{})
+	want := "explore: bad configuration: Program.Workload is nil; Program.Recover is nil; " +
+		"CellSize 3: want a power of two up to 4096, or 0; Depth 3: want 0 to 2; MaxDeviation -1: want 0 to 2; SkipSeen without Seen"
+	var bad *explore.ConfigError
+	if !errors.As(err, &bad) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// What a run is told about itself.
+func TestRun(t *testing.T) {
+	var mu sync.Mutex
+	entropy := map[string]uint64{}
+	p := journal{appends: 2}.program()
+	inner := p.Recover
+	p.Recover = func(run *explore.Run) error {
+		m := run.Disk.Crash(simfs.ProcessKill)
+		id := fmt.Sprint(m.Hash(), run.Depth)
+		mu.Lock()
+		defer mu.Unlock()
+		if e, ok := entropy[id]; ok && e != run.Entropy {
+			t.Errorf("two entropies for one image at one depth")
+		}
+		entropy[id] = run.Entropy
+		if run.Disk.Ops() != 0 {
+			t.Errorf("a recovery begins with operation %d", run.Disk.Ops())
+		}
+		return inner(run)
+	}
+	mustExplore(t, explore.Config{Depth: 1, Workers: 1}, p)
+	values := map[uint64]string{}
+	for id, e := range entropy {
+		if other, dup := values[e]; dup {
+			t.Errorf("one entropy for %s and %s", id, other)
+		}
+		values[e] = id
+	}
+}
+
+func BenchmarkImages(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		c    explore.Config
+		p    explore.Program
+	}{
+		{"64 cells, 2 deviations", explore.Config{Kinds: explore.Power, MaxDeviation: 2, Exhaustive: -1, MaxPerPoint: 1 << 20}, cells(64, 1)},
+		{"256 cells in 8 writes, 1 deviation", explore.Config{Kinds: explore.Power, MaxDeviation: 1, Exhaustive: -1}, cells(256, 8)},
+		{"register, all kinds", explore.Config{Depth: 1}, register{puts: 20}.program()},
+		{"journal, all kinds, depth 2", explore.Config{Depth: 2}, journal{appends: 10}.program()},
+		{"ext4 register", explore.Config{Guarantees: simfs.Ext4(), Depth: 1}, register{puts: 20}.program()},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var tried, recovered int
+			for b.Loop() {
+				r, err := explore.Explore(b.Context(), bench.c, bench.p)
+				if err != nil || r.Violated > 0 {
+					b.Fatal(err, r.Err())
+				}
+				tried += r.Images
+				recovered += r.Recoveries
+			}
+			b.ReportMetric(float64(tried)/b.Elapsed().Seconds(), "images/s")
+			b.ReportMetric(float64(recovered)/b.Elapsed().Seconds(), "recoveries/s")
+		})
+	}
+}
