@@ -1,0 +1,42 @@
+// Package scenarios drives the event log through seeded workloads, crashes it
+// everywhere, and checks every invariant on what is left.
+//
+//	seed ──Draw──▶ plan.Plan ──Run──▶ Result: digest, counts, violations
+//	                  ▲  │
+//	  edit, shrink ───┘  ├─ steps before the last crash: executed
+//	                     ├─ steps after it: recorded once, explored everywhere
+//	                     └─ damage: done to the bytes of the closed log
+//
+// A plan says everything about a run; the seed only draws the plan. So a plan
+// from which steps were deleted still means the same in what is left.
+//
+//	p, _ := scenarios.Draw("mixed", "posix", 42)
+//	result, err := scenarios.Run(ctx, p, scenarios.Config{})
+//	for _, v := range result.Violations {
+//		fmt.Println(v.Err)
+//		os.WriteFile("failure.plan", v.Plan.Format(), 0o644)
+//	}
+//
+// # The steps of a plan
+//
+//	open                     open the log; what it shows is checked
+//	close                    close it
+//	batch 0=ITEM 1=ITEM …    append a batch; with key=K buffered=true
+//	retry of=N               submit the batch of step N again
+//	sync                     make everything durable
+//	wait                     wait until the last event is durable
+//	read                     read everything, buffered events too
+//	advance by=10ms          move time; what is due runs
+//	jump by=-1h              move the wall clock only
+//	drift ppm=500            let the wall clock gain or lose
+//	crash kind=K choices=C   power loss or kill; choices "newest", "oldest" or a number
+//	damage what=W …          change the closed log's bytes; each on a copy of its own
+//
+// An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
+//
+// # Contract
+//
+// The same plan gives the same digest, in any process, alone or in a sweep, for
+// any number of workers. What a scenario means to reach and never did fails the
+// sweep.
+package scenarios

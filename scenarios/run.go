@@ -1,0 +1,375 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios/invariant"
+	"github.com/untorn-db/untorn/scenarios/model"
+	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
+)
+
+// Config says how to run a plan.
+type Config struct {
+	// Workers is how many recoveries run at once; 0: one for each processor.
+	Workers int
+	// Images bounds the images tried; 0: as the plan says.
+	Images int
+	// Seen, if not nil, is shared by the runs of a sweep: Result.ImagesNew counts
+	// the images that no run before had. It must be of one scenario and disk.
+	Seen *explore.Set
+}
+
+// Violation is a promise that was broken, and the plan that breaks it again.
+type Violation struct {
+	Err       error
+	Invariant string // "I1" … "I13", or "" for what has no number
+	Plan      *plan.Plan
+}
+
+// Result is what a run found. All of it but ImagesNew depends on the plan
+// alone.
+type Result struct {
+	Scenario, Disk string
+	Seed           uint64
+	Steps, Opens   int // of the workload
+
+	CrashPoints  int
+	Images       int
+	ImagesUnique int
+	ImagesNew    int
+	Recoveries   int
+	Exact        bool
+	Why          string // where not exact
+
+	FaultsFired []string
+	NotFired    []string // with the reason
+	Reached     map[string]int
+
+	Violations []Violation
+	Violated   int
+	Digests    []plan.Digest // after each step
+	Digest     string        // of all of it
+}
+
+// Run executes a plan. What goes wrong in the simulation is in the result; the
+// error says that the plan cannot be run, or that ctx ended.
+func Run(ctx context.Context, p *plan.Plan, c Config) (Result, error) {
+	r, err := newRun(ctx, p, c)
+	if err != nil {
+		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, err)
+	}
+	if err := r.prologue(); err != nil {
+		r.violated(err, nil)
+	} else if err := r.rest(); err != nil {
+		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, err)
+	}
+	r.finish()
+	return r.result, nil
+}
+
+type run struct {
+	ctx      context.Context
+	plan     *plan.Plan
+	script   *script
+	config   Config
+	explorer explore.Config
+	result   Result
+	trace    *trace
+	start    memory      // where the recorded part begins
+	recorded []plan.Step // its steps
+	world    *world      // of the recorded part, when it has run
+	final    *simfs.FS   // its disk at the end
+}
+
+func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
+	scenario, ok := ByName(p.Scenario)
+	if !ok {
+		return nil, fmt.Errorf("no such scenario: try one of %s", strings.Join(Names(), ", "))
+	}
+	s, err := read(p)
+	if err != nil {
+		return nil, err
+	}
+	guarantees, err := simfs.PresetByName(cmpOr(p.Disk, "posix"))
+	if err != nil {
+		return nil, err
+	}
+	if guarantees.Powersafe, err = p.Bool("powersafe", true); err != nil {
+		return nil, err
+	}
+	r := &run{
+		ctx: ctx, plan: p, script: s, config: c, trace: newTrace(),
+		result: Result{Scenario: p.Scenario, Disk: guarantees.Name, Seed: p.Seed, Reached: map[string]int{}},
+		start:  memory{model: model.New(s.options), call: 1},
+	}
+	r.explorer = scenario.Explore
+	r.explorer.Guarantees = guarantees
+	r.explorer.Seed = p.Seed
+	r.explorer.Seen = c.Seen
+	r.explorer.Workers = c.Workers
+	r.explorer.MaxViolations = 4
+	r.explorer.Garbage = simfs.Garbage{Block: true, Stale: true, Seed: p.Seed}
+	var problems []error
+	number := func(key string, field *int) {
+		n, err := p.Int(key, int64(*field))
+		problems = append(problems, err)
+		*field = int(n)
+	}
+	number("images", &r.explorer.MaxImages)
+	number("deviation", &r.explorer.MaxDeviation)
+	number("samples", &r.explorer.Samples)
+	number("depth", &r.explorer.Depth)
+	number("exhaustive", &r.explorer.Exhaustive)
+	number("perpoint", &r.explorer.MaxPerPoint)
+	number("cell", &r.explorer.CellSize)
+	if c.Images > 0 {
+		r.explorer.MaxImages = c.Images
+	}
+	if all, err := p.Bool("allpoints", r.explorer.Points == explore.All); err != nil {
+		problems = append(problems, err)
+	} else if all {
+		r.explorer.Points = explore.All
+	}
+	return r, errors.Join(problems...)
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// prologue executes the steps up to the last crash. Every open in it is
+// checked.
+func (r *run) prologue() error {
+	last := -1
+	for i, step := range r.plan.Steps {
+		if step.Verb == "crash" {
+			last = i
+		}
+		if step.Verb == "open" {
+			r.result.Opens++
+		}
+		if step.Verb != "damage" {
+			r.result.Steps++
+		}
+	}
+	r.recorded = r.plan.Steps[last+1:]
+	if last < 0 {
+		return nil
+	}
+	disk := simfs.New(simfs.Options{Guarantees: r.explorer.Guarantees, CellSize: r.explorer.CellSize, Garbage: r.explorer.Garbage})
+	w := r.newWorld(disk, 0)
+	for i, step := range r.plan.Steps[:last+1] {
+		if step.Verb != "crash" {
+			if err := w.do(r.ctx, step); err != nil {
+				return err
+			}
+			continue
+		}
+		r.trace.begin(step)
+		image, err := crash(disk, step)
+		if err != nil {
+			return err
+		}
+		disk.Kill()
+		r.start = w.memory
+		r.explorer.Start = image
+		disk = image.Mount(nil)
+		w = r.newWorld(disk, uint64(i))
+		r.trace.end(step.Number, nil)
+	}
+	return nil
+}
+
+// crash is what a step of that name leaves.
+func crash(disk *simfs.FS, step plan.Step) (*simfs.Image, error) {
+	kind := simfs.PowerLoss
+	if step.Get("kind") == "kill" {
+		kind = simfs.ProcessKill
+	}
+	var chooser simfs.Chooser
+	switch choices := step.Get("choices"); choices {
+	case "newest", "":
+		chooser = simfs.Latest()
+	case "oldest":
+		chooser = simfs.Oldest()
+	default:
+		seed, err := strconv.ParseUint(choices, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("step %d: choices=%s: want newest, oldest or a number", step.Number, choices)
+		}
+		chooser = simfs.Random(seed)
+	}
+	image := disk.Crash(kind)
+	if kind == simfs.PowerLoss {
+		image = image.Resolve(chooser)
+	}
+	return image, nil
+}
+
+func (r *run) newWorld(disk *simfs.FS, life uint64) *world {
+	w := newWorld(r.script, disk, disk, r.plan.Seed+life, r.start)
+	w.trace, w.reached = r.trace, r.result.Reached
+	return w
+}
+
+// rest records the steps behind the last crash, and explores every crash of
+// them.
+func (r *run) rest() error {
+	program := explore.Program{Workload: r.workload, Recover: r.recover}
+	if len(r.plan.Crashes) > 0 {
+		path, err := explore.ParseCrashPath(strings.Join(r.plan.Crashes, " | "))
+		if err != nil {
+			return err
+		}
+		if err := explore.Reproduce(r.ctx, r.explorer, program, path); err != nil {
+			r.violated(err, path)
+		}
+		r.result.Recoveries = len(path)
+		return nil
+	}
+	report, err := explore.Explore(r.ctx, r.explorer, program)
+	if err != nil {
+		return err
+	}
+	r.result.CrashPoints = report.CrashPoints
+	r.result.Images = report.Images
+	r.result.ImagesUnique = report.ImagesUnique
+	r.result.ImagesNew = report.ImagesNew
+	r.result.Recoveries = report.Recoveries
+	r.result.Exact, r.result.Why = report.Exact, report.Why
+	r.trace.add("explored ", report.Digest)
+	for _, v := range report.Violations {
+		r.violated(v.Err, v.Path)
+	}
+	r.result.Violated += max(report.Violated-len(report.Violations), 0)
+	return r.damage()
+}
+
+// workload is the recorded part.
+func (r *run) workload(run *explore.Run) error {
+	w := newWorld(r.script, run.Disk, run.FS, r.plan.Seed^uint64(len(r.recorded)), r.start)
+	w.trace, w.reached, w.note = r.trace, r.result.Reached, run.Note
+	r.world = w
+	defer func() { r.final = run.Disk.Clone() }()
+	for _, step := range r.recorded {
+		if step.Verb == "damage" {
+			continue
+		}
+		if err := w.do(r.ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover opens the log on what a crash left, and checks all that is promised:
+// what it shows, that a second Open shows the same and writes nothing, that it
+// takes an append, and that retries have one effect.
+func (r *run) recover(run *explore.Run) error {
+	m := r.start
+	if n := len(run.History); n > 0 {
+		m = run.History[n-1].Value.(memory)
+	}
+	calm := *r.script
+	calm.faults = nil
+	w := newWorld(&calm, run.Disk, run.FS, run.Entropy, m)
+	w.note = run.Note
+	seen, err := w.open(r.ctx, run.Entropy, invariant.How{})
+	if err != nil || seen == nil {
+		return err
+	}
+	if err := w.reopen(r.ctx, seen, run.Entropy); err != nil {
+		return err
+	}
+	if w.log.Stats().Failed != nil {
+		return nil // it told so: the disk is full
+	}
+	narrator := &narrator{Log: w.log, world: w}
+	draft := engine.Draft{Stream: "after-the-crash", Type: "appended", Data: fmt.Appendf(nil, "depth %d, %016x", run.Depth, run.Entropy)}
+	if _, err := invariant.CheckAppend(r.ctx, w.model, narrator, 1<<20, draft); err != nil {
+		return err
+	}
+	_, err = invariant.CheckRetry(r.ctx, w.model, narrator, 1<<21)
+	return err
+}
+
+// reopen opens the log a second time, on a copy of the disk.
+func (w *world) reopen(ctx context.Context, seen *invariant.Seen, entropy uint64) error {
+	copy := w.disk.Clone()
+	changes := uint64(0)
+	copy.Observe(func(op simfs.Op) {
+		switch op.Kind {
+		case simfs.OpWrite:
+			changes += uint64(op.Length)
+		case simfs.OpTruncate, simfs.OpRename, simfs.OpRemove, simfs.OpCreate, simfs.OpMkdir, simfs.OpPreallocate:
+			changes++
+		}
+	})
+	second := newWorld(w.script, copy, copy, entropy+1, w.memory)
+	return invariant.CheckSecondOpen(ctx, seen, func() (invariant.Log, error) {
+		return engine.Open(second.options(entropy + 1))
+	}, func() uint64 { return changes })
+}
+
+// narrator is a log whose calls are noted, so that a crash during a check is
+// judged like any other.
+type narrator struct {
+	*engine.Log
+	world *world
+}
+
+// Append is AppendBatch of one.
+func (n *narrator) Append(ctx context.Context, draft engine.Draft) (engine.Receipt, error) {
+	receipts, err := n.AppendBatch(ctx, engine.Batch{Events: []engine.Draft{draft}})
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	return receipts[0], nil
+}
+
+// AppendBatch is the log's, noted.
+func (n *narrator) AppendBatch(ctx context.Context, batch engine.Batch) ([]engine.Receipt, error) {
+	return n.world.submit(ctx, batch)
+}
+
+// violated keeps a violation with the plan that shows it.
+func (r *run) violated(err error, path explore.CrashPath) {
+	v := Violation{Err: err, Plan: r.plan.Clone()}
+	var broken *invariant.Violation
+	if errors.As(err, &broken) {
+		v.Invariant = broken.Invariant
+	}
+	v.Plan.Invariant = v.Invariant
+	v.Plan.Crashes = nil
+	for _, crash := range path {
+		v.Plan.Crashes = append(v.Plan.Crashes, crash.String())
+	}
+	r.result.Violations = append(r.result.Violations, v)
+	r.result.Violated++
+	r.trace.add("violation ", err.Error())
+}
+
+func (r *run) finish() {
+	if r.world != nil && r.world.faults != nil {
+		for _, f := range r.world.faults.Fired() {
+			r.result.FaultsFired = append(r.result.FaultsFired, f.String())
+		}
+		for _, f := range r.world.faults.NotFired() {
+			r.result.NotFired = append(r.result.NotFired, f.String())
+		}
+	}
+	r.result.Digests = slices.Clone(r.trace.digests)
+	r.result.Digest = hex.EncodeToString(r.trace.sum[:])
+}

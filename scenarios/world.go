@@ -1,0 +1,433 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/spf13/afero"
+	"github.com/zeebo/blake3"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/faults"
+	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios/invariant"
+	"github.com/untorn-db/untorn/scenarios/model"
+	"github.com/untorn-db/untorn/simclock"
+	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
+)
+
+// memory is what a world remembers across a crash: what callers were told, and
+// what the disk did that no log can undo.
+type memory struct {
+	model  *model.Model
+	budget invariant.Budget
+	call   int // number of the next call
+}
+
+// world is one life of the log under simulation: from a mounted disk to a
+// crash.
+type world struct {
+	script *script
+	disk   *simfs.FS // nil when the steps run on a real directory
+	fs     afero.Fs
+	faults *faults.FS
+	clock  *simclock.Clock
+	log    *engine.Log
+	memory
+	note    func(explore.Note) // nil when nobody records
+	trace   *trace             // nil when nobody asks
+	reached map[string]int     // nil when nobody asks
+	jumped  bool               // the wall clock is no bound any more
+	hits    int                // faults so far
+}
+
+// script is a plan, read once.
+type script struct {
+	plan     *plan.Plan
+	options  engine.Options // all but the seams
+	faults   []faults.Fault
+	batches  map[int]engine.Batch
+	jumps    bool // the plan sets the clock back, or lets it drift
+	lossless bool // no fault of the plan can lose acknowledged data
+}
+
+// read reads a plan, and says everything that is wrong with it.
+func read(p *plan.Plan) (*script, error) {
+	s := &script{plan: p, batches: map[int]engine.Batch{}}
+	var problems []error
+	number := func(key string, standard int64) int64 {
+		n, err := p.Int(key, standard)
+		problems = append(problems, err)
+		return n
+	}
+	s.options = engine.Options{
+		SegmentSize: number("segment", 64<<10),
+		Align:       int(number("align", 0)),
+		Preallocate: number("preallocate", -1),
+		SyncCount:   int(number("synccount", 0)),
+	}
+	for _, text := range p.Faults {
+		fault, err := faults.Parse(text)
+		problems = append(problems, err)
+		s.faults = append(s.faults, fault)
+	}
+	s.lossless = !faults.BudgetOf(s.faults).MayLoseAcked
+	for _, step := range p.Steps {
+		switch step.Verb {
+		case "batch":
+			batch, err := parseBatch(step)
+			problems = append(problems, err)
+			s.batches[step.Number] = batch
+		case "jump", "drift":
+			s.jumps = true
+		case "open", "close", "retry", "sync", "wait", "read", "advance", "crash", "damage":
+		default:
+			problems = append(problems, fmt.Errorf("step %d: verb %q is not known", step.Number, step.Verb))
+		}
+	}
+	return s, errors.Join(problems...)
+}
+
+func parseBatch(step plan.Step) (engine.Batch, error) {
+	b := engine.Batch{Key: step.Get("key")}
+	buffered, err := step.Bool("buffered", false)
+	if err != nil {
+		return b, err
+	}
+	if buffered {
+		b.Durability = engine.Buffered
+	}
+	for i := 0; ; i++ {
+		text, ok := step.Lookup(strconv.Itoa(i))
+		if !ok {
+			break
+		}
+		draft, err := parseItem(text, step.Number, i)
+		if err != nil {
+			return b, err
+		}
+		b.Events = append(b.Events, draft)
+	}
+	return b, nil
+}
+
+// stream is randomness for one purpose.
+type stream struct{ pcg *rand.PCG }
+
+func newStream(seed uint64, purpose string) stream {
+	h := fnv.New64a()
+	h.Write([]byte(purpose))
+	return stream{rand.NewPCG(seed, h.Sum64())}
+}
+
+// Read never fails.
+func (s stream) Read(b []byte) (int, error) {
+	var word [8]byte
+	for i := 0; i < len(b); i += len(word) {
+		binary.LittleEndian.PutUint64(word[:], s.pcg.Uint64())
+		copy(b[i:], word[:])
+	}
+	return len(b), nil
+}
+
+// waits makes an engine.Waits of a simulated clock.
+type waits struct{ *simclock.Clock }
+
+func (w waits) Signal(reason string) engine.Signal { return w.Clock.Event(reason) }
+
+// newWorld mounts a disk. entropy seeds the clock and the randomness.
+func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) *world {
+	w := &world{script: s, disk: disk, fs: fs, memory: m, jumped: s.jumps}
+	// A restart takes a while: at most a second here, so that clocks move on and
+	// equal images still see equal times.
+	start := simclock.Epoch().Add(time.Duration(entropy % uint64(time.Second)))
+	if m.model != nil {
+		if last := m.model.Stats().Written.Time; last.After(start) {
+			start = last
+		}
+	}
+	w.clock = simclock.New(start)
+	if len(s.faults) > 0 {
+		w.faults = faults.New(fs, s.faults, faults.Options{Slow: w.clock.Pass, OnHit: w.hit})
+		w.fs = w.faults
+	}
+	return w
+}
+
+// hit is told of every fault.
+func (w *world) hit(h faults.Hit) {
+	w.reach("fault " + h.Fault.Kind.String())
+	w.hits++
+	b := faults.BudgetOf([]faults.Fault{h.Fault})
+	w.budget.LyingDisk = w.budget.LyingDisk || b.MayLoseAcked
+	w.budget.Damage = w.budget.Damage || b.MayReportDamage
+	w.budget.NoSpace = true // an open may meet a disk that was full
+	w.tell(model.Fault{Text: h.Fault.String()})
+}
+
+func (w *world) reach(name string) {
+	if w.reached != nil {
+		w.reached[name]++
+	}
+}
+
+// tell notes what happened, for this world and for those after a crash.
+func (w *world) tell(n model.Note) {
+	w.model = w.model.With(n)
+	if w.note != nil {
+		w.note(explore.Note{Key: n.Key(), Value: w.memory})
+	}
+	if w.trace != nil {
+		w.trace.note(n.Key())
+	}
+}
+
+func (w *world) options(entropy uint64) engine.Options {
+	o := w.script.options
+	o.FS = w.fs
+	o.Dir = "log"
+	o.Clock = w.clock
+	o.Waits = waits{w.clock}
+	o.Rand = newStream(entropy, "engine")
+	if w.reached != nil {
+		o.Observer = func(p engine.Point) { w.reach("point " + p.Name) }
+	}
+	return o
+}
+
+// open opens the log and checks what it shows.
+func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*invariant.Seen, error) {
+	hits := w.hits
+	log, err := engine.Open(w.options(entropy))
+	if err != nil && w.hits > hits {
+		return nil, nil // an injected error may fail an Open; the next one must do
+	}
+	if err := invariant.CheckOpen(err, w.budget); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, nil
+	}
+	w.log = log
+	w.quiet()
+	how.Budget = w.budget
+	seen := invariant.Look(ctx, w.model, log, how)
+	if err := invariant.First(invariant.Judge(w.model, seen)); err != nil {
+		return nil, err
+	}
+	opened := seen.Opened()
+	opened.Lossy = w.budget.LyingDisk
+	w.tell(opened)
+	return seen, nil
+}
+
+// quiet keeps the faults of a step away from what the checks do.
+func (w *world) quiet() {
+	if w.faults != nil {
+		w.faults.SetStep(-2)
+	}
+}
+
+// do executes one step.
+func (w *world) do(ctx context.Context, step plan.Step) error {
+	if w.faults != nil {
+		w.faults.SetStep(step.Number)
+	}
+	if w.trace != nil {
+		w.trace.begin(step)
+	}
+	err := w.execute(ctx, step)
+	w.clock.Yield()
+	w.quiet()
+	if w.trace != nil {
+		w.trace.end(step.Number, err)
+	}
+	if err != nil {
+		return fmt.Errorf("step %d, %s: %w", step.Number, step.Verb, err)
+	}
+	return nil
+}
+
+func (w *world) execute(ctx context.Context, step plan.Step) error {
+	if step.Verb != "open" && w.log == nil {
+		switch step.Verb {
+		case "advance", "jump", "drift":
+		default:
+			return nil // an open before it has failed, or was removed
+		}
+	}
+	switch step.Verb {
+	case "open":
+		if w.log != nil {
+			return nil
+		}
+		_, err := w.open(ctx, w.script.plan.Seed^uint64(step.Number)<<32, invariant.How{})
+		return err
+	case "close":
+		return w.close()
+	case "batch":
+		return w.append(ctx, w.script.batches[step.Number])
+	case "retry":
+		of, err := step.Int("of", -1)
+		batch, ok := w.script.batches[int(of)]
+		if err != nil || !ok {
+			return err // its step was removed
+		}
+		return w.append(ctx, batch)
+	case "sync", "wait":
+		return w.sync(ctx, step.Verb)
+	case "read":
+		return w.read()
+	case "advance":
+		by, err := step.Duration("by", 0)
+		if err != nil {
+			return err
+		}
+		w.clock.Advance(max(by, 0))
+		return nil
+	case "jump":
+		by, err := step.Duration("by", 0)
+		w.clock.Jump(by)
+		return err
+	case "drift":
+		ppm, err := step.Int("ppm", 0)
+		w.clock.Drift(ppm)
+		return err
+	}
+	panic("internal error: verb " + step.Verb)
+}
+
+func (w *world) close() error {
+	hits := w.hits
+	accepted := w.model.Accepted()
+	failed := w.log.Stats().Failed != nil
+	err := w.log.Close()
+	w.log = nil
+	w.clock.Kill()
+	if err == nil && !failed {
+		w.tell(model.Covered{Sequence: accepted})
+	}
+	if err != nil && !failed && w.hits == hits {
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}
+
+// append hands a batch to the log, and compares the answer with the model's.
+func (w *world) append(ctx context.Context, batch engine.Batch) error {
+	hits := w.hits
+	failed := w.log.Stats().Failed != nil
+	expected := w.model.Expect(batch)
+	receipts, err := w.submit(ctx, batch)
+	switch {
+	case err != nil && !errors.Is(err, engine.ErrRejected) && !errors.Is(err, engine.ErrFailed) && !errors.Is(err, engine.ErrInDoubt):
+		return fmt.Errorf("the error does not say what became of the batch: %w", err)
+	case failed && (err == nil || !errors.Is(err, engine.ErrRejected)) && len(batch.Events) > 0:
+		return fmt.Errorf("a failed log answers %w", err)
+	case !failed && w.hits == hits:
+		if text := expected.Differs(receipts, err); text != "" {
+			return fmt.Errorf("an append: expected %s", text)
+		}
+	}
+	return nil
+}
+
+// submit is AppendBatch, noted.
+func (w *world) submit(ctx context.Context, batch engine.Batch) ([]engine.Receipt, error) {
+	call := w.call
+	w.call++
+	started := model.Started{Call: call, Batch: batch}
+	if !w.jumped {
+		started.Clock = w.clock.Now()
+	}
+	w.tell(started)
+	receipts, err := w.log.AppendBatch(ctx, batch)
+	answered := model.Answered{Call: call, Receipts: receipts, Err: err}
+	if !w.jumped {
+		answered.Clock = w.clock.Now()
+	}
+	w.tell(answered)
+	return receipts, err
+}
+
+func (w *world) sync(ctx context.Context, verb string) error {
+	hits := w.hits
+	stats := w.log.Stats()
+	accepted := w.model.Accepted()
+	var err error
+	if verb == "sync" {
+		err = w.log.Sync(ctx)
+	} else {
+		accepted = stats.Written.Sequence
+		err = w.log.WaitDurable(ctx, accepted)
+	}
+	if err == nil {
+		w.tell(model.Covered{Sequence: accepted})
+		return nil
+	}
+	if stats.Failed == nil && w.hits == hits {
+		return err
+	}
+	return nil
+}
+
+func (w *world) read() error {
+	hits := w.hits
+	var events []engine.Event
+	for event, err := range w.log.Read(engine.Query{Buffered: true}) {
+		if err != nil {
+			if w.hits > hits || errors.Is(err, engine.ErrCorrupt) && w.budget.Damage {
+				return nil
+			}
+			return err
+		}
+		events = append(events, event)
+	}
+	w.tell(model.Served{Events: events})
+	w.tell(model.Frontiers{Stats: w.log.Stats()})
+	if wrong := w.model.Contradictions(); len(wrong) > 0 {
+		return fmt.Errorf("a read contradicts what was told before: %v", wrong[0])
+	}
+	return nil
+}
+
+// trace is the digest of a run: a BLAKE3 chain over every step and what came of
+// it.
+type trace struct {
+	sum     [32]byte
+	hasher  *blake3.Hasher
+	digests []plan.Digest
+}
+
+func newTrace() *trace { return &trace{hasher: blake3.New()} }
+
+func (t *trace) add(kind, text string) {
+	t.hasher.Reset()
+	t.hasher.Write(t.sum[:])
+	t.hasher.WriteString(kind)
+	t.hasher.WriteString(text)
+	t.hasher.Sum(t.sum[:0])
+}
+
+func (t *trace) note(key string) { t.add("note ", key) }
+
+func (t *trace) begin(step plan.Step) {
+	t.add("step ", strconv.Itoa(step.Number)+" "+step.Verb)
+	for _, arg := range step.Args {
+		t.add(arg.Key, arg.Value)
+	}
+}
+
+func (t *trace) end(step int, err error) {
+	if err != nil {
+		t.add("error ", err.Error())
+	}
+	t.digests = append(t.digests, plan.Digest{Step: step, Sum: binary.BigEndian.Uint64(t.sum[:])})
+}
