@@ -87,7 +87,7 @@ func (l *Log) stage(c *call, staged *staging) error {
 	s := &stagedBatch{
 		mark: record.Mark{
 			Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
-			Time: now, Clock: clock, Key: b.Key,
+			Time: now, Clock: clock,
 		},
 		events:    make([]record.Event, len(b.Events)),
 		positions: make([]int32, len(b.Events)),

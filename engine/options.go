@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/engine/record"
 )
 
 // Options says how to open a log. The zero value with a Dir opens a safe one.
@@ -100,7 +102,7 @@ func (o Options) withDefaults() (Options, error) {
 	rangedInt("MaxPayload", &o.MaxPayload, 16<<20, 1, 64<<20)
 	rangedInt("MaxMetadata", &o.MaxMetadata, 64<<10, 1, 1<<20)
 	rangedInt("MaxBatchEvents", &o.MaxBatchEvents, 4096, 1, 65535)
-	rangedInt("MaxBatchBytes", &o.MaxBatchBytes, 32<<20, 1, min(max(o.SegmentSize, minSegment)-2*blockSize, 1<<31-1))
+	rangedInt("MaxBatchBytes", &o.MaxBatchBytes, 32<<20, 1, min(max(o.SegmentSize, minSegment)-record.DataStart, record.MaxBatchSize))
 	rangedInt("SyncCount", &o.SyncCount, 1000, 1, 1<<31-1)
 	if o.SyncEvery < 0 {
 		problem("SyncEvery is %v: use a positive duration, or 0 for 10ms", o.SyncEvery)

@@ -441,6 +441,10 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 		damage.Reason += fmt.Sprintf(", but segment %d goes on behind byte %d", s.number+1, limit)
 		return r.skip(s, found, damage)
 	}
+	if r.last.batch < r.carried {
+		damage.Reason += fmt.Sprintf(", but batch %d was durable before the segment got its name", r.last.batch+1)
+		return r.skip(s, found, damage)
+	}
 	proof, err := segment.Proof(s.file, &s.header, *found, r.last.batch+1)
 	if err != nil {
 		return -1, fmt.Errorf("read segment %d: %w", s.number, err)
