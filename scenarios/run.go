@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/afero"
+
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios/invariant"
@@ -26,6 +28,9 @@ type Config struct {
 	// Seen, if not nil, is shared by the runs of a sweep: Result.ImagesNew counts
 	// the images that no run before had. It must be of one scenario and disk.
 	Seen *explore.Set
+	// Wrap, if not nil, comes between the log and its disk in every life of the
+	// run: a test plants a bug there.
+	Wrap func(afero.Fs) afero.Fs
 }
 
 // Violation is a promise that was broken, and the plan that breaks it again.
@@ -99,6 +104,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.wrap = c.Wrap
 	guarantees, err := simfs.PresetByName(cmpOr(p.Disk, "posix"))
 	if err != nil {
 		return nil, err

@@ -54,8 +54,9 @@ type script struct {
 	options  engine.Options // all but the seams
 	faults   []faults.Fault
 	batches  map[int]engine.Batch
-	jumps    bool // the plan sets the clock back, or lets it drift
-	lossless bool // no fault of the plan can lose acknowledged data
+	jumps    bool                    // the plan sets the clock back, or lets it drift
+	wrap     func(afero.Fs) afero.Fs // Config.Wrap
+	lossless bool                    // no fault of the plan can lose acknowledged data
 }
 
 // read reads a plan, and says everything that is wrong with it.
@@ -157,6 +158,9 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 	if len(s.faults) > 0 {
 		w.faults = faults.New(fs, s.faults, faults.Options{Slow: w.clock.Pass, OnHit: w.hit})
 		w.fs = w.faults
+	}
+	if s.wrap != nil {
+		w.fs = s.wrap(w.fs)
 	}
 	return w
 }
