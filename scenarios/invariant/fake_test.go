@@ -226,7 +226,7 @@ func (f *fake) validate(b engine.Batch) error {
 		if d.Stream == "" || d.Type == "" || strings.ContainsFunc(d.Scope+d.Stream+d.Type, func(r rune) bool { return r < ' ' }) {
 			return wrong(engine.ErrInvalid)
 		}
-		if len(d.Scope) > 255 || len(d.Stream) > 255 || len(d.Type) > 255 || len(d.Key) > 255 || len(d.Data) > 1000 {
+		if len(d.Scope) > 255 || len(d.Stream) > 255 || len(d.Type) > 255 || len(d.Key) > 255 || len(d.Data) > 4000 {
 			return wrong(engine.ErrLimit)
 		}
 		for j := i; j < len(b.Events); j++ {
@@ -287,8 +287,17 @@ func (f *fake) lookup(b engine.Batch, key func(int) string) ([]engine.Receipt, e
 	return receipts, nil
 }
 
+// visible are the durable events.
+func (f *fake) visible() []engine.Event {
+	var events []engine.Event
+	for _, b := range f.disk.batches[:f.disk.durable] {
+		events = append(events, b...)
+	}
+	return events
+}
+
 func (f *fake) Get(id uuid.UUID) (engine.Event, error) {
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if e.ID == id {
 			e.Durable = true
 			if f.getLies != nil {
@@ -327,7 +336,7 @@ func (f *fake) Read(q engine.Query) iter.Seq2[engine.Event, error] {
 
 func (f *fake) Head(scope, stream string) engine.Head {
 	head := engine.Head{Scope: scope, Stream: stream}
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if e.Scope == scope && e.Stream == stream {
 			head.Version, head.Sequence, head.Hash = e.Version+f.headShift, e.Sequence, e.Hash
 		}
@@ -337,7 +346,7 @@ func (f *fake) Head(scope, stream string) engine.Head {
 
 func (f *fake) Streams(scope string) []engine.Head {
 	names := make(map[string]bool)
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if e.Scope == scope {
 			names[e.Stream] = true
 		}
@@ -351,14 +360,14 @@ func (f *fake) Streams(scope string) []engine.Head {
 
 func (f *fake) Scopes() []string {
 	names := make(map[string]bool)
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		names[e.Scope] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }
 
 func (f *fake) ReceiptOf(key string) (engine.Receipt, error) {
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if e.Key == key {
 			return fakeReceipt(e, true), nil
 		}
@@ -388,7 +397,7 @@ func (f *fake) LogHead() engine.LogHead {
 
 func (f *fake) Verify(context.Context) (engine.Verification, error) {
 	heads := make(map[string]engine.Hash)
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if e.Hash != fakeHash(heads[e.Scope+"\x00"+e.Stream], &e) {
 			return engine.Verification{}, &engine.CorruptError{Segment: 1, Offset: -1, Sequence: e.Sequence, Where: "interior", Reason: "its hash is another"}
 		}
@@ -398,7 +407,7 @@ func (f *fake) Verify(context.Context) (engine.Verification, error) {
 }
 
 func (f *fake) VerifyReceipt(r engine.Receipt) error {
-	for _, e := range f.disk.events() {
+	for _, e := range f.visible() {
 		if !f.badProof && e.Sequence == r.Sequence && fakeReceipt(e, true).Equal(r) {
 			return nil
 		}
@@ -468,4 +477,28 @@ func (l *damaged) Verify(ctx context.Context) (engine.Verification, error) {
 		return engine.Verification{}, l.verify
 	}
 	return l.fake.Verify(ctx)
+}
+
+// replay answers a quick look as a log did before, at no cost.
+type replay struct {
+	*fake
+	seen *Seen
+}
+
+func (r replay) Read(engine.Query) iter.Seq2[engine.Event, error] {
+	return func(yield func(engine.Event, error) bool) {
+		for i := range r.seen.Events {
+			if !yield(r.seen.Events[i], nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r replay) LogHead() engine.LogHead            { return r.seen.Head }
+func (r replay) Stats() engine.Stats                { return r.seen.Stats }
+func (r replay) VerifyReceipt(engine.Receipt) error { return nil }
+
+func (r replay) ReceiptOf(string) (engine.Receipt, error) {
+	return fakeReceipt(r.seen.Events[len(r.seen.Events)-1], true), nil
 }

@@ -24,7 +24,7 @@ type story struct {
 
 func begin(t testing.TB) *story {
 	disk := newDisk()
-	return &story{t: t, m: model.New(engine.Options{MaxPayload: 1000}), disk: disk, log: open(disk)}
+	return &story{t: t, m: model.New(engine.Options{MaxPayload: 4000}), disk: disk, log: open(disk)}
 }
 
 func one(d engine.Draft) engine.Batch { return engine.Batch{Events: []engine.Draft{d}} }
