@@ -50,7 +50,7 @@ type chooser struct {
 	random stream      // roll
 	fewer  bool        // some variable had fewer versions left than it began with
 
-	answers []answer // if not nil: what was answered
+	answers []answer // what was answered, unless nil
 }
 
 // An answer is the version chosen, and how many there were to choose from.
@@ -177,38 +177,40 @@ func newChooser(p *pick, vars []simfs.Var) chooser {
 	return c
 }
 
-// resolve returns the image of s that p picks. answers, if not nil, is filled.
-func (p *pick) resolve(s *state, vars []simfs.Var, answers *[]answer) (image *simfs.Image, fewer bool) {
-	c := newChooser(p, vars)
-	if answers != nil {
-		c.answers = (*answers)[:0]
-	}
+// resolve returns the image of s that p picks.
+func (e eager) resolve(s *state, p *pick) *simfs.Image {
+	c := newChooser(p, s.vars)
+	return s.image.Resolve(&c)
+}
+
+// answer returns the image of s that p picks, fills in what was answered, and
+// reports whether all there was to choose from was free to choose.
+func (p *pick) answer(s *state, answers *[]answer) (image *simfs.Image, free bool) {
+	c := newChooser(p, s.vars)
+	c.answers = (*answers)[:0]
 	image = s.image.Resolve(&c)
-	if answers != nil {
-		*answers = c.answers
-	}
-	return image, c.fewer || c.asked < len(vars)
+	*answers = c.answers
+	return image, !c.fewer && c.asked == len(s.vars)
 }
 
 func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage {
-	vars := s.image.Vars()
-	if len(vars) == 0 {
+	s.vars = s.image.Vars()
+	if len(s.vars) == 0 {
 		emit(pick{}, s.image)
 		return coverage{exact: true}
 	}
-	size, log2 := combinations(vars)
+	size, log2 := combinations(s.vars)
 	most := min(e.config.Exhaustive, limit)
-	if size <= most || most > 0 && e.few(s, vars, most) {
-		var found []*candidate
-		if every(s, vars, most, &found) {
+	if size <= most || most > 0 && few(s, most) {
+		if found, all := every(s, most); all {
 			for _, c := range found {
 				emit(c.pick, c.image)
 			}
 			return coverage{exact: true}
 		}
 	}
-	b := bounded{eager: e, state: s, vars: vars, limit: limit, emit: emit}
-	b.enumerate()
+	b := bounded{config: e.config, vars: s.vars, limit: limit, emit: func(p pick) { emit(p, nil) }}
+	b.enumerate(stream(s.key.then(e.config.Seed).hi))
 	return coverage{cut: b.cut, bits: log2}
 }
 
@@ -216,12 +218,12 @@ func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image)) cov
 // variables have more combinations, because something ties them together. It
 // guesses: a random way to answer all questions has as many siblings as there
 // were answers to choose from (Knuth 1975), and four ways are looked at.
-func (e eager) few(s *state, vars []simfs.Var, most int) bool {
+func few(s *state, most int) bool {
 	random := stream(s.key.lo)
-	answers := make([]answer, 0, len(vars))
+	answers := make([]answer, 0, len(s.vars))
 	for range 4 {
 		p := pick{how: roll, seed: random.next()}
-		if _, tied := p.resolve(s, vars, &answers); !tied {
+		if _, free := p.answer(s, &answers); free {
 			return false
 		}
 		size := 1
@@ -267,19 +269,19 @@ func logarithm(k int) int64 {
 
 // every finds all images of s, unless there are more than most: like the
 // hands of a clock, with as many positions as there are versions left.
-func every(s *state, vars []simfs.Var, most int, found *[]*candidate) bool {
-	answers := make([]answer, 0, len(vars))
+func every(s *state, most int) (found []candidate, all bool) {
+	answers := make([]answer, 0, len(s.vars))
 	var script []int32
-	for len(*found) < most {
+	for len(found) < most {
 		p := pick{how: recite, script: script}
-		image, _ := p.resolve(s, vars, &answers)
-		*found = append(*found, &candidate{pick: p, image: image})
+		image, _ := p.answer(s, &answers)
+		found = append(found, candidate{pick: p, image: image})
 		i := len(answers) - 1
 		for i >= 0 && answers[i].chosen+1 == answers[i].of {
 			i--
 		}
 		if i < 0 {
-			return true
+			return found, true
 		}
 		script = make([]int32, i+1)
 		for k := range script {
@@ -287,16 +289,15 @@ func every(s *state, vars []simfs.Var, most int, found *[]*candidate) bool {
 		}
 		script[i]++
 	}
-	return false
+	return nil, false
 }
 
 // bounded enumerates some of the images of a state that has too many.
 type bounded struct {
-	eager
-	state *state
-	vars  []simfs.Var
-	limit int
-	emit  func(pick, *simfs.Image)
+	config Config
+	vars   []simfs.Var
+	limit  int
+	emit   func(pick)
 
 	prefixes []int           // each a different one, shortest first
 	tried    map[uint64]bool // hashes of the versions of all variables
@@ -305,11 +306,10 @@ type bounded struct {
 	cut      bool
 }
 
-func (b *bounded) enumerate() {
+func (b *bounded) enumerate(random stream) {
 	b.tried = make(map[uint64]bool)
 	b.sums = make(map[int]uint64, len(b.prefixes))
 	b.prefixes = prefixes(b.vars)
-	random := stream(b.state.key.then(b.config.Seed).hi)
 
 	// Swaps of one variable, and pairs of them, at one prefix.
 	swaps, squares := 0, 0
@@ -438,8 +438,7 @@ func (b *bounded) someSwaps(random *stream) {
 // sample tries a random image.
 func (b *bounded) sample(random *stream) {
 	p := pick{how: roll, seed: random.next(), prefix: b.prefixes[random.below(len(b.prefixes))]}
-	image, _ := p.resolve(b.state, b.vars, nil)
-	b.emit(p, image)
+	b.emit(p)
 	b.done++
 }
 
@@ -469,20 +468,19 @@ func (b *bounded) try(p pick) {
 		return
 	}
 	b.tried[h] = true
-	image, _ := p.resolve(b.state, b.vars, nil)
-	b.emit(p, image)
+	b.emit(p)
 	b.done++
 }
 
 // crash returns s.crash with the choices of p: as few deviations from a prefix
 // as there can be.
-func (e eager) crash(s *state, p pick) Crash {
+func (e eager) crash(s *state, p *pick) Crash {
 	c := s.crash
 	if p.how == settled {
 		return c
 	}
 	vars := s.image.Vars()
-	w := witness{chooser: newChooser(&p, vars)}
+	w := witness{chooser: newChooser(p, vars)}
 	s.image.Resolve(&w)
 	best := -1
 	all := prefixes(vars)

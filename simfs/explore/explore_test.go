@@ -586,6 +586,53 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+func TestStopEarly(t *testing.T) {
+	for _, f := range fixtures() {
+		all, early := mustExplore(t, explore.Config{}, f.program), mustExplore(t, explore.Config{StopEarly: true}, f.program)
+		if all.Violated == 0 {
+			if !early.Exact || early.Digest != all.Digest {
+				t.Errorf("%s: nothing to stop for, but exact %v, digest %s, want %s", f.name, early.Exact, early.Digest, all.Digest)
+			}
+			continue
+		}
+		if early.Exact || early.Recoveries >= all.Recoveries || early.Why != "the exploration stopped early, at a violation" {
+			t.Errorf("%s: exact %v, %d of %d recoveries, why %q", f.name, early.Exact, early.Recoveries, all.Recoveries, early.Why)
+		}
+		if early.Violations[0].String() != all.Violations[0].String() {
+			t.Errorf("%s: first violation %v, want %v", f.name, early.Violations[0], all.Violations[0])
+		}
+	}
+}
+
+// Where a journal ties names together, there are few images of many variables.
+func TestTiedVariables(t *testing.T) {
+	p := explore.Program{
+		Workload: func(run *explore.Run) error {
+			for i := range 40 {
+				if _, err := run.FS.Create(fmt.Sprintf("file%02d", i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Recover: func(*explore.Run) error { return nil },
+	}
+	var got, want seen
+	r := mustExplore(t, explore.Config{Kinds: explore.Power, Guarantees: simfs.Ext4()}, got.watch(p))
+	if !r.Exact {
+		t.Errorf("not exact: %s", r.Why)
+	}
+	text := ""
+	for i := range 41 {
+		want.add(1, simfs.PowerLoss, nil, text)
+		text += fmt.Sprintf("//file%02d \"\"\n", i)
+	}
+	got.want(t, &want)
+	if r = mustExplore(t, explore.Config{Kinds: explore.Power}, p); r.Exact || !strings.Contains(r.Why, "2^40") {
+		t.Errorf("posix: exact %v, why %q", r.Exact, r.Why)
+	}
+}
+
 func TestSharedSet(t *testing.T) {
 	set := explore.NewSet()
 	c := explore.Config{Seen: set, Depth: 1}

@@ -11,9 +11,13 @@ import (
 	"github.com/untorn-db/untorn/simfs"
 )
 
-// chunk is how many states are worked on between two merges. It does not
-// depend on the number of workers, so neither does what StopEarly leaves out.
-const chunk = 64
+// How many states are enumerated, and how many images recovered, between two
+// merges. They bound the memory, and do not depend on the number of workers,
+// so neither does what StopEarly leaves out.
+const (
+	stateChunk = 32
+	imageChunk = 512
+)
 
 // A candidate is one image of a state, and what came of its recovery.
 type candidate struct {
@@ -28,13 +32,17 @@ type candidate struct {
 }
 
 // An enumerator says which images of a state to try. The search asks nothing
-// else about images, so that another way to search takes its place here.
+// else about images, so that another way to search takes its place here. All
+// methods are called from several goroutines, each state from one at a time
+// until it is enumerated.
 type enumerator interface {
 	// enumerate emits at most limit images of s, in an order that only s and
-	// the configuration decide. It is called from several goroutines.
+	// the configuration decide. An image may be nil, and is resolved later.
 	enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage
+	// resolve is the image of s that p picks.
+	resolve(s *state, p *pick) *simfs.Image
 	// crash is s.crash with the choices that make the image p.
-	crash(s *state, p pick) Crash
+	crash(s *state, p *pick) Crash
 }
 
 // A coverage says how much of a state was enumerated.
@@ -57,6 +65,8 @@ type explorer struct {
 	states map[digest]struct{} // keys of the states, over all depths
 	left   int                 // of Config.MaxImages
 	why    []string
+
+	stopped bool // StopEarly left states out
 }
 
 func (x *explorer) explore(ctx context.Context) (Report, error) {
@@ -92,6 +102,9 @@ func (x *explorer) search(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	if x.stopped || len(level) > 0 {
+		x.why = append(x.why, "the exploration stopped early, at a violation")
 	}
 	return nil
 }
@@ -162,39 +175,46 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 	here.of = len(states)
 
 	for len(states) > 0 && !x.enough() {
-		work := states[:min(chunk, len(states))]
+		work := states[:min(stateChunk, len(states))]
 		limit := x.config.MaxPerPoint
 		if x.config.MaxImages > 0 {
 			limit = min(limit, budget/len(states))
 		}
-		fresh, err := x.expand(ctx, work, limit, &here)
-		if err != nil {
-			return nil, err
-		}
-		budget -= len(fresh)
-		x.report.ImagesUnique += len(fresh)
-		n := len(fresh)
-		fresh = slices.DeleteFunc(fresh, func(c *candidate) bool { return !x.unseen(c) })
-		here.known += n - len(fresh)
-		x.pool.each(len(fresh), func(i int) {
+		images := x.enumerate(ctx, work, limit, &here)
+		for len(images) > 0 && ctx.Err() == nil && !x.enough() {
+			batch := images[:min(imageChunk, len(images))]
+			fresh := x.fresh(ctx, batch)
+			budget -= len(fresh)
+			n := len(fresh)
+			fresh = slices.DeleteFunc(fresh, func(c *candidate) bool { return !x.unseen(c) })
+			here.known += n - len(fresh)
+			x.pool.each(len(fresh), func(i int) {
+				if ctx.Err() == nil {
+					x.recover(fresh[i])
+				}
+			})
 			if ctx.Err() == nil {
-				x.recover(fresh[i])
+				next = append(next, x.merge(fresh)...)
 			}
-		})
+			images = images[len(batch):]
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		next = append(next, x.merge(fresh)...)
-		if k := x.config.MaxImages; k > 0 && len(next) > 2*k+chunk {
+		if len(images) > 0 {
+			break
+		}
+		for _, s := range work {
+			s.vars = nil
+		}
+		if k := x.config.MaxImages; k > 0 && len(next) > 2*k+stateChunk {
 			n := len(next)
 			next = x.thin(next, k)
 			here.later += n - len(next)
 		}
 		states = states[len(work):]
 	}
-	if len(states) > 0 {
-		x.why = append(x.why, "the exploration stopped early, at a violation")
-	}
+	x.stopped = len(states) > 0
 	x.left = left + budget
 	x.why = append(x.why, here.lines()...)
 	return next, nil
@@ -232,43 +252,54 @@ func (x *explorer) thin(states []*state, k int) []*state {
 	return kept
 }
 
-// expand enumerates the images of some states, and returns those not tried
-// before, in order.
-func (x *explorer) expand(ctx context.Context, states []*state, limit int, here *shortfall) ([]*candidate, error) {
-	type found struct {
-		images []*candidate
-		coverage
-	}
-	all := make([]found, len(states))
+// enumerate returns the images of some states, in order.
+func (x *explorer) enumerate(ctx context.Context, states []*state, limit int, here *shortfall) (all []*candidate) {
+	images := make([][]*candidate, len(states))
+	covered := make([]coverage, len(states))
 	x.pool.each(len(states), func(i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		s, f := states[i], &all[i]
-		f.coverage = x.images.enumerate(s, limit, func(p pick, image *simfs.Image) {
-			key := keyOf(image.Hash(), s.told, s.crash.Kind, s.depth)
-			f.images = append(f.images, &candidate{from: s, pick: p, image: image, key: key})
+		covered[i] = x.images.enumerate(states[i], limit, func(p pick, image *simfs.Image) {
+			images[i] = append(images[i], &candidate{from: states[i], pick: p, image: image})
 		})
 	})
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	for i := range states {
+		here.add(covered[i])
+		all = append(all, images[i]...)
 	}
-	var fresh []*candidate
-	for i, f := range all {
-		count := x.count(states[i])
-		count.Images += len(f.images)
-		x.report.Images += len(f.images)
-		here.add(f.coverage)
-		for _, c := range f.images {
-			if _, dup := x.seen[c.key]; dup {
-				continue
-			}
-			x.seen[c.key] = struct{}{}
-			count.Unique++
-			fresh = append(fresh, c)
+	return all
+}
+
+// fresh resolves the images, and returns those not tried before, in order.
+func (x *explorer) fresh(ctx context.Context, images []*candidate) (fresh []*candidate) {
+	x.pool.each(len(images), func(i int) {
+		if ctx.Err() != nil {
+			return
 		}
+		c := images[i]
+		if c.image == nil {
+			c.image = x.images.resolve(c.from, &c.pick)
+		}
+		c.key = keyOf(c.image.Hash(), c.from.told, c.from.crash.Kind, c.from.depth)
+	})
+	if ctx.Err() != nil {
+		return nil
 	}
-	return fresh, nil
+	for _, c := range images {
+		count := x.count(c.from)
+		count.Images++
+		x.report.Images++
+		if _, dup := x.seen[c.key]; dup {
+			c.image = nil
+			continue
+		}
+		x.seen[c.key] = struct{}{}
+		count.Unique++
+		x.report.ImagesUnique++
+		fresh = append(fresh, c)
+	}
+	return fresh
 }
 
 // unseen reports whether c is to be recovered, as far as other explorations go.
@@ -367,7 +398,7 @@ func (x *explorer) violated(err error, c *candidate) {
 	}
 	v := Violation{Err: err}
 	for ; c != nil; c = c.from.parent {
-		v.Path = append(v.Path, x.images.crash(c.from, c.pick))
+		v.Path = append(v.Path, x.images.crash(c.from, &c.pick))
 	}
 	slices.Reverse(v.Path)
 	x.report.Violations = append(x.report.Violations, v)

@@ -15,10 +15,11 @@ type state struct {
 	parent  *candidate // the execution whose recovery crashed; nil: the workload
 	crash   Crash      // when and how; no choices yet
 	image   *simfs.Image
-	history []Note // all notes made before the crash
-	told    digest // the hash of history
-	depth   int    // crashes, this one included
-	key     digest // equal: the same images, and the same history
+	history []Note      // all notes made before the crash
+	told    digest      // the hash of history
+	depth   int         // crashes, this one included
+	key     digest      // equal: the same images, and the same history
+	vars    []simfs.Var // of image; only while it is enumerated
 }
 
 // reopen reports whether the state comes from the loss of power after a kill.
