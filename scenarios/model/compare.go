@@ -44,7 +44,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 	var strangerIDs map[uuid.UUID]uint64 // of events that no receipt tells of
 	var strangerKeys map[string]uint64
 	var strangers []int // indices of those events
-	forgotten := false  // known events from here on were rolled back, or lost by a lying disk
+	forgotten := false  // a lying disk lost what is known from here on
 	var last time.Time
 
 	for i := range events {
@@ -76,7 +76,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 				j.add(Returned, NoDuty, 0, s, m.describe(e), "what an earlier Open left out, or a rollback undid: "+brief(found))
 				return j
 			}
-			if !lossy && (m.duty(s) != NoDuty || e.step >= m.rollback) {
+			if !lossy && !e.shaky {
 				kind := Replaced
 				if m.duty(s) == NoDuty {
 					kind = Order
@@ -84,7 +84,8 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 				j.add(kind, m.duty(s), e.step, s, m.describe(e), "another event: "+brief(found))
 				return j
 			}
-			forgotten = true
+			forgotten = lossy
+			e = nil
 		}
 		if e != nil && !forgotten {
 			if field, want, got := difference(e, found); field != "" {
@@ -108,7 +109,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 		}
 
 		// Nobody has told whose event this is.
-		if known, ok := m.ids.get(string(found.ID[:])); ok && known != s && !forgotten {
+		if known, ok := m.ids.get(string(found.ID[:])); ok && known != s && holdsID(events, known, found.ID) {
 			j.add(Twice, NoDuty, 0, s, fmt.Sprintf("an id of its own, not that of event %d", known), brief(found))
 			return j
 		}
@@ -124,7 +125,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 		}
 		if found.Key != "" {
 			known, ok := m.keys.get(found.Key)
-			if !ok || known == s || known > uint64(len(events)) || forgotten {
+			if !ok || known == s || known > uint64(len(events)) || events[known-1].Key != found.Key {
 				known, ok = strangerKeys[found.Key]
 			}
 			if ok {
@@ -143,10 +144,15 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 		strangers = append(strangers, i)
 	}
 
-	m.assign(j, events, strangers, lossy, forgotten)
+	m.assign(j, events, strangers, lossy)
 	m.boundaries(j, events)
 	m.ends(j, events, versions, lossy, forgotten)
 	return j
+}
+
+// holdsID reports whether the event with this sequence has this id.
+func holdsID(events []engine.Event, sequence uint64, id uuid.UUID) bool {
+	return sequence <= uint64(len(events)) && events[sequence-1].ID == id
 }
 
 func later(a, b time.Time) time.Time {
@@ -194,7 +200,7 @@ type group struct {
 
 // assign finds a call for every batch that no receipt tells of: one call a
 // batch, one batch a call.
-func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, lossy, forgotten bool) {
+func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, lossy bool) {
 	if len(strangers) == 0 {
 		return
 	}
@@ -220,7 +226,7 @@ func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, los
 		}
 	}
 	may := func(g *group, c *call) bool {
-		return c.fits(g.events) == whole && c.met(g.events) && (forgotten || lossy || uint64(g.at) >= c.floor) && g.within(c)
+		return c.fits(g.events) == whole && c.met(g.events) && (lossy || uint64(g.at) >= c.floor) && g.within(c)
 	}
 	// Augmenting paths: a greedy choice could take the only call that a later
 	// batch can have.
@@ -320,7 +326,7 @@ func (m *Model) boundaries(j *judgement, events []engine.Event) {
 func (m *Model) ends(j *judgement, events []engine.Event, versions map[streamName]uint64, lossy, forgotten bool) {
 	n := uint64(len(events))
 	next, last := m.entry(n+1), m.entry(n)
-	if !forgotten && next != nil && last != nil && next.call >= 0 && next.call == last.call {
+	if !forgotten && next != nil && last != nil && next.call >= 0 && next.call == last.call && holdsID(events, n, last.event.ID) {
 		c := m.calls.at(next.call)
 		j.add(Half, NoDuty, next.step, n+1, fmt.Sprintf("all %d events of call %d, or none", len(c.batch.Events), c.id), fmt.Sprintf("a log that ends behind item %d", last.item))
 		return

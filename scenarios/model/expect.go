@@ -39,7 +39,7 @@ func newLimits(o engine.Options) limits {
 type Verdict uint8
 
 const (
-	Unsure  Verdict = iota // other calls are in flight, or a limit depends on the encoding
+	Unsure  Verdict = iota // other calls are in flight, or a failed group may have taken events, or a limit depends on the encoding
 	Commits                // new events, new receipts
 	Hits                   // the receipts of the first call with the key
 	Refuses                // an error that matches engine.ErrRejected
@@ -70,9 +70,9 @@ type Outcome struct {
 
 // Expect says what a log that holds what the timeline tells must answer to a
 // batch, submitted while no other call is in flight. The timeline needs every
-// answer so far.
+// answer so far, and after a group failed a read of what it left.
 func (m *Model) Expect(b engine.Batch) Outcome {
-	if len(m.open) > 0 {
+	if len(m.open) > 0 || m.shaky > 0 {
 		return Outcome{Verdict: Unsure, Item: -1}
 	}
 	if outcome, final := m.expectValid(b); final {

@@ -33,13 +33,14 @@ type Model struct {
 
 	submitted uint64 // events of all calls: no sequence can be above
 	accepted  uint64 // last sequence of any receipt
+	floor     uint64 // last sequence of any receipt that cannot have been rolled back
 	shown     uint64 // last sequence at the last Open
 	acked     uint64 // last sequence that was acknowledged as durable, or covered
 	served    uint64 // last sequence that was served as durable, by a read or a refusal
 
 	shownHead engine.LogHead
 	stats     engine.Stats // the highest durable and visible frontier that Stats returned
-	rollback  int          // step that last told of a failed group, which may take buffered events with it; 0: none since the last Open
+	shaky     int          // entries that may have been rolled back
 }
 
 // entry is an event that the log must show at its sequence, if it shows that
@@ -51,6 +52,7 @@ type entry struct {
 	item  int
 	step  int  // note that told of it
 	seen  bool // Time and Clock are known
+	shaky bool // a group failed since, and may have taken the event with it
 }
 
 type head struct{ version, sequence uint64 }
@@ -220,7 +222,7 @@ func (m *Model) setCall(index int, c *call) { m.calls = m.calls.with(index, c) }
 func streamKey(scope, stream string) string { return scope + "\x00" + stream }
 
 func (n Started) apply(m *Model) {
-	c := &call{id: n.Call, step: m.steps, batch: cloneBatch(n.Batch), floor: m.accepted, after: n.Clock}
+	c := &call{id: n.Call, step: m.steps, batch: cloneBatch(n.Batch), floor: m.floor, after: n.Clock}
 	c.keys = itemKeys(n.Batch)
 	for i, draft := range c.batch.Events {
 		c.causes = append(c.causes, causeItem(draft.CausedBy, i))
@@ -306,7 +308,7 @@ func (n Answered) apply(m *Model) {
 		case InDoubt:
 			m.open = slices.Concat(m.open[:at], []int{index}, m.open[at:])
 		case Failed:
-			m.rollback = m.steps
+			m.shake()
 			m.dead = append(slices.Clip(m.dead), c.keys...)
 		case Rejected:
 			m.dead = append(slices.Clip(m.dead), c.keys...)
@@ -353,7 +355,9 @@ func (m *Model) isHit(index int, c *call, receipts []engine.Receipt) bool {
 		e := m.entry(receipts[i].Sequence)
 		if e == nil || e.event.Key != c.keys[i] || !receiptOf(&e.event).Equal(receipts[i]) {
 			m.contradict(KeyTwice, NoDuty, receipts[i].Sequence, fmt.Sprintf("call %d, item %d gets the receipt of the first call with its key", c.id, i), "another receipt")
+			continue
 		}
+		m.confirm(e)
 	}
 	m.promise(c, receipts)
 	return true
@@ -382,20 +386,25 @@ func (m *Model) commit(index int, c *call, receipts []engine.Receipt) {
 			m.contradict(Replaced, Acknowledged, r.Sequence, fmt.Sprintf("call %d, item %d has an id of its own", c.id, i), fmt.Sprintf("that of event %d", sequence))
 			return
 		case old != nil && old.event.ID != r.ID:
-			switch duty := m.duty(r.Sequence); {
-			case duty != NoDuty:
-				m.contradict(Replaced, duty, r.Sequence, m.describe(old), fmt.Sprintf("a receipt that gives its sequence to call %d, item %d", c.id, i))
+			if !old.shaky {
+				kind, duty := Replaced, m.duty(r.Sequence)
+				if duty == NoDuty {
+					kind = Order
+				}
+				m.contradict(kind, duty, r.Sequence, m.describe(old), fmt.Sprintf("a receipt that gives its sequence to call %d, item %d", c.id, i))
 				return
-			case old.step >= m.rollback:
-				m.contradict(Order, NoDuty, r.Sequence, m.describe(old), fmt.Sprintf("a receipt that gives its sequence to call %d, item %d", c.id, i))
 			}
-			m.forget(r.Sequence)
+			m.undo(old)
 		case !holds(d.Expect, r.Version-1):
 			m.contradict(Unmet, NoDuty, r.Sequence, fmt.Sprintf("call %d, item %d is refused unless its stream is at %v", c.id, i, d.Expect), fmt.Sprintf("a receipt with version %d", r.Version))
 		}
 		if c.keys != nil {
 			if sequence, used := m.keys.get(c.keys[i]); used && sequence != r.Sequence {
-				m.contradict(KeyTwice, NoDuty, r.Sequence, fmt.Sprintf("call %d to get the receipts of the first call with key %q, event %d on", c.id, c.keys[i], sequence), "new ones")
+				if first := m.entry(sequence); first.shaky {
+					m.undo(first)
+				} else {
+					m.contradict(KeyTwice, NoDuty, r.Sequence, fmt.Sprintf("call %d to get the receipts of the first call with key %q, event %d on", c.id, c.keys[i], sequence), "new ones")
+				}
 			}
 		}
 		e := c.predict(i, r, func(j int) uuid.UUID { return receipts[j].ID })
@@ -412,9 +421,10 @@ func (m *Model) commit(index int, c *call, receipts []engine.Receipt) {
 	for _, e := range entries {
 		m.learn(e)
 	}
-	m.accepted = max(m.accepted, c.first+uint64(len(receipts))-1)
+	last := c.first + uint64(len(receipts)) - 1
+	m.accepted, m.floor = max(m.accepted, last), max(m.floor, last)
 	m.promise(c, receipts)
-	if m.acked >= c.first+uint64(len(receipts))-1 {
+	if m.acked >= last {
 		c.state = Acked
 	}
 }
@@ -432,24 +442,61 @@ func (m *Model) learn(e *entry) {
 	}
 }
 
-// forget drops every known event from a sequence on: its call came to nothing.
-func (m *Model) forget(from uint64) {
-	length := uint64(m.entries.length)
-	if from > length {
-		return
-	}
-	var streams []string
-	left := m.entries
-	m.entries = m.entries.first(int(from - 1))
-	for s := from; s <= length; s++ {
-		e := left.at(int(s - 1))
-		if e == nil {
-			continue
+// shake notes that a group failed: what is not durable may have gone with it.
+func (m *Model) shake() {
+	from := m.Durable() + 1
+	for s := from; s <= uint64(m.entries.length); s++ {
+		if e := m.entry(s); e != nil && !e.shaky {
+			fresh := *e
+			fresh.shaky = true
+			m.entries = m.entries.with(int(s-1), &fresh)
+			m.shaky++
 		}
+	}
+	m.floor = min(m.floor, from-1)
+	for _, index := range m.open {
+		if c := *m.calls.at(index); c.floor > m.floor {
+			c.floor = m.floor
+			m.setCall(index, &c)
+		}
+	}
+}
+
+// confirm notes that an event was not rolled back.
+func (m *Model) confirm(e *entry) {
+	if e.shaky {
+		fresh := *e
+		fresh.shaky = false
+		m.entries = m.entries.with(int(e.event.Sequence-1), &fresh)
+		m.shaky--
+	}
+}
+
+// undo notes that the call of an event was rolled back.
+func (m *Model) undo(e *entry) {
+	var all []*entry
+	c := m.calls.at(e.call)
+	for s := c.first; s < c.first+uint64(len(c.batch.Events)); s++ {
+		if other := m.entry(s); other != nil && other.call == e.call {
+			all = append(all, other)
+		}
+	}
+	m.forget(all)
+}
+
+// forget drops events that came to nothing, and their calls.
+func (m *Model) forget(all []*entry) {
+	var streams []string
+	for _, e := range all {
+		s := e.event.Sequence
+		m.entries = m.entries.with(int(s-1), nil)
 		m.gone = m.gone.with(string(e.event.ID[:]), m.steps)
 		m.ids = m.ids.without(string(e.event.ID[:]))
-		if e.event.Key != "" {
+		if known, ok := m.keys.get(e.event.Key); ok && known == s {
 			m.keys = m.keys.without(e.event.Key)
+		}
+		if e.shaky {
+			m.shaky--
 		}
 		if stream := streamKey(e.event.Scope, e.event.Stream); !slices.Contains(streams, stream) {
 			streams = append(streams, stream)
@@ -461,16 +508,19 @@ func (m *Model) forget(from uint64) {
 			m.dead = append(slices.Clip(m.dead), c.keys...)
 		}
 	}
+	for m.entries.length > 0 && m.entries.at(m.entries.length-1) == nil {
+		m.entries = m.entries.first(m.entries.length - 1)
+	}
 	for _, stream := range streams {
 		m.streams = m.streams.without(stream)
-		for s := from - 1; s > 0; s-- {
+		for s := uint64(m.entries.length); s > 0; s-- {
 			if e := m.entry(s); e != nil && streamKey(e.event.Scope, e.event.Stream) == stream {
 				m.streams = m.streams.with(stream, head{e.event.Version, s})
 				break
 			}
 		}
 	}
-	m.accepted = min(m.accepted, from-1)
+	m.accepted = min(m.accepted, uint64(m.entries.length))
 }
 
 // refused notes what must be durable for a refusal to be final.
@@ -529,7 +579,12 @@ func (n Served) apply(m *Model) {
 			continue
 		}
 		s := found.Sequence
-		switch e := m.entry(s); {
+		e := m.entry(s)
+		if e != nil && e.event.ID != found.ID && e.shaky {
+			m.undo(e)
+			e = nil
+		}
+		switch {
 		case s == 0:
 			m.contradict(Gap, NoDuty, 0, "an event has a sequence", "a read that served 0")
 			continue
@@ -548,9 +603,10 @@ func (n Served) apply(m *Model) {
 				m.contradict(Changed, ServedDurable, s, fmt.Sprintf("%s with %s %s", m.describe(e), field, want), "a read that served "+got)
 				continue
 			}
+			m.confirm(e)
 			if !e.seen {
 				fresh := *e
-				fresh.event.Time, fresh.event.Clock, fresh.event.CausedBy, fresh.seen = found.Time, found.Clock, found.CausedBy, true
+				fresh.event.Time, fresh.event.Clock, fresh.event.CausedBy, fresh.seen, fresh.shaky = found.Time, found.Clock, found.CausedBy, true, false
 				m.entries = m.entries.with(int(s-1), &fresh)
 			}
 		}
@@ -579,27 +635,26 @@ func (n Frontiers) apply(m *Model) {
 	raise("visible", &m.stats.Visible, s.Visible)
 }
 
-func (n Fault) apply(m *Model) { m.rollback = m.steps }
+func (n Fault) apply(m *Model) { m.shake() }
 
 func (n Opened) apply(m *Model) {
 	j := m.judge(n.Events, n.Lossy)
 	count := uint64(len(n.Events))
 
 	// What is known of events that are not there comes to nothing.
-	cut := count + 1
-	for i := range n.Events {
-		if e := m.entry(uint64(i) + 1); e != nil && e.event.ID != n.Events[i].ID {
-			cut = uint64(i) + 1
-			break
+	var lost []*entry
+	for s := uint64(1); s <= uint64(m.entries.length); s++ {
+		if e := m.entry(s); e != nil && (s > count || e.event.ID != n.Events[s-1].ID) {
+			lost = append(lost, e)
 		}
 	}
-	m.forget(cut)
+	m.forget(lost)
 
 	fresh := make([]*entry, count)
 	var slab []entry
 	for i := range n.Events {
 		found, e := &n.Events[i], m.entry(uint64(i)+1)
-		if e != nil && e.call >= 0 && e.seen {
+		if e != nil && e.call >= 0 && e.seen && !e.shaky {
 			fresh[i] = e
 			continue
 		}
@@ -631,8 +686,8 @@ func (n Opened) apply(m *Model) {
 			m.dead = append(slices.Clip(m.dead), c.keys...)
 		}
 	}
-	m.open, m.owed, m.rollback = nil, nil, 0
-	m.accepted, m.shown, m.acked, m.served = count, count, min(m.acked, count), min(m.served, count)
+	m.open, m.owed, m.shaky = nil, nil, 0
+	m.accepted, m.floor, m.shown, m.acked, m.served = count, count, count, min(m.acked, count), min(m.served, count)
 	m.shownHead = n.Head
 	if n.Lossy {
 		for _, f := range []*engine.Frontier{&m.stats.Durable, &m.stats.Visible} {
