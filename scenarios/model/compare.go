@@ -72,7 +72,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 
 		e := m.entry(s)
 		if e != nil && !forgotten && e.event.ID != found.ID {
-			if m.comesBack(events, i) && !lossy {
+			if !lossy && !e.shaky && m.comesBack(events, i) {
 				j.add(Returned, NoDuty, 0, s, m.describe(e), "what an earlier Open left out, or a rollback undid: "+brief(found))
 				return j
 			}
@@ -88,7 +88,7 @@ func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
 			e = nil
 		}
 		if e != nil && !forgotten {
-			if field, want, got := difference(e, found); field != "" {
+			if field, want, got := m.differs(e, found); field != "" {
 				kind := Changed
 				if field == "version" || field == "hash" || field == "batch number" {
 					kind = Rehashed
@@ -226,7 +226,7 @@ func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, los
 		}
 	}
 	may := func(g *group, c *call) bool {
-		return c.fits(g.events) == whole && c.met(g.events) && (lossy || uint64(g.at) >= c.floor) && g.within(c)
+		return c.fits(g.events) == whole && c.met(g.events) && !m.settled(c) && (lossy || uint64(g.at) >= c.floor) && g.within(c)
 	}
 	// Augmenting paths: a greedy choice could take the only call that a later
 	// batch can have.
@@ -259,6 +259,12 @@ func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, los
 			}
 		}
 	}
+}
+
+// settled reports whether a call in flight is known to have had its effect.
+func (m *Model) settled(c *call) bool {
+	e := m.entry(c.first)
+	return c.state.undecided() && e != nil && !e.shaky
 }
 
 func (g *group) within(c *call) bool {
@@ -449,6 +455,27 @@ func difference(e *entry, got *engine.Event) (field, wanted, found string) {
 		return "", "", ""
 	}
 	return explain(e, got)
+}
+
+// differs is difference for an event that any of several calls with one key may
+// have brought.
+func (m *Model) differs(e *entry, got *engine.Event) (field, wanted, found string) {
+	field, wanted, found = difference(e, got)
+	if field == "" || e.seen {
+		return field, wanted, found
+	}
+	for _, index := range e.rivals {
+		r := m.calls.at(index).predict(e.item, receiptOf(&e.event), func(j int) uuid.UUID {
+			if cause := m.entry(e.event.Sequence - uint64(e.item) + uint64(j)); cause != nil {
+				return cause.event.ID
+			}
+			return uuid.Nil
+		})
+		if same, _, _ := difference(&r, got); same == "" {
+			return "", "", ""
+		}
+	}
+	return field, wanted, found
 }
 
 func sameExtensions(a, b map[string][]byte) bool {

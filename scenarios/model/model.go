@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,6 +54,10 @@ type entry struct {
 	step  int  // note that told of it
 	seen  bool // Time and Clock are known
 	shaky bool // a group failed since, and may have taken the event with it
+
+	// rivals are calls with the same key that were in flight when the receipt
+	// came: any of them may be the one that took effect, the others hit.
+	rivals []int
 }
 
 type head struct{ version, sequence uint64 }
@@ -363,8 +368,60 @@ func (m *Model) isHit(index int, c *call, receipts []engine.Receipt) bool {
 	return true
 }
 
+// rivals are the other calls in flight that may have had the effect for which
+// this one got the receipts, and one of all these whose expectations it met.
+func (m *Model) rivals(index int, c *call, receipts []engine.Receipt) (rivals []int, effect int) {
+	effect = index
+	if c.keys == nil {
+		return nil, effect
+	}
+	met := func(c *call) bool {
+		for i := range receipts {
+			if !holds(c.batch.Events[i].Expect, receipts[i].Version-1) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, other := range m.open {
+		if r := m.calls.at(other); slices.Equal(r.keys, c.keys) && slices.EqualFunc(r.batch.Events, c.batch.Events, sameForKey) {
+			rivals = append(rivals, other)
+			if !met(c) && effect == index && met(r) {
+				effect = other
+			}
+		}
+	}
+	return rivals, effect
+}
+
+// sameForKey reports whether two drafts with one key are a retry of each other,
+// and no conflict.
+func sameForKey(a, b engine.Draft) bool {
+	return a.Scope == b.Scope && a.Stream == b.Stream && a.Type == b.Type && a.PayloadVersion == b.PayloadVersion && bytes.Equal(a.Data, b.Data)
+}
+
 // commit takes the receipts of a call that took effect.
 func (m *Model) commit(index int, c *call, receipts []engine.Receipt) {
+	rivals, effect := m.rivals(index, c, receipts)
+	if effect != index {
+		// The receipts are a hit of a call that is still in flight.
+		c.state = Hit
+		first := *m.calls.at(effect)
+		m.take(effect, &first, receipts, append(rivals, index))
+		first.state = InFlight
+		m.setCall(effect, &first)
+	} else {
+		m.take(index, c, receipts, rivals)
+	}
+	m.promise(c, receipts)
+	if c.state == Buffered && m.acked >= receipts[len(receipts)-1].Sequence {
+		c.state = Acked
+	}
+}
+
+// take makes the events of a call known.
+
+func (m *Model) take(index int, c *call, receipts []engine.Receipt, rivals []int) {
 	c.first = receipts[0].Sequence
 	c.state = Buffered
 	entries := make([]*entry, len(receipts))
@@ -408,12 +465,14 @@ func (m *Model) commit(index int, c *call, receipts []engine.Receipt) {
 			}
 		}
 		e := c.predict(i, r, func(j int) uuid.UUID { return receipts[j].ID })
-		e.call, e.step = index, m.steps
+		e.call, e.step, e.rivals = index, m.steps, rivals
 		if old != nil && old.event.ID == r.ID {
-			if field, want, got := difference(&e, &old.event); field != "" {
+			if field, want, got := m.differs(&e, &old.event); field != "" {
 				m.contradict(Changed, m.duty(r.Sequence), r.Sequence, fmt.Sprintf("%s with %s %s", m.describeItem(c, i), field, want), "a read that served "+got)
 			}
-			e.event.Time, e.event.Clock, e.seen = old.event.Time, old.event.Clock, old.seen
+			if old.seen {
+				e.event, e.seen, e.rivals = old.event, true, nil
+			}
 		}
 		entries[i] = &e
 	}
@@ -423,10 +482,6 @@ func (m *Model) commit(index int, c *call, receipts []engine.Receipt) {
 	}
 	last := c.first + uint64(len(receipts)) - 1
 	m.accepted, m.floor = max(m.accepted, last), max(m.floor, last)
-	m.promise(c, receipts)
-	if m.acked >= last {
-		c.state = Acked
-	}
 }
 
 // learn adds an entry to the lookups.
@@ -599,14 +654,14 @@ func (n Served) apply(m *Model) {
 			m.contradict(Replaced, max(m.duty(s), ServedDurable), s, m.describe(e), "a read that served another event")
 			continue
 		default:
-			if field, want, got := difference(e, found); field != "" {
+			if field, want, got := m.differs(e, found); field != "" {
 				m.contradict(Changed, ServedDurable, s, fmt.Sprintf("%s with %s %s", m.describe(e), field, want), "a read that served "+got)
 				continue
 			}
 			m.confirm(e)
 			if !e.seen {
 				fresh := *e
-				fresh.event.Time, fresh.event.Clock, fresh.event.CausedBy, fresh.seen, fresh.shaky = found.Time, found.Clock, found.CausedBy, true, false
+				fresh.event, fresh.seen, fresh.shaky, fresh.rivals = *found, true, false, nil
 				m.entries = m.entries.with(int(s-1), &fresh)
 			}
 		}
