@@ -356,10 +356,8 @@ func prefixes(vars []simfs.Var) []int {
 	ops := []int{0}
 	add := func(op int) {
 		switch {
-		case op < -2: // one of several operations of earlier runs
+		case op < -1: // of an earlier run, so that 0 is not the shortest
 			ops = append(ops, nothing, op+1)
-		case op == -2: // the last of them: 0 is everything up to it
-			ops = append(ops, nothing)
 		case op >= 0:
 			ops = append(ops, op+1)
 		}

@@ -21,7 +21,7 @@ type Note struct {
 // A Run is one run of a program: the workload, or one recovery.
 type Run struct {
 	FS    afero.Fs   // the disk, for the program to use or to wrap
-	Disk  *simfs.FS  // the same disk, for the test to look into
+	Disk  *simfs.FS  // the same disk, for the test to look into; its observer is taken
 	Note  func(Note) // remember this beyond a crash; safe for concurrent use
 	Depth int        // crashes before this run: 0 in the workload
 	Kind  simfs.Kind // the last of them; of no meaning in the workload

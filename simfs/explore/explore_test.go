@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -392,6 +393,89 @@ func TestBoundedImages(t *testing.T) {
 		if r.Exact || r.Why != why {
 			t.Errorf("deviation %d: exact %v, why %q, want %q", deviation, r.Exact, r.Why, why)
 		}
+	}
+}
+
+// overwrite writes one cell of "a" per step, without a sync: cell and digit.
+func overwrite(fsys afero.Fs, steps ...[2]int) error {
+	f, err := fsys.OpenFile("a", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if _, err := f.WriteAt([]byte(strings.Repeat(string(rune('0'+s[1])), cell)), int64(s[0]*cell)); err != nil {
+			return err
+		}
+	}
+	return f.Close()
+}
+
+// patterns collects what recoveries with one history find.
+type patterns struct {
+	mu      sync.Mutex
+	history string
+	all     map[string]bool
+}
+
+func (p *patterns) add(run *explore.Run) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil {
+		p.all = map[string]bool{}
+	}
+	if told(run.History) == p.history {
+		p.all[pattern(run.Disk.Clone())] = true
+	}
+}
+
+// A prefix may bring back bytes that were there before.
+func TestPrefixesOfRepeatedWrites(t *testing.T) {
+	steps := [][2]int{{0, 1}, {1, 1}, {0, 0}, {1, 2}, {0, 1}, {1, 1}, {0, 0}, {1, 0}, {0, 2}}
+	got := patterns{history: "start;"}
+	p := cells(2, 0)
+	durable := p.Workload
+	p.Workload = func(run *explore.Run) error { return errors.Join(durable(run), overwrite(run.FS, steps...)) }
+	p.Recover = func(run *explore.Run) error { got.add(run); return nil }
+	mustExplore(t, explore.Config{Kinds: explore.Power, Exhaustive: -1}, p)
+	want := map[string]bool{}
+	at := []byte("00")
+	want[string(at)] = true
+	for _, s := range steps {
+		at[s[0]] = byte('0' + s[1])
+		want[string(at)] = true
+	}
+	if !reflect.DeepEqual(got.all, want) {
+		t.Errorf("explored %v, want %v", keys(got.all), keys(want))
+	}
+}
+
+// After a kill, a prefix goes on from what the killed process wrote to what the
+// recovery wrote.
+func TestPrefixesAfterReopen(t *testing.T) {
+	first := [][2]int{{0, 1}, {1, 1}, {2, 1}, {3, 1}}
+	second := [][2]int{{0, 2}, {1, 2}}
+	got := patterns{history: "start;reopened;"}
+	p := cells(4, 0)
+	durable := p.Workload
+	p.Workload = func(run *explore.Run) error { return errors.Join(durable(run), overwrite(run.FS, first...)) }
+	p.Recover = func(run *explore.Run) error {
+		got.add(run)
+		if pattern(run.FS) != "1111" || run.Depth > 1 {
+			return nil
+		}
+		run.Note(explore.Note{Key: "reopened"})
+		return overwrite(run.FS, second...)
+	}
+	mustExplore(t, explore.Config{Kinds: explore.Reopen, Exhaustive: -1}, p)
+	want := map[string]bool{}
+	at := []byte("0000")
+	want[string(at)] = true
+	for _, s := range slices.Concat(first, second) {
+		at[s[0]] = byte('0' + s[1])
+		want[string(at)] = true
+	}
+	if !reflect.DeepEqual(got.all, want) {
+		t.Errorf("explored %v, want %v", keys(got.all), keys(want))
 	}
 }
 
