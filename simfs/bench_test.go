@@ -79,6 +79,7 @@ func BenchmarkCrashHash(b *testing.B) {
 				p[0], p[1], p[2] = byte(i), byte(i>>8), 1
 				f.WriteAt(p, 4096)
 				d.Crash(PowerLoss).Hash()
+				f.SyncData()
 			}
 		})
 	}
