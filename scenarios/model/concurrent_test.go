@@ -22,6 +22,7 @@ type world struct {
 	batches [][]engine.Event
 	durable int // batches
 	flying  []*flight
+	lost    []engine.Event // what power cuts and failed groups took
 	calls   int
 }
 
@@ -43,6 +44,7 @@ func (w *world) start() {
 	d.Expect = rapid.SampledFrom([]engine.Expect{engine.Any, engine.Any, engine.NoStream, engine.StreamExists, engine.Exactly(1)}).Draw(w.t, "expect")
 	b := engine.Batch{Key: rapid.SampledFrom([]string{"", "", "k", "l"}).Draw(w.t, "key"), Events: []engine.Draft{d}}
 	if rapid.Bool().Draw(w.t, "two") {
+		b.Events[0].Data = []byte("first of two") // so that half a batch looks like no other call
 		b.Events = append(b.Events, draft("b", "z"))
 		b.Events[1].CausedBy = engine.Item(0)
 	}
@@ -135,12 +137,14 @@ func (w *world) fail() {
 			f.receipts, f.err, f.needs = nil, engine.ErrFailed, 0
 		}
 	}
+	w.lost = append(w.lost, slices.Concat(w.batches[w.durable:]...)...)
 	w.batches = w.batches[:w.durable]
 	w.m = w.m.With(Fault{Text: "write"})
 }
 
 func (w *world) crash() {
 	keep := rapid.IntRange(w.durable, len(w.batches)).Draw(w.t, "keep")
+	left := w.batches[keep:]
 	w.batches = w.batches[:keep]
 	w.durable = keep
 	w.flying = nil
@@ -148,6 +152,8 @@ func (w *world) crash() {
 	w.accept(events, "after a crash")
 	w.m = w.m.With(Opened{Events: events, Head: engine.LogHead{Batch: uint64(keep)}})
 	w.accept(events, "once it is decided")
+	w.lost = append(w.lost, slices.Concat(left...)...)
+	w.decided()
 	if len(w.m.open) > 0 {
 		w.t.Fatalf("%d calls are still in flight after an Open", len(w.m.open))
 	}
@@ -172,16 +178,54 @@ func (w *world) accept(events []engine.Event, when string) {
 	}
 }
 
-// reject checks that a log that lost a promise is accused.
+func (w *world) mustAccuse(events []engine.Event, format string, args ...any) {
+	if len(w.m.Compare(events, false)) == 0 {
+		w.t.Fatalf("a log is taken that "+format, args...)
+	}
+}
+
+// reject checks that a log that broke a promise is accused.
 func (w *world) reject() {
-	promised := int(w.m.Durable())
-	if promised == 0 {
+	events := w.events()
+	if promised := int(w.m.Durable()); promised > 0 {
+		cut := rapid.IntRange(0, promised-1).Draw(w.t, "cut")
+		w.mustAccuse(events[:cut], "has %d events of %d promised", cut, promised)
+	}
+	if len(events) == 0 {
 		return
 	}
-	cut := rapid.IntRange(0, promised-1).Draw(w.t, "cut")
-	if len(w.m.Compare(w.events()[:cut], false)) == 0 {
-		w.t.Fatalf("a log of %d events is taken, though %d are promised", cut, promised)
+	at := rapid.IntRange(0, len(events)-1).Draw(w.t, "at")
+	changed := func(change func(e *engine.Event)) []engine.Event {
+		all := slices.Clone(events)
+		change(&all[at])
+		return all
 	}
+	w.mustAccuse(changed(func(e *engine.Event) { e.Data = []byte("never submitted") }), "serves other bytes in event %d", at+1)
+	w.mustAccuse(changed(func(e *engine.Event) { e.Flags = 8 }), "loses flags of event %d", at+1)
+	w.mustAccuse(changed(func(e *engine.Event) { e.Version++ }), "gives event %d another version", at+1)
+	if last := w.batches[len(w.batches)-1]; len(last) == 2 {
+		w.mustAccuse(events[:len(events)-1], "shows half a batch")
+	}
+}
+
+// decided checks that after an Open nothing that was lost can come back, not
+// even in the place that is free for it, and nothing can go.
+func (w *world) decided() {
+	events := w.events()
+	if len(events) > 0 {
+		w.mustAccuse(events[:len(events)-1], "forgets what an Open showed")
+	}
+	if len(w.lost) == 0 {
+		return
+	}
+	back := w.lost[rapid.IntRange(0, len(w.lost)-1).Draw(w.t, "back")]
+	back.Sequence, back.Version, back.Batch, back.Time, back.Clock = uint64(len(events))+1, 1, uint64(len(w.batches))+1, w.clock, w.clock
+	for _, e := range events {
+		if e.Stream == back.Stream {
+			back.Version = e.Version + 1
+		}
+	}
+	w.mustAccuse(append(slices.Clone(events), back), "shows what was lost again")
 }
 
 // Many callers, any order, groups that fail, reads and power cuts: a correct
