@@ -89,6 +89,7 @@ type fake struct {
 	noKeys    bool // a retry takes effect again
 	noRoom    bool // refuses appends
 	headShift uint64
+	logHead   func(engine.LogHead) engine.LogHead
 	getLies   func(e engine.Event) engine.Event
 	badProof  bool
 	expectAll bool // takes every expected version to be met
@@ -391,6 +392,9 @@ func (f *fake) LogHead() engine.LogHead {
 	}
 	if head.Batch > 0 {
 		head.Hash = engine.Hash(hash.Sum(nil))
+	}
+	if f.logHead != nil {
+		head = f.logHead(head)
 	}
 	return head
 }

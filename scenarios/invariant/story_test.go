@@ -307,6 +307,12 @@ func reds() []red {
 		{name: "shows an in-flight batch without the buffered ones before it", invariant: "I4", keep: 6, breaks: without(6, 7)},
 		{name: "skips a sequence", invariant: "I4", breaks: alter(5, true, func(e *engine.Event) { e.Sequence = 6 }), how: How{Quick: true}},
 		{name: "gives a wrong version", invariant: "I4", breaks: alter(5, true, func(e *engine.Event) { e.Version = 3 }), how: How{Quick: true}},
+		{name: "gives two calls one batch number", invariant: "I4", keep: 6, breaks: edit(true, func(events []engine.Event) []engine.Event {
+			for i := 7; i < 9; i++ {
+				events[i].Batch = 4
+			}
+			return events
+		})},
 		{name: "lets the time fall", invariant: "I4", keep: 6, breaks: edit(true, func(events []engine.Event) []engine.Event {
 			for i := 7; i < 9; i++ {
 				events[i].Clock = events[0].Clock
@@ -317,6 +323,15 @@ func reds() []red {
 
 		{name: "breaks a chain in flight", invariant: "I5", keep: 6, breaks: alter(9, false, func(e *engine.Event) { e.Hash[0]++ })},
 		{name: "has a head that is ahead", invariant: "I5", breaks: func(s *story) { s.log.headShift = 1 }},
+		{name: "has a log head that is behind", invariant: "I5", breaks: func(s *story) {
+			s.log.logHead = func(h engine.LogHead) engine.LogHead { h.Sequence--; return h }
+		}},
+		{name: "has a log head at an earlier batch", invariant: "I5", breaks: func(s *story) {
+			s.log.logHead = func(h engine.LogHead) engine.LogHead { h.Batch--; return h }
+		}},
+		{name: "has a log head without a hash", invariant: "I5", breaks: func(s *story) {
+			s.log.logHead = func(h engine.LogHead) engine.LogHead { h.Hash = engine.Hash{}; return h }
+		}},
 
 		{name: "takes a key's effect twice", invariant: "I6", keep: 6, breaks: plus(keyed(draft("a", "fly 1"), "fly/0"), keyed(draft("b", "fly 2"), "fly/1"))},
 		{name: "answers ok for a failed call's key", invariant: "I6", breaks: func(s *story) {
@@ -369,6 +384,9 @@ func reds() []red {
 		{name: "brings back a buffered event by its id", invariant: "I13", decided: true, keep: 4, breaks: func(s *story) {
 			s.disk.edit(func(events []engine.Event) []engine.Event { return append(events, s.lost[6]) }, false)
 			s.log = open(s.disk)
+		}},
+		{name: "changes the log head that an Open showed", invariant: "I13", decided: true, keep: 6, breaks: func(s *story) {
+			s.log.logHead = func(h engine.LogHead) engine.LogHead { h.Hash[0]++; return h }
 		}},
 		{name: "loses what an Open showed", invariant: "I13", decided: true, keep: 6, breaks: without(8, 9)},
 		{name: "changes what an Open showed", invariant: "I13", decided: true, keep: 6, breaks: alter(9, false, func(e *engine.Event) { e.Data = []byte("FLY 2") }), how: How{Quick: true}},
