@@ -1,0 +1,258 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/faults"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// The rows of the error table: what goes wrong, what the call says, what becomes
+// of the log, and what is there after it was opened again.
+func TestErrorTable(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		faults []string
+		says   []error
+		goesOn bool
+	}{
+		{"no room prepared", []string{"step=1 preallocate seg #1: fail ENOSPC"}, []error{engine.ErrRejected, engine.ErrNoSpace, syscall.ENOSPC}, true},
+		{"write error", []string{"step=1 writeat seg #1: fail EIO"}, []error{engine.ErrFailed, syscall.EIO}, true},
+		{"short write", []string{"step=1 writeat seg #1: short 100"}, []error{engine.ErrFailed, syscall.EIO}, true},
+		{"disk full inside the group", []string{"step=1 writeat seg #1: short 700 ENOSPC"}, []error{engine.ErrFailed, engine.ErrNoSpace, syscall.ENOSPC}, true},
+		{"fresh segment cannot be made", []string{"step=1 writeat seg #1: short 100", "step=1 create new #1: fail EIO"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"fresh segment cannot be written", []string{"step=1 writeat seg #1: short 100", "step=1 writeat new #1: fail ENOSPC"}, []error{engine.ErrInDoubt, syscall.ENOSPC}, false},
+		{"fresh segment cannot be synced", []string{"step=1 writeat seg #1: short 100", "step=1 sync new #1: failsync ext4"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"fresh segment cannot be renamed", []string{"step=1 writeat seg #1: short 100", "step=1 rename new #1: fail EIO"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"its name cannot be made durable", []string{"step=1 writeat seg #1: short 100", "step=1 syncdir dir #1: failsync ext4"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"sync of the group fails", []string{"step=1 syncdata seg #1: failsync ext4"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"sync of the group fails, pages stay dirty", []string{"step=1 syncdata seg #1: failsync keep-dirty"}, []error{engine.ErrInDoubt, syscall.EIO}, false},
+		{"the file system shuts down", []string{"step=1 syncdata seg #1: failsync shutdown"}, []error{engine.ErrInDoubt}, false},
+	} {
+		for _, early := range []string{"", "one"} { // the first group of a segment is special
+			t.Run(fmt.Sprintf("%s/before=%q", row.name, early), func(t *testing.T) {
+				m := newMachine(t, engine.Options{SegmentSize: 1 << 20})
+				log := m.open(row.faults...)
+				var there []string
+				if early != "" {
+					appended(t, log, early)
+					there = append(there, early)
+				}
+				m.happen()
+				ctx := context.Background()
+				batch := engine.Batch{Key: "k", Events: drafts(big("lost", 100_000), "too")}
+				_, err := log.AppendBatch(ctx, batch)
+				m.happened()
+				matches(t, err, row.says...)
+				if stats := log.Stats(); stats.Durable.Sequence != uint64(len(there)) || stats.Visible != stats.Durable || (stats.Failed == nil) != row.goesOn {
+					t.Errorf("stats: %+v", stats)
+				} else if row.goesOn && (stats.Written != stats.Durable || stats.Accepted != stats.Durable) {
+					t.Errorf("after a rollback: %+v", stats)
+				}
+				if row.name != "the file system shuts down" { // reads go on
+					if got := payloads(all(t, log, engine.Query{})); !slices.Equal(got, there) {
+						t.Errorf("the log shows %.100q, want %q", got, there)
+					}
+				}
+				if !row.goesOn {
+					_, err := log.Append(ctx, draft("later"))
+					matches(t, err, append([]error{engine.ErrRejected, engine.ErrLogFailed}, row.says[1:]...)...)
+					if err := log.Sync(ctx); !errors.Is(err, engine.ErrLogFailed) {
+						t.Errorf("sync of a failed log: %v", err)
+					}
+					_ = log.Close() // what is in doubt was told of
+					m.powerLoss(simfs.Latest())
+					log = m.open()
+				}
+				// After a rejection and a failure the key is as never used; in doubt a
+				// retry has one effect.
+				receipts, err := log.AppendBatch(ctx, batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := uint64(len(there) + 1); receipts[0].Sequence != want {
+					t.Errorf("the retry has sequence %d, want %d", receipts[0].Sequence, want)
+				}
+				there = append(there, string(batch.Events[0].Data), "too")
+				m.holds(log, there...)
+				appended(t, log, "last")
+				there = append(there, "last")
+				closed(t, log)
+				m.reopened(there...)
+				m.powerLoss(simfs.Oldest())
+				m.reopened(there...)
+			})
+		}
+	}
+}
+
+// workload appends six batches to a log, durable ones and buffered ones. It
+// returns the payloads that must be there afterwards, and those that may follow.
+func workload(ctx context.Context, log *engine.Log) (must, may []string) {
+	for i := range 6 {
+		payload := big(fmt.Sprintf("payload %d", i), 12_000)
+		durability := engine.Durable
+		if i%3 == 1 {
+			durability = engine.Buffered
+		}
+		_, err := log.AppendBatch(ctx, engine.Batch{Events: drafts(payload), Durability: durability})
+		switch {
+		case err == nil && durability == engine.Durable:
+			must, may = append(append(must, may...), payload), nil
+		case err == nil, errors.Is(err, engine.ErrInDoubt):
+			may = append(may, payload)
+		}
+	}
+	return must, may
+}
+
+// counted runs a workload without faults, and says which operations there were.
+func counted(t *testing.T, options engine.Options) []faults.Count {
+	t.Helper()
+	m := newMachine(t, options)
+	log := m.open("step=9 sync * #1: fail EIO")
+	workload(context.Background(), log)
+	closed(t, log)
+	return m.faults.Counts()
+}
+
+// TestNoSpaceAnywhere fills the disk at every operation that needs room, once and
+// for good. Nothing acknowledged as durable is lost, and the log opens again when
+// there is room.
+func TestNoSpaceAnywhere(t *testing.T) {
+	ctx := context.Background()
+	for _, preallocate := range []int64{0, -1} {
+		options := engine.Options{Preallocate: preallocate}
+		for _, count := range counted(t, options) {
+			switch count.Op {
+			case faults.WriteAt, faults.Write, faults.Preallocate, faults.Create, faults.Mkdir:
+			default:
+				continue
+			}
+			for n := 1; n <= count.N; n++ {
+				for _, lasting := range []string{"", " sticky"} {
+					line := fmt.Sprintf("step=0 %v %s #%d: fail ENOSPC%s", count.Op, count.Class, n, lasting)
+					t.Run(fmt.Sprintf("preallocate=%d/%s", preallocate, line), func(t *testing.T) {
+						m := newMachine(t, options)
+						survives(ctx, t, m, line)
+					})
+				}
+			}
+		}
+	}
+}
+
+// survives runs a workload in which something goes wrong, and checks that the
+// log has afterwards what it promised, and nothing else.
+func survives(ctx context.Context, t *testing.T, m *machine, line string) {
+	t.Helper()
+	var must, may []string
+	log, err := engine.Open(m.seams(line))
+	if err == nil {
+		must, may = workload(ctx, log)
+		if log.Close() == nil && log.Stats().Failed == nil {
+			must, may = append(must, may...), nil
+		}
+	}
+	if len(m.faults.Fired()) == 0 {
+		t.Fatalf("the fault did not happen: %v", m.faults.NotFired())
+	}
+	m.powerLoss(simfs.Latest())
+	log = m.open()
+	got := payloads(all(t, log, engine.Query{}))
+	verified(t, log)
+	if want := append(must, may...); len(got) < len(must) || len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
+		t.Fatalf("the log holds %.30q, must hold %.30q, and then perhaps %.30q", got, must, may)
+	}
+	appended(t, log, "last")
+	closed(t, log)
+	m.reopened(append(got, "last")...)
+}
+
+// TestEveryOperationOfOpenFailsOnce fails one operation of an Open. It fails or
+// succeeds; the next one is fine, and nothing is lost.
+func TestEveryOperationOfOpenFailsOnce(t *testing.T) {
+	damages := map[string]func(m *machine) []string{
+		"empty": func(m *machine) []string { return nil },
+		"closed": func(m *machine) []string {
+			log := m.open()
+			acked, may := workload(context.Background(), log)
+			closed(m.t, log)
+			return append(acked, may...)
+		},
+		"torn": func(m *machine) []string {
+			log := m.open()
+			acked, may := workload(context.Background(), log)
+			if err := log.Sync(context.Background()); err != nil {
+				m.t.Fatal(err)
+			}
+			torn(m, log)
+			return append(acked, may...)
+		},
+		"torn in the first group": func(m *machine) []string {
+			torn(m, m.open())
+			return nil
+		},
+	}
+	for name, prepare := range damages {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, engine.Options{})
+			want := prepare(m)
+			start := m.disk
+			m.disk = start.Clone()
+			log := m.open("step=9 sync * #1: fail EIO")
+			counts := m.faults.Counts()
+			log.Close()
+			tried := 0
+			for fault := range faults.Every(counts) {
+				if fault.Kind != faults.Fail && fault.Kind != faults.FailSync && fault.Kind != faults.Short || fault.Lasting != faults.Once || fault.Mode == faults.Silent {
+					continue
+				}
+				tried++
+				m.disk = start.Clone()
+				log, err := engine.Open(m.seams(fault.String()))
+				if err == nil {
+					if got := payloads(all(t, log, engine.Query{})); fmt.Sprint(got) != fmt.Sprint(want) {
+						t.Fatalf("%v: Open succeeds and shows %.30q, want %.30q", fault, got, want)
+					}
+				}
+				if fault.Kind != faults.FailSync && len(m.faults.Fired()) == 0 {
+					t.Errorf("%v did not happen: %v", fault, m.faults.NotFired())
+				}
+				if errors.Is(err, engine.ErrCorrupt) {
+					t.Errorf("%v is taken for damage: %v", fault, err)
+				}
+				m.powerLoss(simfs.Latest())
+				m.reopened(want...)
+				m.powerLoss(simfs.Oldest())
+				m.reopened(want...)
+			}
+			if tried < 10 {
+				t.Errorf("%d faults tried", tried)
+			}
+		})
+	}
+}
+
+// torn cuts the power in the write of a batch, of which the first cells arrive.
+func torn(m *machine, log *engine.Log) {
+	m.t.Helper()
+	var image *simfs.Image
+	m.disk.Observe(func(op simfs.Op) {
+		if op.Kind == simfs.OpWrite && image == nil {
+			image = m.disk.CloneTorn(int(op.Length/512) - 2).Crash(simfs.PowerLoss)
+		}
+	})
+	if _, err := log.Append(context.Background(), draft(big("torn", 5000))); err != nil {
+		m.t.Fatal(err)
+	}
+	m.disk.Kill()
+	m.clock.Kill()
+	m.disk = image.Mount(simfs.Latest())
+}
