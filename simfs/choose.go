@@ -158,8 +158,8 @@ func (d *disk) op(seq int32) int {
 	return int(seq-d.past) - 1
 }
 
-// variable describes a variable for a Chooser.
-func (d *disk) variable(r ref, path string, ch *chain, rs []run) Var {
+// variable describes a variable for a Chooser, in the room of to.
+func (d *disk) variable(r ref, path string, ch *chain, rs []run, to []VarOption) Var {
 	v := Var{Path: path, ID: VarID{Inode: r.ino}}
 	switch r.kind {
 	case refName:
@@ -170,7 +170,10 @@ func (d *disk) variable(r ref, path string, ch *chain, rs []run) Var {
 		v.Kind, v.Cell, v.ID.Cell = VarCell, int(r.c0), r.c0
 	}
 	v.ID.Kind = v.Kind
-	v.Options = make([]VarOption, len(rs))
+	if cap(to) < len(rs) {
+		to = make([]VarOption, len(rs), len(rs)+4)
+	}
+	v.Options = to[:len(rs)]
 	free := !ch.coupled()
 	for i, o := range rs {
 		first, at := ch.vs[o.from], o.from
@@ -181,7 +184,7 @@ func (d *disk) variable(r ref, path string, ch *chain, rs []run) Var {
 			}
 		}
 		p := &v.Options[i]
-		p.Op, p.Label, p.Garbage = d.op(first.seq), first.why.String(), first.foreign()
+		*p = VarOption{Op: d.op(first.seq), Label: first.why.String(), Garbage: first.foreign()}
 		if r.kind == refSize {
 			p.Size = first.n
 		} else if r.kind == refName && first.n != none {

@@ -28,13 +28,15 @@ type disk struct {
 
 	inodes   []*inode // by number; nil where gone. 0 is the root
 	orphaned bool     // some inode may be unreachable
+	gone     []int32  // numbers that inodes may have again
 
 	atoms    []atom // pending and undecided, by id; changed by copy
 	lastAtom int32
 
 	graves []grave // earlier contents of blocks, kept where Options.Garbage asks
 
-	choose Chooser
+	choose  Chooser
+	options []VarOption // scratch for ask
 
 	freeBytes  []*content
 	freeChains []*chain
@@ -90,9 +92,10 @@ func (d *disk) share() disk {
 	c.atoms = d.atoms[:len(d.atoms):len(d.atoms)]
 	c.graves = d.graves[:len(d.graves):len(d.graves)]
 	c.own = new(owner)
-	c.freeBytes, c.freeChains = nil, nil
+	c.freeBytes, c.freeChains, c.options = nil, nil, nil
 	d.own = new(owner)
-	d.atoms, d.graves = c.atoms, c.graves
+	c.gone = d.gone[:len(d.gone):len(d.gone)]
+	d.atoms, d.graves, d.gone = c.atoms, c.graves, c.gone
 	return c
 }
 
@@ -130,8 +133,14 @@ func (d *disk) mut(ino int32) *inode {
 
 // newInode makes an inode that no name has yet.
 func (d *disk) newInode(dir bool) *inode {
-	in := &inode{node: node{own: d.own, ino: int32(len(d.inodes)), dir: dir, epoch: d.epoch, mtime: d.cfg.now(), fold: 1}}
-	d.inodes = append(d.inodes, in)
+	ino := int32(len(d.inodes))
+	if n := len(d.gone); n > 0 {
+		ino, d.gone = d.gone[n-1], d.gone[:n-1:n-1]
+	} else {
+		d.inodes = append(d.inodes, nil)
+	}
+	in := &inode{node: node{own: d.own, ino: ino, dir: dir, epoch: d.epoch, mtime: d.cfg.now(), fold: 1}}
+	d.inodes[ino] = in
 	return in
 }
 
@@ -578,7 +587,9 @@ func (d *disk) decide(r ref, path string) {
 	rs := runs(r.kind, ch, buf[:])
 	k := 0
 	if len(rs) > 1 {
-		k = d.ask(d.variable(r, path, ch, rs))
+		v := d.variable(r, path, ch, rs, d.options)
+		d.options = v.Options
+		k = d.ask(v)
 	}
 	d.settle(r, ch, rs[k])
 }
@@ -602,8 +613,12 @@ func (d *disk) ask(v Var) int {
 // says about other variables.
 func (d *disk) settle(r ref, ch *chain, o run) {
 	free := !ch.coupled()
+	v := ch.vs[o.from]
+	if free && (r.kind == refName || !d.cfg.g.SizeAfterData || r.kind == refCells && d.inodes[r.ino].szch == nil) {
+		d.fix(r, v) // nothing else hangs on it
+		return
+	}
 	vs := append([]ver(nil), ch.vs...)
-	v := vs[o.from]
 	known := &chain{own: d.own, epoch: ch.epoch, vs: []ver{v}}
 	known.vs[0].seq, known.vs[0].atom = durable, 0
 	d.setChain(r, known)
@@ -623,6 +638,25 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 	}
 	if r.kind == refSize && v.why == whyWrite && v.seq != durable {
 		d.tie(r.ino, v.n, v.seq)
+	}
+}
+
+// fix gives an undecided variable its value.
+func (d *disk) fix(r ref, v ver) {
+	in := d.mut(r.ino)
+	switch r.kind {
+	case refSize:
+		in.size, in.szch = v.n, nil
+	case refCells:
+		p := d.mutCell(in, r.c0)
+		p.cur, p.ch = v.c, nil
+	case refName:
+		i, _ := in.find(r.name)
+		in.ents[i].ino, in.ents[i].ch = v.n, nil
+		if v.n == none {
+			in.ents = append(in.ents[:i], in.ents[i+1:]...)
+			d.orphaned = true
+		}
 	}
 }
 

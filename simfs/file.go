@@ -295,6 +295,7 @@ func (h *File) sync(kind OpKind) error {
 	if err == nil {
 		if dir {
 			f.d.syncDir(h.ino)
+			f.sweepLocked()
 		} else {
 			f.d.sync(h.ino, kind == OpSyncData)
 		}

@@ -44,7 +44,6 @@ type FS struct {
 	shutdown bool              // mu: a sync failed in mode "shutdown"
 	observe  func(op Op)       // mu
 	now      *torn             // mu: the write that is being observed
-	open     map[int32]int     // mu: handles by inode
 	files    map[int32][]*File // mu: handles by inode, for errors that each is told once
 	locks    map[int32]*lock   // mu: by inode
 	wbErr    map[int32]uint32  // mu: failed syncs by inode
@@ -707,8 +706,16 @@ func (f *FS) SyncDir(name string) error {
 	}
 	if err == nil {
 		f.d.syncDir(ino)
+		f.sweepLocked()
 	}
 	return pathError("sync", name, f.end(err))
+}
+
+// sweepLocked lets go of removed files that nobody holds open.
+func (f *FS) sweepLocked() {
+	if f.d.orphaned {
+		f.d.sweep(func(ino int32) bool { return len(f.files[ino]) > 0 })
+	}
 }
 
 // lock is an exclusive lock on an inode.

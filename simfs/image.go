@@ -55,11 +55,12 @@ func (m *Image) Hash() [16]byte {
 // is first read; nil panics if it would be asked. Operations count from 0 again.
 func (m *Image) Mount(c Chooser) *FS {
 	f := &FS{}
-	f.d = m.d // read only from here: the image keeps its own owner
+	f.d = m.d // a copy; the image keeps its own owner
 	f.d.own = new(owner)
 	f.d.inodes = append(make([]*inode, 0, len(m.d.inodes)+2), m.d.inodes...)
 	f.d.atoms = m.d.atoms[:len(m.d.atoms):len(m.d.atoms)]
 	f.d.graves = m.d.graves[:len(m.d.graves):len(m.d.graves)]
+	f.d.gone = m.d.gone[:len(m.d.gone):len(m.d.gone)]
 	f.d.base, f.d.past = f.d.seq, m.d.base
 	f.d.choose = c
 	return f
@@ -143,7 +144,7 @@ func (m *Image) Vars() []Var {
 			return
 		}
 		var buf [8]run
-		all = append(all, d.variable(r, path, ch, runs(r.kind, ch, buf[:])))
+		all = append(all, d.variable(r, path, ch, runs(r.kind, ch, buf[:]), nil))
 	})
 	return all
 }

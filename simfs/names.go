@@ -211,5 +211,6 @@ func (d *disk) sweep(keep func(ino int32) bool) {
 			continue
 		}
 		d.inodes[i] = nil
+		d.gone = append(d.gone, int32(i))
 	}
 }
