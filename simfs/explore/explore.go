@@ -27,7 +27,7 @@ type Run struct {
 	Kind  simfs.Kind // the last of them; of no meaning in the workload
 
 	// History is every note made before the crash, in this run's ancestors
-	// from the workload on, oldest first. Not to be written to.
+	// from Config.Before and the workload on, oldest first. Not to be written to.
 	History []Note
 	// Entropy seeds the clock and the randomness of this run. After a crash it
 	// is a function of the image and the depth, so that equal images recover
@@ -156,6 +156,7 @@ func (c Config) settle(p Program) (Config, error) {
 	need(c.Samples >= 0, "Samples is negative")
 	need(c.MaxPerPoint >= 0, "MaxPerPoint is negative")
 	need(c.MaxImages >= 0, "MaxImages is negative")
+	need(c.Start == nil || len(c.Start.Vars()) == 0, "Start has undecided variables: Resolve it first")
 	need(c.MaxViolations >= 0, "MaxViolations is negative")
 	need(c.Workers >= 0, "Workers is negative")
 	need(!c.SkipSeen || c.Seen != nil, "SkipSeen without Seen")

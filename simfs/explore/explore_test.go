@@ -717,6 +717,75 @@ func TestTiedVariables(t *testing.T) {
 	}
 }
 
+// A workload that begins on what a crash left goes on with its history; what
+// that crash left undurable may still be lost.
+func TestStartAfterCrash(t *testing.T) {
+	disk := simfs.New(simfs.Options{})
+	before := make([]explore.Note, 1, 8) // room that belongs to the caller
+	before[0] = explore.Note{Key: "acked 1", Value: uint32(1)}
+	f, n, err := journal{}.open(disk)
+	if err != nil || n != 0 {
+		t.Fatal(n, err)
+	}
+	if err := (journal{}).append(f, 1); err != nil {
+		t.Fatal(err)
+	}
+	image := disk.Crash(simfs.ProcessKill)
+	j := journal{appends: 2}
+	var got seen
+	c := explore.Config{Start: image, Before: before, Kinds: explore.Power}
+	r := mustExplore(t, c, got.watch(j.program()))
+	if r.Violated > 0 {
+		t.Error(r.Err())
+	}
+	var want seen
+	file := func(lines int) string {
+		all := ""
+		for n := range lines {
+			all += string(line(uint32(n + 1)))
+		}
+		return fmt.Sprintf("//journal %q\n", all)
+	}
+	h := before
+	want.add(1, simfs.PowerLoss, h, file(1))
+	for n := uint32(2); n <= 3; n++ {
+		h = append(slices.Clone(h), explore.Note{Key: fmt.Sprintf("started %d", n)})
+		torn := strings.TrimSuffix(file(int(n)-1), "\"\n") + strings.Repeat(`\x00`, cell) + "\"\n"
+		want.add(1, simfs.PowerLoss, h, file(int(n)-1))
+		want.add(1, simfs.PowerLoss, h, torn)
+		want.add(1, simfs.PowerLoss, h, file(int(n)))
+		h = append(slices.Clone(h), explore.Note{Key: fmt.Sprintf("acked %d", n)})
+		want.add(1, simfs.PowerLoss, h, file(int(n)))
+	}
+	got.want(t, &want)
+	if again := before[:2]; again[1].Key != "" {
+		t.Errorf("wrote %q behind the caller's notes", again[1].Key)
+	}
+
+	lost := journal{appends: 2, noRecoveryName: true, noRecoverySync: true}
+	empty := simfs.New(simfs.Options{})
+	if f, _, err = (journal{}).open(empty); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(line(1), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.Start = empty.Crash(simfs.ProcessKill)
+	r = mustExplore(t, c, lost.program())
+	if r.Violated == 0 || len(r.Violations[0].Path) != 1 {
+		t.Fatalf("the first line was never durable: got %v", r.Violations)
+	}
+	if err := explore.Reproduce(t.Context(), c, lost.program(), r.Violations[0].Path); err == nil || err.Error() != r.Violations[0].Err.Error() {
+		t.Errorf("reproduced %v, want %v", err, r.Violations[0].Err)
+	}
+
+	c.Start = empty.Crash(simfs.PowerLoss)
+	var bad *explore.ConfigError
+	if _, err := explore.Explore(t.Context(), c, lost.program()); !errors.As(err, &bad) {
+		t.Errorf("an undecided start: got %v, want a *ConfigError", err)
+	}
+}
+
 func TestSharedSet(t *testing.T) {
 	set := explore.NewSet()
 	c := explore.Config{Seen: set, Depth: 1}

@@ -128,15 +128,15 @@ func (c Config) workload() (*recorder, *Run) {
 	} else {
 		disk = simfs.New(simfs.Options{Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage})
 	}
-	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All, before: len(c.Before), notes: c.Before}
+	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All, before: len(c.Before), notes: slices.Clip(c.Before)}
 	for _, n := range c.Before {
 		r.told = r.told.text(n.Key)
 	}
-	return r, &Run{Entropy: mix(c.Seed)}
+	return r, &Run{History: slices.Clip(c.Before), Entropy: mix(c.Seed)}
 }
 
-// recovery is the run that follows the crash s and finds image, which has the
-// given hash. parent is what a crash during it comes from.
+// recovery is the run that follows the crash s and finds image. parent is what
+// a crash during it comes from.
 func (c Config) recovery(s *state, image *simfs.Image, parent *candidate) (*recorder, *Run) {
 	r := &recorder{
 		disk:     image.Mount(nil),
@@ -144,11 +144,9 @@ func (c Config) recovery(s *state, image *simfs.Image, parent *candidate) (*reco
 		parent:   parent,
 		depth:    s.depth + 1,
 		all:      c.Points == All,
-		before:   len(s.history),
-		notes:    s.history,
 		told:     s.told,
 	}
-	return r, &Run{Depth: s.depth, Kind: s.crash.Kind, Entropy: entropyOf(image.Hash(), s.depth)}
+	return r, &Run{Depth: s.depth, Kind: s.crash.Kind, History: s.history, Entropy: entropyOf(image.Hash(), s.depth)}
 }
 
 // crashes says how the recovery from s may crash in its turn.
@@ -205,7 +203,7 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 			break
 		}
 		for _, s := range work {
-			s.vars = nil
+			s.vars, s.history = nil, nil
 		}
 		if k := x.config.MaxImages; k > 0 && len(next) > 2*k+stateChunk {
 			n := len(next)
@@ -260,6 +258,7 @@ func (x *explorer) enumerate(ctx context.Context, states []*state, limit int, he
 		if ctx.Err() != nil {
 			return
 		}
+		states[i].history = slices.Clip(states[i].past())
 		covered[i] = x.images.enumerate(states[i], limit, func(p pick, image *simfs.Image) {
 			images[i] = append(images[i], &candidate{from: states[i], pick: p, image: image})
 		})

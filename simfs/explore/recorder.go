@@ -12,14 +12,29 @@ import (
 // A state is a disk at the moment of a crash: not an image yet, but all the
 // images that it could become.
 type state struct {
-	parent  *candidate // the execution whose recovery crashed; nil: the workload
-	crash   Crash      // when and how; no choices yet
-	image   *simfs.Image
+	parent *candidate // the execution whose recovery crashed; nil: the workload
+	crash  Crash      // when and how; no choices yet
+	image  *simfs.Image
+	notes  []Note // made by the run that crashed, before the crash; Config.Before
+	told   digest // the hash of these and all earlier notes
+	depth  int    // crashes, this one included
+	key    digest // equal: the same images, and the same history
+
+	// Only while the state is worked on:
+	vars    []simfs.Var // of image
 	history []Note      // all notes made before the crash
-	told    digest      // the hash of history
-	depth   int         // crashes, this one included
-	key     digest      // equal: the same images, and the same history
-	vars    []simfs.Var // of image; only while it is enumerated
+}
+
+// past returns all notes made before the crash, oldest first.
+func (s *state) past() []Note {
+	if s.parent == nil {
+		return s.notes
+	}
+	earlier := s.parent.from.past()
+	if len(s.notes) == 0 {
+		return earlier
+	}
+	return slices.Concat(earlier, s.notes)
 }
 
 // reopen reports whether the state comes from the loss of power after a kill.
@@ -39,9 +54,9 @@ type recorder struct {
 	only     *Crash // a single moment; then power, kill and all say nothing
 
 	mu     sync.Mutex
-	before int      // notes made before this run; guarded by mu, as all below
-	notes  []Note   // these, and the run's own
-	told   digest   // the hash of notes
+	before int      // notes made before the workload; guarded by mu, as all below
+	notes  []Note   // these, and those made by this run
+	told   digest   // the hash of these and all earlier notes
 	states []*state // in the order of the run
 	missed string   // how the moment of only was passed by
 	closed bool     // the run is over: a note comes too late
@@ -151,13 +166,13 @@ func (r *recorder) torn(index, k int) {
 
 func (r *recorder) keep(c Crash, image *simfs.Image) {
 	r.states = append(r.states, &state{
-		parent:  r.parent,
-		crash:   c,
-		image:   image,
-		history: r.notes[:len(r.notes):len(r.notes)],
-		told:    r.told,
-		depth:   r.depth,
-		key:     keyOf(image.Hash(), r.told, c.Kind, r.depth),
+		parent: r.parent,
+		crash:  c,
+		image:  image,
+		notes:  r.notes[:len(r.notes):len(r.notes)],
+		told:   r.told,
+		depth:  r.depth,
+		key:    keyOf(image.Hash(), r.told, c.Kind, r.depth),
 	})
 }
 
@@ -205,7 +220,6 @@ func (r *recorder) run(f func(*Run) error, run *Run, err *error) {
 	run.FS = r.disk
 	run.Disk = r.disk
 	run.Note = r.note
-	run.History = slices.Clip(r.notes)
 	*err = f(run)
 }
 

@@ -3,6 +3,7 @@ package explore
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // reproduce takes path, one run after the other.
@@ -45,7 +46,8 @@ func reproduce(ctx context.Context, c Config, p Program, path CrashPath) error {
 				return misfit("the disk has no choice about %s at that moment", word(path[i].Deviations[k].Var))
 			}
 		}
-		r, run = c.recovery(s, image, nil)
+		s.history = slices.Clip(s.past())
+		r, run = c.recovery(s, image, &candidate{from: s})
 		f = p.Recover
 	}
 	if err := ctx.Err(); err != nil {
