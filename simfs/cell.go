@@ -97,6 +97,16 @@ type chunk struct {
 	cells  [chunkCells]cell
 }
 
+// groupChunks is how many chunks hang together, so that the first write to a clone
+// copies little of a large file.
+const groupChunks = 64
+
+// group is a run of chunks.
+type group struct {
+	own    *owner
+	chunks [groupChunks]*chunk
+}
+
 // entry is one name in a directory. ents are sorted by name.
 type entry struct {
 	name string
@@ -118,7 +128,7 @@ type node struct {
 	size     int64
 	szch     *chain
 	high     int64 // bytes from here on are zero in every version of every cell
-	chunks   []*chunk
+	groups   []*group
 	marks    []int32 // cells that got a chain in this epoch; may hold others
 	undec    []int32 // cells that may have an older chain
 	anyClean bool    // some cell may be marked clean
@@ -147,11 +157,18 @@ func (in *inode) find(name string) (int, bool) {
 // cellOf returns cell c for reading.
 func (in *inode) cellOf(c int32) cell {
 	k := int(c) / chunkCells
-	if k >= len(in.chunks) || in.chunks[k] == nil {
+	if k/groupChunks >= len(in.groups) {
 		return cell{}
 	}
-	return in.chunks[k].cells[int(c)%chunkCells]
+	g := in.groups[k/groupChunks]
+	if g == nil || g.chunks[k%groupChunks] == nil {
+		return cell{}
+	}
+	return g.chunks[k%groupChunks].cells[int(c)%chunkCells]
 }
+
+// cells returns how many cells the file has room for; those behind are zero.
+func (in *inode) cells() int32 { return int32(len(in.groups) * groupChunks * chunkCells) }
 
 func isZero(b []byte) bool {
 	for len(b) >= 64 {

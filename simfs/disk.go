@@ -108,7 +108,7 @@ func (d *disk) mut(ino int32) *inode {
 	if in.own != d.own {
 		c := &inode{node: in.node}
 		c.own = d.own
-		c.chunks = append(make([]*chunk, 0, len(in.chunks)+1), in.chunks...)
+		c.groups = append(make([]*group, 0, len(in.groups)+1), in.groups...)
 		c.marks = append([]int32(nil), in.marks...)
 		c.undec = append([]int32(nil), in.undec...)
 		c.ents = append([]entry(nil), in.ents...)
@@ -117,7 +117,7 @@ func (d *disk) mut(ino int32) *inode {
 			c.stale = nil
 			c.fold++
 		} else {
-			c.stale = append([]int32(nil), in.stale...)
+			c.stale = in.stale[:len(in.stale):len(in.stale)]
 		}
 		d.inodes[ino] = c
 		in = c
@@ -147,19 +147,21 @@ func (d *disk) newInode(dir bool) *inode {
 // mutCell returns cell c for writing. in must be d's own.
 func (d *disk) mutCell(in *inode, c int32) *cell {
 	k := int(c) / chunkCells
-	if k >= len(in.chunks) {
-		if k < cap(in.chunks) {
-			in.chunks = in.chunks[:k+1]
-		} else {
-			grown := make([]*chunk, k+1, 2*k+2)
-			copy(grown, in.chunks)
-			in.chunks = grown
-		}
+	for k/groupChunks >= len(in.groups) {
+		in.groups = append(in.groups, nil)
 	}
-	ck := in.chunks[k]
+	g := in.groups[k/groupChunks]
+	if g == nil {
+		g = &group{own: d.own}
+		in.groups[k/groupChunks] = g
+	} else if g.own != d.own {
+		g = &group{own: d.own, chunks: g.chunks}
+		in.groups[k/groupChunks] = g
+	}
+	ck := g.chunks[k%groupChunks]
 	if ck == nil {
 		ck = &chunk{own: d.own, mark: in.fold}
-		in.chunks[k] = ck
+		g.chunks[k%groupChunks] = ck
 		in.stale = append(in.stale, int32(k))
 		return &ck.cells[int(c)%chunkCells]
 	}
@@ -171,7 +173,7 @@ func (d *disk) mutCell(in *inode, c int32) *cell {
 			in.sum[1] -= h1
 			in.stale = append(in.stale, int32(k))
 		}
-		in.chunks[k] = fresh
+		g.chunks[k%groupChunks] = fresh
 		ck = fresh
 	}
 	return &ck.cells[int(c)%chunkCells]

@@ -53,7 +53,7 @@ func (d *disk) buryFile(in *inode) {
 	if !d.cfg.alpha.Stale {
 		return
 	}
-	for c := int32(0); int(c) < len(in.chunks)*chunkCells; c++ {
+	for c := int32(0); c < in.cells(); c++ {
 		p := in.cellOf(c)
 		if p.cur != nil {
 			d.bury(c, p.cur)

@@ -105,7 +105,7 @@ func (in *inode) known() (uint64, uint64) {
 	if in.hashed.Load() == 0 {
 		s := in.sum
 		for _, k := range in.stale {
-			a, b := in.chunks[k].hash(uint64(k))
+			a, b := in.groups[k/groupChunks].chunks[k%groupChunks].hash(uint64(k))
 			s[0] += a
 			s[1] += b
 		}

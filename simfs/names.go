@@ -108,7 +108,7 @@ func (d *disk) rename(ino int32, dir1 int32, name1 string, dir2 int32, name2 str
 		flush := g.RenameFlush && target != none && !in.dir
 		if flush {
 			a.add(ref{kind: refSize, ino: ino})
-			a.add(ref{kind: refCells, ino: ino, c0: 0, c1: int32(len(in.chunks) * chunkCells)})
+			a.add(ref{kind: refCells, ino: ino, c0: 0, c1: in.cells()})
 		}
 		id := d.newAtom(a)
 		d.setName(dir2, name2, int64(ino), id)

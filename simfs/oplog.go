@@ -71,8 +71,8 @@ func (o Op) String() string {
 	return b.String()
 }
 
-// blockOps is how many operations are kept together.
-const blockOps = 64
+// blockOps is how many operations are kept together at most.
+const blockOps = 512
 
 // oplog is the list of operations. Clones share its blocks.
 type oplog struct {
@@ -83,18 +83,14 @@ type oplog struct {
 
 func (l *oplog) add(o Op) {
 	k := len(l.blocks) - 1
-	if k < 0 || len(l.blocks[k]) == blockOps {
-		size := blockOps
-		if k < 0 {
-			size = 8
+	if k < 0 || l.shared || len(l.blocks[k]) == cap(l.blocks[k]) {
+		size := 8
+		if k >= 0 && !l.shared {
+			size = min(4*cap(l.blocks[k]), blockOps)
 		}
 		l.blocks = append(l.blocks, make([]Op, 0, size))
 		l.shared = false
 		k++
-	} else if l.shared {
-		l.blocks = append([][]Op(nil), l.blocks...)
-		l.blocks[k] = append(make([]Op, 0, blockOps), l.blocks[k]...)
-		l.shared = false
 	}
 	l.blocks[k] = append(l.blocks[k], o)
 	l.n++

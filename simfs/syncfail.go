@@ -119,25 +119,15 @@ func (f *FS) toldLocked(ino int32, h *File) error {
 func (d *disk) forget(ino int32, dataOnly, written bool) {
 	in := d.mut(ino)
 	if in.dir {
-		d.forgetNames(in, written)
+		d.forgetNames(in)
 		return
-	}
-	for _, c := range in.marks {
-		ch := in.cellOf(c).ch
-		if ch == nil || !d.current(ch) || ch.clean {
-			continue
-		}
-		p := d.pend(in, c)
-		p.ch.clean = true
-		in.anyClean = true
-		d.loosen(p.ch, written)
 	}
 	if ch := in.szch; ch != nil && d.current(ch) && !ch.clean {
 		switch {
 		case !written:
 			in.szch = d.ownChain(ch)
 			in.szch.clean = true
-			d.loosen(in.szch, false)
+			in.szch.vs = in.szch.vs[:1]
 		case ch.coupled():
 			d.raise(ref{kind: refSize, ino: ino}, len(ch.vs)-1, false)
 		default:
@@ -154,23 +144,24 @@ func (d *disk) forget(ino int32, dataOnly, written bool) {
 			d.ownNames(ino)
 		}
 	}
-}
-
-// loosen frees the versions of a chain from their atoms: pages were written or not,
-// each on its own. Without written only the oldest one is left.
-func (d *disk) loosen(ch *chain, written bool) {
-	if !written {
-		ch.vs = ch.vs[:1]
-		return
-	}
-	for i := range ch.vs {
-		ch.vs[i].atom = 0
+	in = d.mut(ino) // after the metadata, which may have cut versions off
+	for _, c := range in.marks {
+		ch := in.cellOf(c).ch
+		if ch == nil || !d.current(ch) || ch.clean {
+			continue
+		}
+		p := d.pend(in, c)
+		p.ch.clean = true
+		in.anyClean = true
+		if !written {
+			p.ch.vs = p.ch.vs[:1]
+		}
 	}
 }
 
 // forgetNames is forget for a directory. Where there is a journal its order stays,
 // and nothing is forgotten.
-func (d *disk) forgetNames(in *inode, written bool) {
+func (d *disk) forgetNames(in *inode) {
 	if d.cfg.g.Journal {
 		return
 	}
@@ -180,7 +171,6 @@ func (d *disk) forgetNames(in *inode, written bool) {
 			in.ents[i].ch.clean = true
 		}
 	}
-	_ = written
 }
 
 // revert throws away what was written to a file and not synced: reads see what was
