@@ -55,22 +55,44 @@ func (l *Log) prepare(p *preparation) {
 			p.err = fmt.Errorf("prepare segment %d: %w", p.number, p.err)
 		}
 	}()
-	info, err := p.file.Stat()
-	if err != nil {
-		p.err = err
+	if p.filled, p.err = l.blank(p.file); p.err != nil {
 		return
-	}
-	p.filled = info.Size()
-	if want := min(firstFill, l.opts.Preallocate, l.opts.SegmentSize); p.filled < want {
-		if p.err = fillZeros(p.file, p.filled, want-p.filled); p.err != nil {
-			return
-		}
-		p.filled = want
 	}
 	if p.err = p.file.Sync(); p.err == nil {
 		p.err = l.dir.syncNames()
 	}
 	p.fatal = p.err != nil
+}
+
+// blank makes sure that a segment which does not count begins with zeros, and
+// returns how far it is written. The header's blocks must be zeros on the disk,
+// or else what a torn first group left there could be taken for a log after the
+// next crash, though an Open has left it out.
+func (l *Log) blank(f afero.File) (filled int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	filled = info.Size()
+	var header [record.DataStart]byte
+	if there := header[:min(filled, int64(record.DataStart))]; len(there) > 0 {
+		if err := readAt(f, there, 0); err != nil {
+			return 0, err
+		}
+		if header != ([record.DataStart]byte{}) {
+			clear(there)
+			if err := writeAt(f, there, 0); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if want := max(int64(record.DataStart), min(firstFill, l.opts.Preallocate, l.opts.SegmentSize)); filled < want {
+		if err := fillZeros(f, filled, want-filled); err != nil {
+			return 0, err
+		}
+		filled = want
+	}
+	return filled, nil
 }
 
 // fillZeros reserves room and writes zeros there.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -19,9 +20,49 @@ type Scenario struct {
 
 // All lists the scenarios.
 func All() []Scenario {
+	commit := []string{
+		"point " + engine.PointStart, "point " + engine.PointBeginWritten, "point " + engine.PointItemWritten,
+		"point " + engine.PointItemsComplete, "point " + engine.PointCommitWritten, "point " + engine.PointSync, "point " + engine.PointPrePublish,
+	}
+	recovery := []string{
+		"point " + engine.PointRecoverBegin, "point " + engine.PointRecoverIndex,
+		"point " + engine.PointRecoverFrame, "point " + engine.PointRecoverEnd,
+	}
+	rotation := []string{"point " + engine.PointRotateCreate, "point " + engine.PointRotateDone}
+	reach := func(lists ...[]string) (all []string) {
+		for _, list := range lists {
+			all = append(all, list...)
+		}
+		return all
+	}
+	// Enough to cut every batch of a workload in many ways, few enough for
+	// thousands of seeds: it is their number that finds what is rare.
+	ordinary := explore.Config{MaxDeviation: 2, Samples: 4, Exhaustive: 64, MaxImages: 70, Depth: 1}
+	dense := ordinary
+	dense.Points, dense.MaxImages, dense.Depth = explore.All, 110, 1
 	return []Scenario{
-		{Name: "batch", Says: "batches of one to five events, cut at every operation, point and cell",
-			Explore: explore.Config{Points: explore.All, MaxDeviation: 2, MaxImages: 300}, draw: drawBatch},
+		{Name: "batch", Says: "batches of one to five events, cut at every operation, named point and cell",
+			Reach: reach(commit, recovery), Explore: dense, draw: drawBatch},
+		{Name: "mixed", Says: "appends, batches, keys, compare-and-set, buffered calls and reopens on several streams and scopes",
+			Reach: reach(commit, recovery), Explore: ordinary, draw: drawMixed},
+		{Name: "rotate", Says: "payloads that fill segment after segment",
+			Reach: reach(commit, rotation, recovery), Explore: ordinary, draw: drawRotate},
+		{Name: "rollback", Says: "writes that fail or end early, and rollbacks that fail in their turn",
+			Reach: reach(commit, []string{"fault short", "fault fail"}), Explore: ordinary, draw: drawRollback},
+		{Name: "nospace", Says: "a disk that is full in the middle of a group, of a rollback, of a recovery",
+			Reach: reach(commit, []string{"fault enospc", "fault short", "fault fail"}), Explore: ordinary, draw: drawNoSpace},
+		{Name: "syncfail", Says: "syncs that fail in every mode, of groups, recoveries and closes, or lie",
+			Reach: reach(commit, []string{"fault failsync"}), Explore: ordinary, draw: drawSyncFail},
+		{Name: "readfault", Says: "reads that fail or end early, while the log opens and while it serves",
+			Reach: reach(commit, recovery, []string{"fault fail", "fault short"}), Explore: ordinary, draw: drawReadFault},
+		{Name: "bitrot", Says: "flipped bits, lost and swapped sectors, foreign and missing files: reported, never served",
+			Reach: reach(commit, recovery), Explore: explore.Config{MaxImages: 12, Exhaustive: 16}, draw: drawBitRot},
+		{Name: "skew", Says: "a clock that jumps both ways, drifts and stands still",
+			Reach: reach(commit, recovery), Explore: ordinary, draw: drawSkew},
+		{Name: "retry", Says: "replies that are lost, and keyed calls that are made again",
+			Reach: reach(commit, recovery), Explore: ordinary, draw: drawRetry},
+		{Name: "crashloop", Says: "five crashes in a row, power and process mixed, with a little work between them",
+			Reach: reach(commit, recovery), Explore: ordinary, draw: drawCrashLoop},
 	}
 }
 
@@ -51,35 +92,10 @@ func Draw(scenario, disk string, seed uint64) (*plan.Plan, error) {
 		return nil, fmt.Errorf("scenario %q is not known: try one of %v", scenario, Names())
 	}
 	d := &drawing{
-		plan: &plan.Plan{Scenario: scenario, Disk: disk, Seed: seed},
-		rand: rand.New(newStream(seed, scenario).pcg),
+		plan:     &plan.Plan{Scenario: scenario, Disk: disk, Seed: seed},
+		rand:     rand.New(newStream(seed, scenario).pcg),
+		versions: map[string]int{},
 	}
 	s.draw(d)
 	return d.plan, nil
-}
-
-// drawing is a plan on its way.
-type drawing struct {
-	plan *plan.Plan
-	rand *rand.Rand
-}
-
-func (d *drawing) step(verb string, args ...plan.KV) int {
-	n := len(d.plan.Steps) + 1
-	d.plan.Steps = append(d.plan.Steps, plan.Step{Number: n, Verb: verb, Args: args})
-	return n
-}
-
-func (d *drawing) batch(n int, args ...plan.KV) {
-	for i := range n {
-		args = append(args, plan.KV{Key: fmt.Sprint(i), Value: fmt.Sprintf("s%d t size=%d", d.rand.IntN(3), 100)})
-	}
-	d.step("batch", args...)
-}
-
-func drawBatch(d *drawing) {
-	d.step("open")
-	for range 3 {
-		d.batch(1 + d.rand.IntN(3))
-	}
 }
