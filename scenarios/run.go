@@ -37,6 +37,7 @@ type Config struct {
 type Violation struct {
 	Err       error
 	Invariant string // "I1" … "I13", or "" for what has no number
+	Step      int    // the step that failed, or that the first crash came in or before
 	Plan      *plan.Plan
 }
 
@@ -91,6 +92,7 @@ type run struct {
 	trace    *trace
 	start    memory      // where the recorded part begins
 	recorded []plan.Step // its steps
+	began    []begun     // those that have begun, and where
 	world    *world      // of the recorded part, when it has run
 	final    *simfs.FS   // its disk at the end
 }
@@ -273,11 +275,27 @@ func (r *run) workload(run *explore.Run) error {
 		if step.Verb == "damage" {
 			continue
 		}
+		r.began = append(r.began, begun{step.Number, run.Disk.Ops()})
 		if err := w.do(r.ctx, step); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begun says which operation of the disk was the next when a step began.
+type begun struct{ step, op int }
+
+// stepOf is the step that a crash of the recorded part came in; where it came
+// between two, the second, which may not have begun.
+func (r *run) stepOf(c explore.Crash) int {
+	number := 0
+	for _, b := range r.began {
+		if c.Op == explore.End || b.op <= c.Op {
+			number = b.step
+		}
+	}
+	return number
 }
 
 // recover opens the log on what a crash left, and checks all that is promised:
@@ -352,7 +370,10 @@ func (n *narrator) AppendBatch(ctx context.Context, batch engine.Batch) ([]engin
 
 // violated keeps a violation with the plan that shows it.
 func (r *run) violated(err error, path explore.CrashPath) {
-	v := Violation{Err: err, Plan: r.plan.Clone()}
+	v := Violation{Err: err, Step: r.trace.step, Plan: r.plan.Clone()}
+	if len(path) > 0 {
+		v.Step = r.stepOf(path[0])
+	}
 	var broken *invariant.Violation
 	if errors.As(err, &broken) {
 		v.Invariant = broken.Invariant

@@ -407,6 +407,7 @@ func (w *world) read() error {
 type trace struct {
 	sum     [32]byte
 	hasher  *blake3.Hasher
+	step    int // the last that began; 0: none
 	digests []plan.Digest
 }
 
@@ -423,6 +424,7 @@ func (t *trace) add(kind, text string) {
 func (t *trace) note(key string) { t.add("note ", key) }
 
 func (t *trace) begin(step plan.Step) {
+	t.step = step.Number
 	t.add("step ", strconv.Itoa(step.Number)+" "+step.Verb)
 	for _, arg := range step.Args {
 		t.add(arg.Key, arg.Value)
