@@ -458,3 +458,35 @@ func TestReadStopsBeforeWhatIsUndecided(t *testing.T) {
 		t.Errorf("ReadAt: %d, %v, asked %d", n, err, asked)
 	}
 }
+
+// A size that needs its page is another set of disks than one that does not.
+func TestHashKnowsWhatASizeNeeds(t *testing.T) {
+	build := func(needs bool) *Image {
+		f := New(Options{Guarantees: XFS()})
+		h := create(t, f, "a", "oooooooooo")
+		must(t, h.Sync())
+		must(t, f.SyncDir("/"))
+		writes := []string{"yooooooooo" + strings.Repeat("\x00", 10)}
+		if !needs {
+			_, err := h.WriteAt(make([]byte, 10), 10) // zeros over zeros: no page to wait for
+			must(t, err)
+			writes = []string{"y"}
+		}
+		for _, w := range writes {
+			_, err := h.WriteAt([]byte(w), 0)
+			must(t, err)
+		}
+		return f.Crash(PowerLoss)
+	}
+	all := func(m *Image) string {
+		set, _ := outcomes(100, func(c Chooser) string { return dump(t, m.Mount(c), 0) })
+		return keys(set)
+	}
+	a, b := build(true), build(false)
+	if all(a) == all(b) {
+		t.Fatalf("the two programs leave the same disks:\n%s", all(a))
+	}
+	if a.Hash() == b.Hash() {
+		t.Error("two sets of disks hash equally")
+	}
+}
