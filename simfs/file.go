@@ -166,13 +166,14 @@ func (h *File) write(what string, p []byte, off int64) (int, error) {
 	if err == nil && off > f.maxSize()-int64(len(p)) {
 		err = syscall.EFBIG
 	}
+	observed := f.observe != nil
 	f.mu.Unlock()
 	if err != nil || len(p) == 0 {
 		return 0, h.fail(what, err)
 	}
 	op := Op{Kind: OpWrite, Path: h.name, Offset: off, Length: int64(len(p)), Data: p}
 	var t *torn
-	if f.observe != nil {
+	if observed {
 		t = &torn{ino: h.ino, off: off, b: p, path: h.path}
 	}
 	if err := f.begin(op, t); err != nil {

@@ -52,7 +52,8 @@ func (m *Image) Hash() [16]byte {
 }
 
 // Mount returns a running disk on the image. c decides what is undecided when it
-// is first read; nil panics if it would be asked. Operations count from 0 again.
+// is first read; nil panics if it would be asked. It is asked while the disk is
+// busy and must not use it. Operations count from 0 again.
 func (m *Image) Mount(c Chooser) *FS {
 	f := &FS{}
 	f.d = m.d // a copy; the image keeps its own owner

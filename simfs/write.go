@@ -306,8 +306,7 @@ func (d *disk) flattenSize(in *inode) {
 	}
 }
 
-// syncCells makes the cells of a file durable. only > 0 limits it to the cells
-// below that size.
+// syncCells makes the cells of a file durable that start before byte below.
 func (d *disk) syncCells(in *inode, below int64) {
 	keep := in.marks[:0]
 	var coupled []int32
