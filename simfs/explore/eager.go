@@ -307,9 +307,9 @@ type bounded struct {
 }
 
 func (b *bounded) enumerate(random stream) {
+	b.prefixes = prefixes(b.vars)
 	b.tried = make(map[uint64]bool)
 	b.sums = make(map[int]uint64, len(b.prefixes))
-	b.prefixes = prefixes(b.vars)
 
 	// Swaps of one variable, and pairs of them, at one prefix.
 	swaps, squares := 0, 0
@@ -328,26 +328,21 @@ func (b *bounded) enumerate(random stream) {
 	wanted := int64(len(b.prefixes))*int64(each) + int64(b.config.Samples)
 	b.cut = wanted > int64(b.limit)
 
-	if len(b.prefixes) > b.limit {
-		b.somePrefixes(&random)
+	if b.cut && len(b.prefixes) > b.limit/2 {
+		b.some(&random, true)
 		return
 	}
 	for _, n := range b.prefixes {
 		b.try(pick{how: follow, prefix: n})
 	}
-	samples := b.config.Samples
 	if b.cut {
-		samples = min(samples, (b.limit-b.done)/4)
+		b.some(&random, false)
+		return
 	}
-	for range samples {
+	for range b.config.Samples {
 		b.sample(&random)
 	}
-	switch {
-	case !b.cut:
-		b.allSwaps()
-	case b.config.MaxDeviation > 0:
-		b.someSwaps(&random)
-	}
+	b.allSwaps()
 }
 
 // prefixes returns an operation for each prefix that differs from the others,
@@ -378,18 +373,6 @@ func prefixes(vars []simfs.Var) []int {
 	return slices.Compact(ops)
 }
 
-// somePrefixes tries the shortest, the longest and random ones.
-func (b *bounded) somePrefixes(random *stream) {
-	last := len(b.prefixes) - 1
-	b.try(pick{how: follow, prefix: b.prefixes[last]})
-	if b.done < b.limit {
-		b.try(pick{how: follow, prefix: b.prefixes[0]})
-	}
-	for tries := 2 * b.limit; tries > 0 && b.done < b.limit; tries-- {
-		b.try(pick{how: follow, prefix: b.prefixes[random.below(last+1)]})
-	}
-}
-
 // allSwaps tries all that differs from a prefix in up to MaxDeviation variables.
 func (b *bounded) allSwaps() {
 	for k := 1; k <= b.config.MaxDeviation; k++ {
@@ -418,19 +401,35 @@ func (b *bounded) swap(p pick, k, first int) {
 	}
 }
 
-// someSwaps tries random ones of what allSwaps would try.
-func (b *bounded) someSwaps(random *stream) {
-	for tries := 2 * b.limit; tries > 0 && b.done < b.limit; tries-- {
-		p := pick{how: follow, prefix: b.prefixes[random.below(len(b.prefixes))]}
-		for k := 1 + random.below(b.config.MaxDeviation); int(p.n) < k; p.n++ {
-			v := random.below(len(b.vars))
-			p.swaps[p.n] = swap{int32(v), int32(random.below(len(b.vars[v].Options)))}
+// some fills the limit with random ones of all that should be tried. With a
+// low limit it matters that one point's few images are of another sort than
+// the next one's.
+func (b *bounded) some(random *stream, prefixesToo bool) {
+	samples := b.config.Samples
+	for tries := 4 * b.limit; tries > 0 && b.done < b.limit; tries-- {
+		switch sort := random.below(4); {
+		case sort == 0 && samples > 0:
+			samples--
+			b.sample(random)
+		case sort == 1 && prefixesToo, b.config.MaxDeviation == 0:
+			b.try(pick{how: follow, prefix: b.prefixes[random.below(len(b.prefixes))]})
+		default:
+			b.someSwap(random)
 		}
-		if p.n == 2 && p.swaps[0].v == p.swaps[1].v {
-			p.n = 1
-		}
-		b.try(p)
 	}
+}
+
+// someSwap tries a random one of what allSwaps would try.
+func (b *bounded) someSwap(random *stream) {
+	p := pick{how: follow, prefix: b.prefixes[random.below(len(b.prefixes))]}
+	for k := 1 + random.below(b.config.MaxDeviation); int(p.n) < k; p.n++ {
+		v := random.below(len(b.vars))
+		p.swaps[p.n] = swap{int32(v), int32(random.below(len(b.vars[v].Options)))}
+	}
+	if p.n == 2 && p.swaps[0].v == p.swaps[1].v {
+		p.n = 1
+	}
+	b.try(p)
 }
 
 // sample tries a random image.

@@ -105,8 +105,9 @@ type Config struct {
 	// MaxPerPoint is how many images of one crash point are tried; beyond that
 	// they are sampled, and the report is not exact. 0: 4096.
 	MaxPerPoint int
-	// MaxImages is how many images are tried altogether, spread evenly over
-	// the depths and their crash points. 0: no limit.
+	// MaxImages is how many different images are recovered altogether, spread
+	// evenly over the depths and their crash points; with more crash points than
+	// that, a sample of them. 0: no limit.
 	MaxImages int
 
 	// MaxViolations is how many violations the report lists; the others are

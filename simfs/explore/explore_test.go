@@ -389,7 +389,7 @@ func TestBoundedImages(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("deviation %d: explored %v, want %v", deviation, keys(got), keys(want))
 		}
-		why := fmt.Sprintf("depth 1: 2 of 5 crash points have more than 1000 images (up to 2^14): tried all prefixes, what differs from one in at most %d variables, and 0 samples", deviation)
+		why := fmt.Sprintf("depth 1: 2 of 5 crash points have too many images to try them all (up to 2^14): tried every prefix, what differs from one in at most %d variables, and 0 samples", deviation)
 		if r.Exact || r.Why != why {
 			t.Errorf("deviation %d: exact %v, why %q, want %q", deviation, r.Exact, r.Why, why)
 		}

@@ -438,11 +438,11 @@ func (f *shortfall) lines() (lines []string) {
 		lines = append(lines, fmt.Sprintf("depth %d: ", f.depth)+fmt.Sprintf(format, args...))
 	}
 	if f.bounded > 0 {
-		say("%d of %d crash points have more than %d images (up to 2^%d): tried all prefixes, what differs from one in at most %d variables, and %d samples",
-			f.bounded, f.of, max(0, f.config.Exhaustive), f.bits, f.config.MaxDeviation, f.config.Samples)
+		say("%d of %d crash points have too many images to try them all (up to 2^%d): tried every prefix, what differs from one in at most %d variables, and %d samples",
+			f.bounded, f.of, f.bits, f.config.MaxDeviation, f.config.Samples)
 	}
 	if f.cut > 0 {
-		say("%d of %d crash points were cut down further to stay within MaxPerPoint or MaxImages", f.cut, f.of)
+		say("of these, %d got only some of that, to stay within MaxPerPoint or MaxImages", f.cut)
 	}
 	if f.dropped > 0 {
 		say("%d crash points were left out to stay within MaxImages", f.dropped)

@@ -51,11 +51,12 @@ type Deviation struct{ Var, Option string }
 //
 // Its text fits on one line of a plan:
 //
-//	kill op=17+2 notes=3 | power op=end notes=0 prefix=5 ~cell:log:4=durable
+//	kill op=17+2 notes=3 | power op=end notes=0 prefix=5 ~cell:log#2:4=durable
 //
 // reads "the process was killed inside operation 17, a write, after 2 cells;
 // Recover ran to its end; then the power failed, and the disk had everything
-// from before operation 5 of that recovery, but cell 4 of log as it was".
+// from before operation 5 of that recovery, but cell 4 of log (inode 2) as it
+// was before".
 type CrashPath []Crash
 
 // noCrash is the text of the empty path.
