@@ -46,6 +46,7 @@ type world struct {
 	reached map[string]int     // nil when nobody asks
 	jumped  bool               // the wall clock is no bound any more
 	hits    int                // faults so far
+	down    bool               // the file system has shut down: nothing works until a restart
 }
 
 // script is a plan, read once.
@@ -169,6 +170,7 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 func (w *world) hit(h faults.Hit) {
 	w.reach("fault " + h.Fault.Kind.String())
 	w.hits++
+	w.down = w.down || h.Fault.Mode == "shutdown"
 	b := faults.BudgetOf([]faults.Fault{h.Fault})
 	w.budget.LyingDisk = w.budget.LyingDisk || b.MayLoseAcked
 	w.budget.Damage = w.budget.Damage || b.MayReportDamage
@@ -210,7 +212,7 @@ func (w *world) options(entropy uint64) engine.Options {
 func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*invariant.Seen, error) {
 	hits := w.hits
 	log, err := engine.Open(w.options(entropy))
-	if err != nil && w.hits > hits {
+	if err != nil && (w.hits > hits || w.down) {
 		return nil, nil // an injected error may fail an Open; the next one must do
 	}
 	if err := invariant.CheckOpen(err, w.budget); err != nil {

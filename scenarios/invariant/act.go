@@ -50,13 +50,20 @@ func CheckAppend(ctx context.Context, m *model.Model, log Log, call int, draft e
 	return m, recheck("I9", m, log)
 }
 
-// CheckRetry checks I6: every keyed call of the timeline is made again, twice,
-// whatever became of it: one effect, and the same receipts. The model needs to
-// know what the log's Open showed. It returns the model that knows of the
-// retries; their calls have numbers from call on.
-func CheckRetry(ctx context.Context, m *model.Model, log Log, call int) (*model.Model, error) {
+// CheckRetry checks I6: keyed calls of the timeline are made again, twice,
+// whatever became of them: one effect, and the same receipts. The model needs to
+// know what the log's Open showed. pick chooses by the place among the keyed
+// calls and their number; nil chooses all of them. It returns the model that
+// knows of the retries; their calls have numbers from call on.
+func CheckRetry(ctx context.Context, m *model.Model, log Log, call int, pick func(i, n int) bool) (*model.Model, error) {
+	var keyed []model.Call
 	for _, old := range m.Calls() {
-		if !old.Keyed {
+		if old.Keyed {
+			keyed = append(keyed, old)
+		}
+	}
+	for i, old := range keyed {
+		if pick != nil && !pick(i, len(keyed)) {
 			continue
 		}
 		batch := old.Batch

@@ -51,7 +51,7 @@ func TestBrokenRetriesAreCaught(t *testing.T) {
 			s.crash(r.keep)
 			s.decide()
 			r.breaks(s)
-			_, err := CheckRetry(ctx, s.m, s.log, 1000)
+			_, err := CheckRetry(ctx, s.m, s.log, 1000, nil)
 			want(t, "I6", err)
 		})
 	}

@@ -234,7 +234,7 @@ func walk(t *rapid.T, s subject) {
 	s.crash(t, rapid.Uint64().Draw(t, "seed"), func(Log) {})
 	m = m.With(judge(How{}).Opened())
 	var err error
-	if m, err = CheckRetry(ctx, m, s.opened(), 1000); err != nil {
+	if m, err = CheckRetry(ctx, m, s.opened(), 1000, nil); err != nil {
 		t.Fatal(err)
 	}
 	if m, err = CheckAppend(ctx, m, s.opened(), 10000, draft("last", "word")); err != nil {

@@ -165,7 +165,7 @@ func TestCorrectLogPasses(t *testing.T) {
 				t.Fatal(err)
 			}
 			var err error
-			if s.m, err = CheckRetry(ctx, s.m, s.log, 1000); err != nil {
+			if s.m, err = CheckRetry(ctx, s.m, s.log, 1000, nil); err != nil {
 				t.Fatal(err)
 			}
 			if s.m, err = CheckAppend(ctx, s.m, s.log, 2000, draft("a", "depth 1")); err != nil {
