@@ -133,7 +133,7 @@ func (r *recovering) openSegments() error {
 			continue
 		}
 		if err == nil {
-			err = r.fits(s)
+			err = r.belongs(s)
 		}
 		if err != nil {
 			if s != nil && s.file != nil {
@@ -143,6 +143,10 @@ func (r *recovering) openSegments() error {
 				return err
 			}
 			continue
+		}
+		if err := r.follows(s); err != nil && !r.salvage(err) {
+			s.file.Close()
+			return err
 		}
 		l.segments[number] = s
 		l.lastSegment = number
@@ -188,21 +192,28 @@ func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
 	return s, nil
 }
 
-// fits checks that a segment follows the ones before it by name and number.
-func (r *recovering) fits(s *segmentFile) error {
-	corrupt := func(format string, args ...any) error {
-		return &CorruptError{Segment: s.number, Where: "interior", Reason: fmt.Sprintf(format, args...)}
+// belongs checks that a file is the segment that its name says, of this log.
+func (r *recovering) belongs(s *segmentFile) error {
+	reason := ""
+	switch h := &s.header; {
+	case h.Number != s.number:
+		reason = fmt.Sprintf("the file holds segment %d: it was moved", h.Number)
+	case r.lastSegment != 0 && h.LogID != r.logID:
+		reason = "it belongs to another log"
+	case r.lastSegment == 0 && h.PreviousBatch == 0 && h.PreviousEnd == 0 && h.PreviousHead != chain.LogRoot(h.LogID):
+		reason = "it does not begin its log"
+	default:
+		return nil
 	}
+	return &CorruptError{Segment: s.number, Where: "interior", Reason: reason}
+}
+
+// follows checks that no segment is missing before one.
+func (r *recovering) follows(s *segmentFile) error {
 	h := &s.header
 	switch {
-	case h.Number != s.number:
-		return corrupt("the file holds segment %d: it was moved", h.Number)
 	case r.lastSegment == 0 && (h.PreviousBatch != 0 || h.PreviousEnd != 0):
-		return corrupt("the segments before it are missing")
-	case r.lastSegment == 0 && h.PreviousHead != chain.LogRoot(h.LogID):
-		return corrupt("it does not begin its log")
-	case r.lastSegment != 0 && h.LogID != r.logID:
-		return corrupt("it belongs to another log")
+		return &CorruptError{Segment: s.number, Where: "interior", Reason: "the segments before it are missing"}
 	case r.lastSegment != 0 && s.number != r.lastSegment+1:
 		return &CorruptError{Segment: r.lastSegment + 1, Where: "interior", Reason: "the segment is missing or has no whole header"}
 	}

@@ -62,7 +62,7 @@ const (
 	PointSync          = "batch.sync"
 	PointPrePublish    = "batch.pre_publish"
 	PointRotateCreate  = "rotate.create"
-	PointRotateDone    = "rotats.done"
+	PointRotateDone    = "rotate.done"
 	PointRecoverBegin  = "recover.checkpoint"
 	PointRecoverIndex  = "recover.index"
 	PointRecoverFrame  = "recover.frame"

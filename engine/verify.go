@@ -58,6 +58,7 @@ func (v *verifying) run(ctx context.Context) error {
 	first, last := l.firstSegment, l.lastSegment
 	l.mu.Unlock()
 	v.last = point{head: chain.LogRoot(l.logID)}
+	v.Problems = append(v.Problems, l.recovery.Damage...) // what Salvage went around
 	for number := first; number <= last && number > 0; number++ {
 		if err := ctx.Err(); err != nil {
 			return err
