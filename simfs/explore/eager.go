@@ -1,11 +1,9 @@
 package explore
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 	"slices"
-	"strconv"
 
 	"github.com/untorn-db/untorn/simfs"
 )
@@ -494,24 +492,10 @@ func (e eager) crash(s *state, p *pick) Crash {
 	}
 	for _, q := range w.questions {
 		if newest(q.v.Options, c.Prefix) != q.chosen {
-			c.Deviations = append(c.Deviations, Deviation{name(q.v), label(q.v.Options, q.chosen)})
+			c.Deviations = append(c.Deviations, Deviation{VarText(q.v), OptionText(q.v.Options, q.chosen)})
 		}
 	}
 	return c
-}
-
-// name is the text of a variable: its kind, the path by which it was reached,
-// and the inode, of which one path may have had several.
-func name(v simfs.Var) string {
-	inode := "#" + strconv.Itoa(int(v.ID.Inode))
-	switch v.Kind {
-	case simfs.VarJournal:
-		return "journal"
-	case simfs.VarCell:
-		return "cell:" + v.Path + inode + ":" + strconv.Itoa(v.Cell)
-	default:
-		return v.Kind.String() + ":" + v.Path + inode
-	}
 }
 
 // A witness remembers what a chooser answered.
@@ -530,52 +514,4 @@ func (w *witness) Choose(v simfs.Var) int {
 	v.Options = slices.Clone(v.Options)
 	w.questions = append(w.questions, question{v, i})
 	return i
-}
-
-// label is the text of one of a variable's versions: what it is and which
-// operation made it, and where that is not enough, the how manieth of those.
-func label(options []simfs.VarOption, i int) string {
-	o := options[i]
-	text := o.Label
-	if o.Op != -1 {
-		text += "@" + strconv.Itoa(o.Op)
-	}
-	same := 0
-	for _, before := range options[:i] {
-		if before.Label == o.Label && before.Op == o.Op {
-			same++
-		}
-	}
-	if same > 0 {
-		text += "#" + strconv.Itoa(same+1)
-	}
-	return text
-}
-
-// A follower answers as the text of a crash says.
-type follower struct {
-	crash   *Crash
-	used    []bool // per deviation
-	problem string // the first thing that could not be answered so
-}
-
-func (f *follower) Choose(v simfs.Var) int {
-	for k, d := range f.crash.Deviations {
-		if d.Var != name(v) {
-			continue
-		}
-		f.used[k] = true
-		have := ""
-		for i := range v.Options {
-			text := label(v.Options, i)
-			if text == d.Option {
-				return i
-			}
-			have += " " + word(text)
-		}
-		if f.problem == "" {
-			f.problem = fmt.Sprintf("%s cannot be %s: choose one of%s", word(d.Var), word(d.Option), have)
-		}
-	}
-	return newest(v.Options, f.crash.Prefix)
 }

@@ -220,19 +220,35 @@ func (n naive) run(f func(*explore.Run) error, disk *simfs.FS, history []explore
 }
 
 func TestSameImagesAsNaive(t *testing.T) {
+	type disk struct {
+		simfs.Guarantees
+		simfs.Garbage
+	}
+	disks := []disk{{simfs.Posix(), simfs.Garbage{Block: true, Stale: true}}}
 	for _, g := range simfs.Presets() {
+		disks = append(disks, disk{g, simfs.Garbage{}})
+	}
+	for _, d := range disks {
+		g := d.Guarantees
 		for _, p := range []struct {
 			name string
 			explore.Program
-		}{{"register", register{puts: 2}.program()}, {"journal", journal{appends: 2}.program()}} {
-			t.Run(p.name+"/"+g.Name, func(t *testing.T) {
+		}{
+			{"register", register{puts: 2}.program()},
+			{"journal", journal{appends: 2}.program()},
+			{"nothing synced", explore.Program{
+				Workload: register{puts: 1, noFileSync: true, noDirSync: true}.workload,
+				Recover:  func(run *explore.Run) error { return register{}.put(run.FS, 7) },
+			}},
+		} {
+			t.Run(p.name+"/"+g.Name+"/"+d.Garbage.String(), func(t *testing.T) {
 				var got, want seen
-				r := mustExplore(t, explore.Config{Guarantees: g, Exhaustive: 1 << 12}, got.watch(p.Program))
+				r := mustExplore(t, explore.Config{Guarantees: g, Garbage: d.Garbage, Exhaustive: 1 << 12}, got.watch(p.Program))
 				if !r.Exact || r.Violated > 0 {
 					t.Fatalf("exact %v, %v", r.Exact, r.Err())
 				}
 				n := naive{t: t, p: p.Program, found: &want}
-				n.run(p.Workload, simfs.New(simfs.Options{Guarantees: g}), nil, explore.Run{}, func(d *simfs.FS, barrier bool, h []explore.Note) {
+				n.run(p.Workload, simfs.New(simfs.Options{Guarantees: g, Garbage: d.Garbage}), nil, explore.Run{}, func(d *simfs.FS, barrier bool, h []explore.Note) {
 					// A power loss at every moment: what Barriers leaves out must
 					// not add anything.
 					n.choices(d.Crash(simfs.PowerLoss), func(m *simfs.Image) {
@@ -476,6 +492,29 @@ func TestPrefixesAfterReopen(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got.all, want) {
 		t.Errorf("explored %v, want %v", keys(got.all), keys(want))
+	}
+}
+
+// Crash.Prefix means what simfs.Prefix means.
+func TestPrefixIsThatOfSimfs(t *testing.T) {
+	for _, g := range simfs.Presets() {
+		for _, p := range []explore.Program{register{puts: 3, noFileSync: true, noDirSync: true}.program(), journal{appends: 3}.program()} {
+			disk := simfs.New(simfs.Options{Guarantees: g})
+			check := func(simfs.Op) {
+				image := disk.Crash(simfs.PowerLoss)
+				for n := range disk.Ops() + 2 {
+					got, want := image.Resolve(explore.Crash{Prefix: n}), image.Resolve(simfs.Prefix(n))
+					if got.Hash() != want.Hash() {
+						t.Fatalf("%s, before operation %d: prefix %d differs", g.Name, disk.Ops(), n)
+					}
+				}
+			}
+			disk.Observe(check)
+			if err := p.Workload(&explore.Run{FS: disk, Disk: disk, Note: func(explore.Note) {}}); err != nil {
+				t.Fatal(err)
+			}
+			check(simfs.Op{})
+		}
 	}
 }
 
