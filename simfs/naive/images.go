@@ -204,76 +204,93 @@ func (r *run) read(f *thing, size int64, version map[int]int) string {
 	return Runs(data[:size])
 }
 
-// tryWrites tries, for btrfs, each set of whole writes together with the cuts
-// that are on the platter. A write that grows the file brings the size along, and
-// needs the cuts before it.
-func (r *run) tryWrites(f *thing, set map[int]bool, found map[string]bool) {
-	var writes []content
-	for _, c := range f.contents {
-		if c.end >= 0 {
-			writes = append(writes, c)
+// change is what one operation did to a file, its bytes, its size or both.
+type change struct {
+	op      int
+	cells   []int
+	resizes bool
+	size    int64
+	meta    bool
+}
+
+// changes lists what was done to a file since it was made.
+func (r *run) changes(f *thing) []change {
+	var all []change
+	for op := range r.last + 1 {
+		ch := change{op: op}
+		for _, c := range f.contents {
+			if c.op == op {
+				ch.cells = c.cells
+			}
+		}
+		for _, s := range f.sizes[1:] {
+			if s.op == op {
+				ch.resizes, ch.size, ch.meta = true, s.size, s.meta
+			}
+		}
+		if ch.resizes || len(ch.cells) > 0 {
+			all = append(all, ch)
 		}
 	}
-	for bits := range 1 << len(writes) {
-		there := maps.Clone(set)
-		for i, c := range writes {
-			there[c.op] = bits>>i&1 == 1
+	return all
+}
+
+// tryWrites tries, for btrfs, each set of whole writes together with the changes
+// of size that are on the platter.
+func (r *run) tryWrites(f *thing, set map[int]bool, found map[string]bool) {
+	changes := r.changes(f)
+	for bits := range 1 << len(changes) {
+		there := map[int]bool{}
+		legal := true
+		for i, ch := range changes {
+			there[ch.op] = bits>>i&1 == 1
+			legal = legal && !(ch.meta && there[ch.op] != set[ch.op])
 		}
-		if content, ok := r.together(f, there); ok {
-			found[content] = true
+		if legal && r.together(f, changes, there, set) {
+			found[r.replay(f, changes, there)] = true
 		}
 	}
 }
 
-// together replays the changes of a file that are on the platter, and reports
-// whether they can be there without the others.
-func (r *run) together(f *thing, there map[int]bool) (string, bool) {
-	size, missing := int64(0), false
+// together reports whether these changes can be on the platter without the others.
+func (r *run) together(f *thing, changes []change, there, set map[int]bool) bool {
+	for i, ch := range changes {
+		if there[ch.op] {
+			for _, earlier := range changes[:i] {
+				if !there[earlier.op] && r.inOrder(earlier, ch) {
+					return false
+				}
+			}
+			continue
+		}
+		if ch.op < f.settled {
+			return false
+		}
+		for _, fl := range f.flushes {
+			if ch.op < fl.op && set[fl.op] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// replay makes the changes that are there, one after the other.
+func (r *run) replay(f *thing, changes []change, there map[int]bool) string {
+	size := int64(0)
 	version := map[int]int{}
 	for cell := 0; cell*r.opt.Cell < len(f.data); cell++ {
 		version[cell] = -1
 	}
-	for op := range r.last + 1 {
-		for _, s := range f.sizes[1:] {
-			if s.op == op && s.meta {
-				missing = missing || !there[op]
-				if there[op] {
-					size = s.size
-				}
+	for _, ch := range changes {
+		if there[ch.op] {
+			for _, cell := range ch.cells {
+				version[cell] = ch.op
 			}
-		}
-		for _, c := range f.contents {
-			if c.op != op {
-				continue
-			}
-			if c.end >= 0 && (there[op] && c.grew && missing || !there[op] && r.needed(f, c, there)) {
-				return "", false
-			}
-			if there[op] {
-				if c.grew {
-					size = max(size, c.end)
-				}
-				for _, cell := range c.cells {
-					version[cell] = op
-				}
+			if ch.resizes {
+				size = ch.size
 			}
 		}
 	}
-	return r.read(f, size, version), true
-}
-
-// needed reports whether a write must be on the platter: a sync covered it, a
-// rename that flushed it is there, or a write that comes after it.
-func (r *run) needed(f *thing, write content, there map[int]bool) bool {
-	for _, fl := range f.flushes {
-		if write.op < fl.op && there[fl.op] {
-			return true
-		}
-	}
-	for _, later := range f.contents {
-		if later.op > write.op && later.end >= 0 && there[later.op] && r.inOrder(write, later) {
-			return true
-		}
-	}
-	return write.op < f.settled
+	return r.read(f, size, version)
 }

@@ -43,11 +43,17 @@ func (o Options) unit() int {
 }
 
 // sizeNeedsData: "size not past persisted data": a size that a write made is
-// there only with what that write put into the page of its last byte.
+// there only with the page that holds its last byte, as of that write.
 func (o Options) sizeNeedsData() bool { return o.Preset == "ext4" || o.Preset == "xfs" }
 
-// cutReadsZero: "holes read zero"; elsewhere "zero or stale".
-func (o Options) cutReadsZero() bool { return o.Preset == "ext4" || o.Preset == "xfs" }
+// cutIsMetadata: "sizes from truncate, O_TRUNC and preallocation are metadata
+// operations", and so are the zeros that a cut leaves: they are there with it, and
+// newer bytes in their place need it.
+func (o Options) cutIsMetadata() bool { return o.prefix() }
+
+// dataSyncCoversCut: "a data-only sync covers a shrunk size only where the preset
+// says so": wherever a size that shrank is in the journal which it commits.
+func (o Options) dataSyncCoversCut() bool { return o.prefix() }
 
 // replacingFlushes: "replacing a file flushes the new file's data first".
 func (o Options) replacingFlushes() bool { return o.Preset == "ext4" || o.Preset == "btrfs" }
@@ -97,19 +103,18 @@ func (r *run) ownSizes(n, now int) {
 	}
 }
 
-// inOrder says which writes to a file reach the platter one after the other on
-// btrfs: those to one page, which is written as a whole, and those that grow the
-// file, for "size and data together" leaves no hole where a write was.
-func (r *run) inOrder(a, b content) bool {
-	perPage := max(1, page/r.opt.Cell)
+// inOrder says which changes of a file reach the platter one after the other on
+// btrfs: those to one page (or cell, if Tear), and those of its size, for "size and
+// data together" leaves no hole where a write was.
+func (r *run) inOrder(a, b change) bool {
 	for _, x := range a.cells {
 		for _, y := range b.cells {
-			if x/perPage == y/perPage {
+			if x*r.opt.Cell/r.opt.unit() == y*r.opt.Cell/r.opt.unit() {
 				return true
 			}
 		}
 	}
-	return a.grew && b.grew
+	return a.resizes && b.resizes
 }
 
 // syncFile: "its cells and size become durable; the preset says what else".
@@ -135,20 +140,20 @@ func (r *run) syncFile(n, now int) {
 
 // syncData: "cells, and the size if it grew". What was written must be readable,
 // so no size smaller than now's is left; a larger one, from before a cut, is, and
-// with it the cells that were cut off whole.
+// with it the cells that were cut off whole, unless the preset covers a cut.
 func (r *run) syncData(n, now int) {
 	f := r.things[n]
-	r.dataDurable(f, now, f.size)
-	grew := false
-	for i := range f.sizes {
-		if f.sizes[i].size < f.size {
+	if r.opt.dataSyncCoversCut() {
+		r.dataDurable(f, now, int64(len(f.data)))
+		for i := range f.sizes[:len(f.sizes)-1] {
 			f.sizes[i].gone = true
-			grew = true
 		}
-	}
-	// A size made by writing is one on top of the cuts before it.
-	if r.opt.prefix() && (grew || !f.sizes[len(f.sizes)-1].meta) {
 		r.ownSizes(n, now)
+	} else {
+		r.dataDurable(f, now, f.size)
+		for i := range f.sizes {
+			f.sizes[i].gone = f.sizes[i].gone || f.sizes[i].size < f.size
+		}
 	}
 	if r.opt.Preset == "sequential" {
 		r.floor = now
@@ -167,7 +172,8 @@ func (r *run) dataDurable(f *thing, now int, end int64) {
 	}
 }
 
-// syncDir: "its pending operations; for a rename, both sides".
+// syncDir: "its pending operations; for a rename, both sides". A directory is an
+// inode too, so what a sync of a file covers besides, this one does as well.
 func (r *run) syncDir(dir, now int) {
 	for _, c := range r.names {
 		if c.from.name != "" && c.from.dir == dir || c.to.name != "" && c.to.dir == dir {
@@ -179,6 +185,8 @@ func (r *run) syncDir(dir, now int) {
 		r.all(now)
 	case "xfs":
 		r.all(r.lastOwn(dir, now) + 1)
+	case "btrfs":
+		r.ownNames(dir, now)
 	case "sequential":
 		r.floor = now
 	}
@@ -309,7 +317,7 @@ func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int
 		lastPage := (size.size - 1) / page
 		for _, c := range f.contents {
 			for _, cell := range c.cells {
-				if c.op == size.op && int64(cell)*int64(r.opt.Cell)/page == lastPage && version[cell] < c.op {
+				if c.op <= size.op && int64(cell)*int64(r.opt.Cell)/page == lastPage && version[cell] < c.op {
 					return false
 				}
 			}
@@ -327,13 +335,11 @@ func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int
 			}
 		}
 	}
-	if r.opt.cutReadsZero() {
+	if r.opt.cutIsMetadata() {
 		for _, c := range f.contents {
-			if c.end < 0 && set[c.op] {
-				for _, cell := range c.cells {
-					if version[cell] < c.op {
-						return false
-					}
+			for _, cell := range c.cells {
+				if c.cut && set[c.op] != (version[cell] >= c.op) {
+					return false
 				}
 			}
 		}

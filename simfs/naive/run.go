@@ -1,6 +1,7 @@
 package naive
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,8 +53,7 @@ type content struct {
 	op    int
 	cells []int // the cells changed
 	data  []byte
-	end   int64 // of a write: one past its last byte; of a truncate: -1
-	grew  bool  // a write past the end
+	cut   bool // by making the file shorter, not by a write
 }
 
 // nameChange takes a name away, gives one, or both in one step.
@@ -154,9 +154,10 @@ func (r *run) step(i int, op Op) error {
 		}
 		f := r.things[n]
 		end := op.Offset + int64(len(op.Data))
+		before := slices.Clone(f.data)
 		f.cover(end)
 		copy(f.data[op.Offset:], op.Data)
-		r.changed(f, i, op.Offset, end, end)
+		r.changed(f, i, before, false)
 		if end > f.size {
 			f.size = end
 			f.sizes = append(f.sizes, sizeChange{op: i, size: end})
@@ -177,8 +178,9 @@ func (r *run) step(i int, op Op) error {
 		}
 		f.cover(size)
 		if size < f.size { // the cut cells become zero
+			before := slices.Clone(f.data)
 			clear(f.data[size:])
-			r.changed(f, i, size, f.size, -1)
+			r.changed(f, i, before, true)
 		}
 		f.size = size
 		f.sizes = append(f.sizes, sizeChange{op: i, size: size, meta: true})
@@ -278,26 +280,36 @@ func (f *thing) cover(size int64) {
 	}
 }
 
-// changed notes that the bytes from start to end have changed.
-func (r *run) changed(f *thing, op int, start, end, writeEnd int64) {
-	c := content{op: op, data: slices.Clone(f.data), end: writeEnd, grew: writeEnd > f.size}
-	for cell := start / int64(r.opt.Cell); cell*int64(r.opt.Cell) < end; cell++ {
-		c.cells = append(c.cells, int(cell))
+// changed notes that bytes have changed from what they were.
+func (r *run) changed(f *thing, op int, before []byte, cut bool) {
+	c := content{op: op, cut: cut, data: slices.Clone(f.data)}
+	for cell := 0; cell*r.opt.Cell < len(f.data); cell++ {
+		if !bytes.Equal(r.cellOf(before, cell), r.cellOf(f.data, cell)) {
+			c.cells = append(c.cells, cell)
+		}
 	}
-	f.contents = append(f.contents, c)
+	if len(c.cells) > 0 {
+		f.contents = append(f.contents, c)
+	}
+}
+
+// cellOf returns a cell of some bytes, which are zeros where they end.
+func (r *run) cellOf(data []byte, cell int) []byte {
+	out := make([]byte, r.opt.Cell)
+	if start := cell * r.opt.Cell; start < len(data) {
+		copy(out, data[start:])
+	}
+	return out
 }
 
 // bytesAt returns a cell as it was after an operation; -1 and whatever was not
 // written yet is zeros.
 func (r *run) bytesAt(f *thing, cell, op int) []byte {
-	out := make([]byte, r.opt.Cell)
+	var data []byte
 	for _, c := range f.contents {
 		if c.op <= op {
-			clear(out)
-			if start := cell * r.opt.Cell; start < len(c.data) {
-				copy(out, c.data[start:])
-			}
+			data = c.data
 		}
 	}
-	return out
+	return r.cellOf(data, cell)
 }
