@@ -1,0 +1,233 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios"
+)
+
+func replayCommand() command {
+	return command{
+		name: "replay", args: "(SEED|PLAN)", short: "run a seed or a plan file again, twice",
+		long: "A seed is replayed in every scenario on posix, unless --scenario and --disk say where; a plan file says\n" +
+			"that itself. A plan with crash lines takes these crashes; without, every crash is explored. Where the\n" +
+			"plan holds digests, the first step whose digest differs is printed.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var r replayer
+			flags.StringVar(&r.scenario, "scenario", "", "`names` of the seed's scenarios, separated by commas, or all")
+			flags.StringVar(&r.disk, "disk", "", "`name` of the disk; a plan that is to run on another one must not hold digests")
+			flags.IntVar(&r.config.Images, "images", 0, "so `many` images; 0: as the plan or the scenario says")
+			flags.IntVar(&r.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
+			flags.BoolVar(&r.verbose, "v", false, "print every step and its digest")
+			flags.BoolVar(&r.json, "json", false, "one JSON object for each replay")
+			return r.run
+		},
+	}
+}
+
+type replayer struct {
+	scenario, disk string
+	verbose, json  bool
+	config         scenarios.Config
+	failed         int
+	twice          bool
+	recorded       bool
+}
+
+func (r *replayer) run(e *env, args []string) error {
+	if len(args) != 1 {
+		return usage("want one SEED or PLAN, not %d: untorn-sim replay 42 --scenario batch", len(args))
+	}
+	if r.config.Images < 0 || r.config.Workers < 0 {
+		return usage("--images and --jobs are 0 or more")
+	}
+	if r.disk != "" && !slices.Contains(replay.Disks(), r.disk) {
+		return usage("no disk %q: use %s", r.disk, strings.Join(replay.Disks(), ", "))
+	}
+	plans, file, err := r.plans(args[0])
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		if err := r.replay(e, p, file); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.twice:
+		return fail(exitDiffer, "not deterministic: two runs of one plan differ, see above")
+	case r.failed > 0:
+		return fail(exitWrong, "violations: see above")
+	case r.recorded:
+		return fail(exitDiffer, "the digests in %s differ: the plan or the code has changed since; delete its digest lines to go on without", file)
+	}
+	return nil
+}
+
+// plans is what the argument stands for; file is "" for a seed.
+func (r *replayer) plans(arg string) (plans []*plan.Plan, file string, err error) {
+	seed, err := strconv.ParseUint(arg, 10, 64)
+	if err != nil {
+		p, err := r.load(arg)
+		return []*plan.Plan{p}, arg, err
+	}
+	if seed == 0 {
+		return nil, "", usage("seed 0: seeds begin at 1")
+	}
+	names := scenarios.Names()
+	if r.scenario != "" && r.scenario != "all" {
+		names = words(r.scenario)
+	}
+	disk := r.disk
+	if disk == "" {
+		disk = "posix"
+	}
+	for _, name := range names {
+		p, err := scenarios.Draw(name, disk, seed)
+		if err != nil {
+			return nil, "", usage("no scenario %q: use %s", name, strings.Join(scenarios.Names(), ", "))
+		}
+		plans = append(plans, p)
+	}
+	return plans, "", nil
+}
+
+func (r *replayer) load(path string) (*plan.Plan, error) {
+	p, err := replay.Load(path)
+	if err != nil {
+		return nil, usage("%w: want a seed, or a plan that untorn-sim run has saved", err)
+	}
+	if r.scenario != "" && r.scenario != p.Scenario {
+		return nil, usage("--scenario %s, but %s is a plan of %s: leave the flag out", r.scenario, path, p.Scenario)
+	}
+	if r.disk != "" && r.disk != p.Disk {
+		if len(p.Digests) > 0 {
+			return nil, usage("--disk %s, but %s holds the digests of a run on %s: delete its digest lines", r.disk, path, p.Disk)
+		}
+		p.Disk = r.disk
+	}
+	return p, nil
+}
+
+// replayed is the JSON of a replay.
+type replayed struct {
+	Scenario      string             `json:"scenario"`
+	Disk          string             `json:"disk"`
+	Seed          uint64             `json:"seed"`
+	Steps         int                `json:"steps"`
+	CrashPoints   int                `json:"crash_points"`
+	Images        int                `json:"images"`
+	ImagesUnique  int                `json:"images_unique"`
+	Recoveries    int                `json:"recoveries"`
+	FaultsFired   []string           `json:"faults_fired"`
+	FaultsUnmet   []string           `json:"faults_unmet"`
+	Violations    []replay.Violation `json:"violations"`
+	Digest        string             `json:"digest"`
+	Digests       []stepDigest       `json:"digests"`
+	Deterministic bool               `json:"deterministic"`
+	Differs       string             `json:"differs"` // from the digests in the plan; "" if nowhere
+}
+
+type stepDigest struct {
+	Step   int    `json:"step"`
+	Digest string `json:"digest"`
+}
+
+func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
+	o, err := replay.Replay(e.ctx, p, r.config)
+	if err != nil {
+		if e.ctx.Err() != nil {
+			return fail(exitBudget, "interrupted")
+		}
+		return usage("%w%s", err, planHint(file))
+	}
+	for i := range o.Failures {
+		o.Failures[i].File = file
+	}
+	r.failed += len(o.Failures)
+	r.twice = r.twice || o.Twice != nil
+	r.recorded = r.recorded || o.Recorded != nil
+	if r.json {
+		return e.object(object(o))
+	}
+	r.print(e, p, o)
+	return nil
+}
+
+func planHint(file string) string {
+	if file == "" {
+		return ""
+	}
+	return ": correct " + file
+}
+
+func object(o replay.Outcome) replayed {
+	row := replay.Row{Failures: o.Failures}
+	row.Describe()
+	r := o.Result
+	out := replayed{
+		Scenario: r.Scenario, Disk: r.Disk, Seed: r.Seed, Steps: r.Steps, CrashPoints: r.CrashPoints,
+		Images: r.Images, ImagesUnique: r.ImagesUnique, Recoveries: r.Recoveries,
+		FaultsFired: append([]string{}, r.FaultsFired...), FaultsUnmet: append([]string{}, r.NotFired...),
+		Violations: row.Violations, Digest: r.Digest, Digests: []stepDigest{}, Deterministic: o.Twice == nil,
+	}
+	for _, d := range r.Digests {
+		out.Digests = append(out.Digests, stepDigest{d.Step, fmt.Sprintf("%016x", d.Sum)})
+	}
+	if o.Recorded != nil {
+		out.Differs = o.Recorded.String()
+	}
+	return out
+}
+
+func (r *replayer) print(e *env, p *plan.Plan, o replay.Outcome) {
+	w, result := e.stdout, o.Result
+	fmt.Fprintf(w, "%s on %s", result.Scenario, result.Disk)
+	if result.Seed != 0 {
+		fmt.Fprintf(w, ", seed %d", result.Seed)
+	}
+	fmt.Fprintf(w, ": %s, ", count(result.Steps, "step"))
+	if len(p.Crashes) > 0 {
+		fmt.Fprintf(w, "the %s of the plan\n", count(len(p.Crashes), "crash line"))
+	} else {
+		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", count(result.CrashPoints, "crash point"), result.Images, result.Recoveries)
+		if result.Why != "" {
+			fmt.Fprintf(w, "  not every image was tried: %s\n", result.Why)
+		}
+	}
+	if r.verbose {
+		for _, d := range result.Digests {
+			step, _ := p.Step(d.Step)
+			fmt.Fprintf(w, "  %016x  %s\n", d.Sum, step)
+		}
+	}
+	for _, f := range result.FaultsFired {
+		fmt.Fprintf(w, "  fault fired: %s\n", f)
+	}
+	for _, f := range result.NotFired {
+		fmt.Fprintf(w, "  fault not fired: %s\n", f)
+	}
+	if o.Twice != nil {
+		fmt.Fprintf(w, "  NOT DETERMINISTIC: a second run differs, %s\n", o.Twice)
+	} else {
+		fmt.Fprintf(w, "  digest %s, the same when run twice\n", result.Digest)
+	}
+	switch {
+	case o.Recorded != nil:
+		fmt.Fprintf(w, "  differs from the digests in the plan: %s\n", o.Recorded)
+	case len(p.Digests) > 0:
+		fmt.Fprintf(w, "  as the digests in the plan say\n")
+	}
+	for _, f := range o.Failures {
+		fmt.Fprintf(w, "\n%s", f)
+	}
+	if len(o.Failures) == 0 && p.Invariant != "" {
+		fmt.Fprintf(w, "  %s, which failed once, holds\n", p.Invariant)
+	}
+}

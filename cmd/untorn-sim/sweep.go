@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/scenarios"
+)
+
+func runCommand() command {
+	return command{
+		name: "run", short: "run seeds, cut the power everywhere, check what is left",
+		long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
+			"scenario on every disk. What fails is printed and its plan saved. A scenario also fails when " +
+			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var r runner
+			flags.StringVar(&r.scenario, "scenario", "all", "`names`, separated by commas, or all")
+			flags.StringVar(&r.seeds, "seeds", "1-1000", "a `range` such as 1-1000, or one seed")
+			flags.StringVar(&r.disk, "disk", "posix", "`names`, separated by commas, or all")
+			flags.DurationVar(&r.options.Time, "time", 0, "after this `duration` no new seed begins, and the exit code is 4; 0: no limit")
+			flags.IntVar(&r.options.Jobs, "jobs", 0, "so `many` seeds at once; 0: one for each processor")
+			flags.IntVar(&r.options.Images, "images", 0, "so `many` images for each seed; 0: as the scenario says")
+			flags.BoolVar(&r.json, "json", false, "one JSON object for each scenario and disk; all else goes to stderr")
+			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
+			return r.run
+		},
+	}
+}
+
+// runner is one run of the command.
+type runner struct {
+	scenario, disk, seeds, plans string
+	json                         bool
+	options                      replay.Options
+	failed                       bool
+	unstable                     bool
+	saved                        int
+}
+
+func (r *runner) run(e *env, args []string) error {
+	if len(args) > 0 {
+		return usage("unexpected %q: flags come with --, see untorn-sim run --help", args[0])
+	}
+	if err := r.read(); err != nil {
+		return err
+	}
+	if err := r.corpus(e); err != nil {
+		return err
+	}
+	progress := newProgress(e.stderr)
+	r.options.OnProgress = progress.show
+	report, err := replay.Sweep(e.ctx, r.options)
+	progress.end()
+	var wrong *replay.OptionsError
+	switch {
+	case errors.As(err, &wrong):
+		return usage("%w", err)
+	case err != nil && !errors.Is(err, context.Canceled):
+		return err
+	}
+	if err := r.failures(e, &report); err != nil {
+		return err
+	}
+	if r.json {
+		for _, row := range report.Rows {
+			if err := e.object(row); err != nil {
+				return err
+			}
+		}
+	} else if err := table(e.stdout, &report); err != nil {
+		return err
+	}
+	return r.verdict(&report, err != nil)
+}
+
+// read makes the options of the flags.
+func (r *runner) read() error {
+	if r.scenario != "all" {
+		r.options.Scenarios = words(r.scenario)
+	} else {
+		r.options.Scenarios = scenarios.Names()
+	}
+	if r.disk == "all" {
+		r.options.Disks = replay.Disks()
+	} else {
+		r.options.Disks = words(r.disk)
+	}
+	var err error
+	if r.options.Seeds, err = replay.ParseSeeds(r.seeds); err != nil {
+		return usage("--%w", err)
+	}
+	if err := r.options.Check(); err != nil {
+		return usage("%w; untorn-sim list shows all", err)
+	}
+	return nil
+}
+
+// corpus runs the plans that have to pass.
+func (r *runner) corpus(e *env) error {
+	kept, err := replay.Corpus()
+	if err != nil {
+		return err
+	}
+	ran := 0
+	for _, k := range kept {
+		if !r.chosen(k.Plan.Scenario) {
+			continue
+		}
+		o, err := k.Run(e.ctx, scenarios.Config{Workers: r.options.Jobs})
+		if err != nil {
+			return err
+		}
+		ran++
+		for _, f := range o.Failures {
+			r.failed = true
+			fmt.Fprintln(r.texts(e), f)
+		}
+		if o.Twice != nil {
+			r.unstable = true
+			fmt.Fprintf(r.texts(e), "NOT DETERMINISTIC: two runs of %s differ, %s\n\n", k.File, o.Twice)
+		}
+	}
+	if !r.json && !r.failed && !r.unstable {
+		fmt.Fprintf(e.stdout, "corpus: %d plans pass\n", ran)
+	}
+	return nil
+}
+
+func (r *runner) chosen(scenario string) bool {
+	for _, name := range r.options.Scenarios {
+		if name == scenario {
+			return true
+		}
+	}
+	return false
+}
+
+// texts is where the text of a failure goes.
+func (r *runner) texts(e *env) io.Writer {
+	if r.json {
+		return e.stderr
+	}
+	return e.stdout
+}
+
+// failures saves and prints what failed.
+func (r *runner) failures(e *env, report *replay.Report) error {
+	for i := range report.Rows {
+		row := &report.Rows[i]
+		for j := range row.Failures {
+			f := &row.Failures[j]
+			path, err := replay.Save(r.plans, f.Plan)
+			if err != nil {
+				return fmt.Errorf("%w: name another directory with --plans; %s", err, f.Command())
+			}
+			f.File = path
+			r.saved++
+			fmt.Fprintln(r.texts(e), f)
+		}
+		if more := row.Violated - int64(len(row.Failures)); more > 0 {
+			fmt.Fprintf(r.texts(e), "and %d more violations of %s on %s, not shown\n\n", more, row.Scenario, row.Disk)
+		}
+		if row.Missed() {
+			fmt.Fprintf(r.texts(e), "FAIL %s on %s: %d seeds never reached %s\n\n",
+				row.Scenario, row.Disk, row.Seeds, strings.Join(row.Unreached, ", "))
+		}
+		row.Describe()
+	}
+	return nil
+}
+
+// verdict is the exit code, and why.
+func (r *runner) verdict(report *replay.Report, interrupted bool) error {
+	plans := ""
+	if r.saved > 0 {
+		plans = fmt.Sprintf("; plans are in %s, untorn-sim replay PLAN runs one again", r.plans)
+	}
+	switch {
+	case r.unstable || !report.Deterministic():
+		return fail(exitDiffer, "not deterministic: see what differs above%s", plans)
+	case r.failed:
+		return fail(exitWrong, "a plan of the corpus fails: see above%s", plans)
+	case report.Failed():
+		violated := int64(0)
+		for _, row := range report.Rows {
+			violated += row.Violated
+		}
+		if violated == 0 {
+			return fail(exitWrong, "a scenario never reached what it means to reach: see above")
+		}
+		return fail(exitWrong, "violations: %d, see above%s", violated, plans)
+	case interrupted:
+		return fail(exitBudget, "interrupted before all seeds were run: the table counts what was done")
+	case !report.Complete:
+		return fail(exitBudget, "the time was over before all seeds were run: give it more --time, or fewer --seeds")
+	}
+	return nil
+}
+
+// table prints the rows and their totals.
+func table(w io.Writer, report *replay.Report) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "scenario\tdisk\tseeds\tsteps\tpoints\timages\tunique\trecoveries\tfaults\tviolations\tdigest\tseconds\t")
+	total := replay.Row{Scenario: "total"}
+	line := func(r *replay.Row) {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", r.Scenario, r.Disk, r.Seeds, r.Steps, r.CrashPoints,
+			r.Images, r.ImagesUnique, r.Recoveries, r.FaultsFired, r.Violated, r.Digest[:min(12, len(r.Digest))], r.Seconds)
+	}
+	for i := range report.Rows {
+		r := &report.Rows[i]
+		line(r)
+		total.Seeds += r.Seeds
+		total.Steps += r.Steps
+		total.CrashPoints += r.CrashPoints
+		total.Images += r.Images
+		total.ImagesUnique += r.ImagesUnique
+		total.Recoveries += r.Recoveries
+		total.FaultsFired += r.FaultsFired
+		total.Violated += r.Violated
+		total.Seconds += r.Seconds
+	}
+	line(&total)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d recoveries, %d of images not seen before, %d violations; median workload: %d operations, %d opens; %s, %s, %.0f recoveries a second\n",
+		total.Recoveries, total.ImagesUnique, total.Violated, report.MedianSteps, report.MedianOpens,
+		report.Elapsed.Round(100*time.Millisecond), count(report.Jobs, "job"), float64(total.Recoveries)/max(report.Elapsed.Seconds(), 1e-3))
+	return err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// progress tells how far a sweep has come: on a terminal in a line that is
+// written over, elsewhere in a line every few seconds.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	every    time.Duration
+	last     time.Duration
+	shown    bool
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, every: 5 * time.Second}
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			p.terminal, p.every = true, 200*time.Millisecond
+		}
+	}
+	return p
+}
+
+func (p *progress) show(now replay.Progress) {
+	if now.Elapsed-p.last < p.every {
+		return
+	}
+	p.last, p.shown = now.Elapsed, true
+	text := fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations, %s", now.Done, now.Total,
+		now.Recoveries, now.ImagesUnique, now.Violated, now.Elapsed.Round(time.Second))
+	if p.terminal {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+	} else {
+		fmt.Fprintf(p.w, "untorn-sim: progress: %s\n", text)
+	}
+}
+
+// end leaves the terminal's line empty.
+func (p *progress) end() {
+	if p.terminal && p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,37 @@
+// Package replay is what happens to a failure: it is found, saved, replayed and
+// kept.
+//
+//	seeds × scenarios × disks ──Sweep──▶ Report: one Row per scenario and disk
+//	                              │
+//	                              ▼
+//	                           Failure ──Save──▶ file ──Load──▶ Replay ──▶ Outcome
+//	                                              │
+//	                       fixed: into the corpus ┘   which runs first from then on
+//
+// A sweep, with what failed in it:
+//
+//	report, err := replay.Sweep(ctx, replay.Options{Seeds: replay.Seeds{First: 1, Last: 1000}})
+//	for _, row := range report.Rows {
+//		for _, failure := range row.Failures {
+//			failure.File, err = replay.Save("failures", failure.Plan)
+//			fmt.Print(failure)      // what broke, where, and one line to paste
+//		}
+//	}
+//
+// And the same failure, anywhere:
+//
+//	p, err := replay.Load("failures/batch-posix-42-I1.plan")
+//	outcome, err := replay.Replay(ctx, p, scenarios.Config{})
+//	fmt.Print(outcome.Failures)     // the same text
+//
+// # Contract
+//
+// All of a Row but Seconds depends on its scenario, disk and seeds alone: it is
+// the same for any number of jobs, and its Digest for any order of the seeds. A
+// failure has the same text every time. Every failure that a sweep reports was
+// replayed from its plan; where that gave something else, the failure says so
+// and counts as not deterministic.
+//
+// A sweep remembers the key of every image that it has seen: some 50 bytes
+// each, until it ends.
+package replay

@@ -1,0 +1,73 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/untorn-db/untorn/replay/plan"
+)
+
+// FileName is the name of the file that a plan is saved under. It says the
+// scenario, the disk, the seed and what is expected to fail:
+// "batch-posix-42-I1.plan".
+func FileName(p *plan.Plan) string {
+	parts := []string{p.Scenario, orPosix(p.Disk), "edited"}
+	if p.Seed != 0 {
+		parts[2] = fmt.Sprint(p.Seed)
+	}
+	if p.Invariant != "" {
+		parts = append(parts, p.Invariant)
+	}
+	for i, part := range parts {
+		parts[i] = strings.Map(fileRune, part)
+	}
+	return strings.Join(parts, "-") + ".plan"
+}
+
+// fileRune keeps what is safe in a file name on every system, and in a shell.
+func fileRune(r rune) rune {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+		return r
+	}
+	return '_'
+}
+
+func orPosix(disk string) string {
+	if disk == "" {
+		return "posix"
+	}
+	return disk
+}
+
+// Save writes a plan into a directory, which it makes, and returns the path. A
+// file of that name is replaced.
+func Save(dir string, p *plan.Plan) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("save a plan: %w", err)
+	}
+	path := filepath.Join(dir, FileName(p))
+	if err := os.WriteFile(path, p.Format(), 0o644); err != nil {
+		return "", fmt.Errorf("save a plan: %w", err)
+	}
+	return path, nil
+}
+
+// Load reads a plan from a file. What is wrong with its text is an error with
+// the file's name and a *plan.Error; a file that cannot be read is an
+// *fs.PathError.
+func Load(path string) (*plan.Plan, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load a plan: %w", err)
+	}
+	p, err := plan.Parse(data)
+	var wrong *plan.Error
+	if errors.As(err, &wrong) {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, err
+}

@@ -1,0 +1,265 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// Options says what a sweep does.
+type Options struct {
+	Scenarios []string // nil: all
+	Disks     []string // presets of simfs; nil: posix
+	Seeds     Seeds
+	// Time is after how long no new seed begins; those that run are finished.
+	// 0: no limit.
+	Time time.Duration
+	// Jobs is how many seeds run at once; 0: one for each processor.
+	Jobs int
+	// Images is how many images are tried for each seed; 0: as the scenario
+	// says.
+	Images int
+	// Wrap plants a bug between the log and its disk; see scenarios.Config.
+	Wrap func(afero.Fs) afero.Fs
+	// OnProgress is called after each seed, from one goroutine at a time. May be
+	// nil.
+	OnProgress func(Progress)
+}
+
+// Progress is how far a sweep has come.
+type Progress struct {
+	Done, Total  int64 // seeds, over all rows
+	Recoveries   int64
+	ImagesUnique int64
+	Violated     int64
+	Elapsed      time.Duration
+}
+
+// Report is what a sweep found.
+type Report struct {
+	Rows []Row // scenarios in their order, with each the disks in theirs
+	// Complete: every seed was run; false when the time was over, or ctx ended.
+	Complete    bool
+	MedianSteps int64 // of a workload, over all rows
+	MedianOpens int64
+	Jobs        int
+	Elapsed     time.Duration
+}
+
+// Failed reports whether a row did.
+func (r *Report) Failed() bool {
+	for i := range r.Rows {
+		if r.Rows[i].Failed() {
+			return true
+		}
+	}
+	return false
+}
+
+// Deterministic reports whether every failure was the same when it was replayed.
+func (r *Report) Deterministic() bool {
+	for i := range r.Rows {
+		for _, f := range r.Rows[i].Failures {
+			if f.Unstable != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// OptionsError lists what is wrong with the Options of a sweep.
+type OptionsError struct{ Problems []string }
+
+func (e *OptionsError) Error() string { return strings.Join(e.Problems, "; ") }
+
+// rows makes the empty rows, or says everything that is wrong.
+func (o Options) rows() ([]*tally, error) {
+	var problems []string
+	var chosen []scenarios.Scenario
+	if o.Scenarios == nil {
+		chosen = scenarios.All()
+	}
+	for _, name := range o.Scenarios {
+		s, ok := scenarios.ByName(name)
+		if !ok {
+			problems = append(problems, fmt.Sprintf("no scenario %q: use %s", name, strings.Join(scenarios.Names(), ", ")))
+		}
+		chosen = append(chosen, s)
+	}
+	disks := o.Disks
+	if disks == nil {
+		disks = []string{"posix"}
+	}
+	for _, name := range disks {
+		if _, err := simfs.PresetByName(name); err != nil {
+			problems = append(problems, fmt.Sprintf("no disk %q: use %s", name, strings.Join(Disks(), ", ")))
+		}
+	}
+	if err := o.Seeds.check(); err != nil {
+		problems = append(problems, err.Error())
+	}
+	if o.Time < 0 || o.Jobs < 0 || o.Images < 0 {
+		problems = append(problems, "time, jobs and images are 0 or more")
+	}
+	if len(problems) > 0 {
+		return nil, &OptionsError{problems}
+	}
+	var rows []*tally
+	for _, s := range chosen {
+		for _, disk := range disks {
+			rows = append(rows, newTally(s, disk))
+		}
+	}
+	return rows, nil
+}
+
+// Check says what is wrong, in an *OptionsError, before anything runs.
+func (o Options) Check() error {
+	_, err := o.rows()
+	return err
+}
+
+// Disks lists the names of the presets.
+func Disks() []string {
+	var names []string
+	for _, g := range simfs.Presets() {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+// Sweep runs every seed of every scenario on every disk, seed by seed, so that
+// all rows have as many when the time is over. What fails is in the report. The
+// error is an *OptionsError, a plan that cannot be run, or that ctx ended; with
+// the last the report tells of the work done until then.
+func Sweep(ctx context.Context, o Options) (Report, error) {
+	rows, err := o.rows()
+	if err != nil {
+		return Report{}, err
+	}
+	s := &sweep{Options: o, rows: rows, start: time.Now(), total: o.Seeds.Len() * int64(len(rows))}
+	if s.Jobs == 0 {
+		s.Jobs = runtime.GOMAXPROCS(0)
+	}
+	// With few seeds the processors are for the recoveries of each.
+	s.workers = max(1, s.Jobs/int(min(s.total, int64(s.Jobs))))
+	var jobs sync.WaitGroup
+	for range min(int64(s.Jobs), s.total) {
+		jobs.Go(func() { s.job(ctx) })
+	}
+	jobs.Wait()
+	return s.report(), s.err
+}
+
+type sweep struct {
+	Options
+	rows    []*tally
+	workers int
+	total   int64
+	start   time.Time
+
+	mu    sync.Mutex
+	next  int64 // the seed and row to begin next; guarded by mu, as all below and the rows
+	done  int64
+	err   error
+	sofar Progress
+}
+
+// job runs seeds until there are none left.
+func (s *sweep) job(ctx context.Context) {
+	for {
+		i, ok := s.take(ctx)
+		if !ok {
+			return
+		}
+		row, seed := s.rows[i%int64(len(s.rows))], s.Seeds.First+uint64(i/int64(len(s.rows)))
+		began := time.Now()
+		result, failed, err := s.seed(ctx, row, seed)
+		s.finish(row, seed, result, failed, time.Since(began), err)
+	}
+}
+
+// take hands out the next place in the order of the sweep.
+func (s *sweep) take(ctx context.Context) (int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil && s.err == nil {
+		s.err = err
+	}
+	if s.err != nil || s.next == s.total || s.Time > 0 && time.Since(s.start) >= s.Time {
+		return 0, false
+	}
+	s.next++
+	return s.next - 1, true
+}
+
+// seed runs one seed, and replays what failed.
+func (s *sweep) seed(ctx context.Context, row *tally, seed uint64) (scenarios.Result, []Failure, error) {
+	p, err := scenarios.Draw(row.Scenario, row.Disk, seed)
+	if err != nil {
+		return scenarios.Result{}, nil, err
+	}
+	c := scenarios.Config{Workers: s.workers, Images: s.Images, Wrap: s.Wrap, Seen: row.seen}
+	result, err := runPlan(ctx, p, c)
+	if err != nil {
+		return result, nil, err
+	}
+	c.Seen = nil
+	failed := failures(result)
+	for i := range failed {
+		if err := failed[i].confirm(ctx, c); err != nil {
+			return result, nil, err
+		}
+	}
+	return result, failed, nil
+}
+
+// finish counts a seed.
+func (s *sweep) finish(row *tally, seed uint64, r scenarios.Result, failed []Failure, took time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		if s.err == nil || errors.Is(s.err, context.Canceled) {
+			s.err = fmt.Errorf("seed %d of %s on %s: %w", seed, row.Scenario, row.Disk, err)
+		}
+		return
+	}
+	row.add(seed, r, failed, took.Seconds())
+	s.done++
+	s.sofar = Progress{
+		Done: s.done, Total: s.total, Elapsed: time.Since(s.start),
+		Recoveries:   s.sofar.Recoveries + int64(r.Recoveries),
+		ImagesUnique: s.sofar.ImagesUnique + int64(r.ImagesNew),
+		Violated:     s.sofar.Violated + int64(r.Violated),
+	}
+	if s.OnProgress != nil {
+		s.OnProgress(s.sofar)
+	}
+}
+
+func (s *sweep) report() Report {
+	r := Report{Complete: s.done == s.total, Jobs: s.Jobs, Elapsed: time.Since(s.start)}
+	steps, opens := map[int64]int64{}, map[int64]int64{}
+	for _, t := range s.rows {
+		row := t.row()
+		r.Rows = append(r.Rows, row)
+		for n, times := range row.StepsPerSeed {
+			steps[n] += times
+		}
+		for n, times := range row.OpensPerSeed {
+			opens[n] += times
+		}
+	}
+	r.MedianSteps, r.MedianOpens = median(steps), median(opens)
+	return r
+}
