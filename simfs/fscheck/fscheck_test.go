@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/afero"
 
+	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/fscheck"
 )
 
@@ -34,6 +35,22 @@ func TestTheOperatingSystemPasses(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"mine"}) {
 		t.Errorf("TestFS left %q behind, want only what was there before: %q", names, []string{"mine"})
+	}
+}
+
+// The simulated disk passes as every kind of disk, before a crash and after one.
+func TestTheSimulatedDiskPasses(t *testing.T) {
+	for _, g := range simfs.Presets() {
+		for _, cell := range []int{1, 512, 4096} {
+			disk := simfs.New(simfs.Options{Guarantees: g, CellSize: cell})
+			if err := fscheck.TestFS(disk); err != nil {
+				t.Errorf("%s, cells of %d:\n%v", g.Name, cell, err)
+			}
+			after := disk.Crash(simfs.PowerLoss).Mount(simfs.Latest())
+			if err := fscheck.TestFS(after); err != nil {
+				t.Errorf("%s, cells of %d, after a power loss:\n%v", g.Name, cell, err)
+			}
+		}
 	}
 }
 
