@@ -1,0 +1,282 @@
+package crashtest
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
+)
+
+// fail saves the plan of a finding and fails the test with all that is known.
+func (r *runner) fail(f *finding) {
+	r.t.Helper()
+	file, err := r.save(f)
+	b := &report{}
+	b.line("crashtest: %s: %s", invariant(f.err), said(f.err))
+	if broken, ok := errors.AsType[*Broken](f.err); ok {
+		b.field("key", quote(broken.Key))
+		b.field("want", broken.Want)
+		b.field("found", broken.Found)
+	}
+	b.field("disks", f.verdicts()...)
+	if f.flaky != "" {
+		b.field("twice", "the same crash, tried once more, gave: "+firstLine(f.flaky),
+			"Open, the steps and Check must do the same each time: no clock, no randomness, no order of a map, no goroutines")
+	}
+	b.steps(f)
+	if moments, err := f.follow(); err == nil {
+		for _, m := range moments {
+			b.crash(f.program, m, moments)
+			b.lost(f.program, m, moments)
+		}
+	} else {
+		b.field("crash", f.path.String())
+	}
+	if err != nil {
+		b.field("plan", "not saved: "+err.Error())
+	} else {
+		b.field("plan", file)
+		b.field("replay", fmt.Sprintf("UNTORN_PLAN=%s go test -run '%s' %s", file, pattern(r.test), packageDir()))
+	}
+	r.t.Errorf("%s", b.String())
+}
+
+// said is the text of an error, without what has fields of its own.
+func said(err error) string {
+	var failed *failure
+	if _, ok := errors.AsType[*Broken](err); ok && errors.As(err, &failed) {
+		return failed.what
+	}
+	return err.Error()
+}
+
+// report is text in two columns.
+type report struct{ strings.Builder }
+
+func (b *report) line(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+
+func (b *report) field(name string, values ...string) {
+	for _, v := range values {
+		b.line("  %-7s %s", name, v)
+		name = ""
+	}
+}
+
+// steps says which steps are enough.
+func (b *report) steps(f *finding) {
+	p := f.program
+	var names []string
+	for i, k := range p.active {
+		if i == 10 {
+			names = append(names, fmt.Sprintf("… %d more", len(p.active)-i))
+			break
+		}
+		names = append(names, label(k, p.steps[k]))
+	}
+	switch {
+	case len(p.active) == 0:
+		b.field("steps", fmt.Sprintf("none of the %d is needed", len(p.steps)))
+	default:
+		b.field("steps", fmt.Sprintf("%d of %d suffice: %s", len(p.active), len(p.steps), strings.Join(names, "; ")))
+	}
+	if len(f.path) == 0 {
+		b.field("crash", "none: it fails before any crash")
+	}
+}
+
+// crash says when one crash came.
+func (b *report) crash(p *program, m moment, all []moment) {
+	kind := "the power failed"
+	if m.crash.Kind == simfs.ProcessKill {
+		kind = "the process was killed"
+	}
+	when := "before the first step"
+	before := make([]State, len(p.steps))
+	if m.crashes > 0 {
+		when = "while the store recovered"
+		before = all[m.crashes-1].states
+	}
+	for _, i := range p.active { // what this run has noted last
+		if m.states[i] == before[i] {
+			continue
+		}
+		switch state := m.states[i]; {
+		case before[i] == NotStarted && state == InFlight:
+			when = "in " + label(i, p.steps[i])
+		case before[i] == NotStarted:
+			when = fmt.Sprintf("after %s, was %v", label(i, p.steps[i]), state)
+		case state == Gone:
+			when = fmt.Sprintf("after the recovered store did not show %s", label(i, p.steps[i]))
+		default:
+			when = fmt.Sprintf("after the recovered store showed %s", label(i, p.steps[i]))
+		}
+	}
+	place := "at the end of the run"
+	if m.at < len(m.log) {
+		place = "before operation " + operation(m.log[m.at])
+	} else if m.crash.Op != explore.End {
+		place = "after the last operation"
+	}
+	b.field("crash", fmt.Sprintf("%s %s, %s", kind, when, place))
+}
+
+// lost says what had not reached the disk, who had written it, and which sync
+// was missing.
+func (b *report) lost(p *program, m moment, all []moment) {
+	name := "lost"
+	any := false
+	for _, q := range m.questions {
+		if q.latest() {
+			continue
+		}
+		any = true
+		b.field(name, lost(p, q, m, all)...)
+		name = ""
+	}
+	if !any && m.crash.Kind == simfs.PowerLoss {
+		b.field(name, "nothing: all that was written is on the disk")
+	}
+}
+
+// lost is about one variable.
+func lost(p *program, q question, m moment, all []moment) []string {
+	chosen := q.v.Options[q.chosen]
+	what, covers := "", ""
+	dir := path.Dir(clean(q.v.Path))
+	switch q.v.Kind {
+	case simfs.VarJournal:
+		what, covers = "the file system's journal ends early", "any sync"
+	case simfs.VarName:
+		what, covers = fmt.Sprintf("the name %q is as it was", q.v.Path), fmt.Sprintf("a sync of the directory %q", dir)
+		if chosen.Size == 0 {
+			what = fmt.Sprintf("the name %q is not there", q.v.Path)
+		}
+	case simfs.VarSize:
+		what = fmt.Sprintf("the size of %q is %d", q.v.Path, chosen.Size)
+	default:
+		what = fmt.Sprintf("cell %d of %q has what it had", q.v.Cell, q.v.Path)
+		if chosen.Garbage {
+			what = fmt.Sprintf("cell %d of %q holds %s: no write has reached it", q.v.Cell, q.v.Path, chosen.Label)
+		} else if chosen.Op != -1 {
+			what = fmt.Sprintf("cell %d of %q has an earlier write", q.v.Cell, q.v.Path)
+		}
+	}
+	lines := []string{what}
+	last := -1
+	written := q.v.Path
+	for i, o := range q.v.Options {
+		if o.Garbage || i <= q.chosen && !chosen.Garbage {
+			continue
+		}
+		for _, at := range append([]int{o.Op}, o.Again...) {
+			if op, ok := find(at, m, all); ok {
+				line := "  without " + operation(op)
+				if lines[len(lines)-1] != line {
+					lines = append(lines, line)
+				}
+				if at > last {
+					last, written = at, op.Path
+				}
+			}
+		}
+	}
+	const most = 6
+	if len(lines) > most {
+		lines = append(lines[:most-1], fmt.Sprintf("  … and %d operations more", len(lines)-most+1))
+	}
+	if covers == "" {
+		covers = fmt.Sprintf("a sync of the file %q", q.v.Path)
+		if clean(written) != clean(q.v.Path) {
+			covers = fmt.Sprintf("a sync of the file %q while it was %q", q.v.Path, written)
+		}
+	}
+	inFlight := slices.ContainsFunc(p.active, func(i int) bool { return m.states[i] == InFlight })
+	next, coming := later(q, m, dir, written)
+	switch {
+	case len(lines) == 1: // nobody has written what was lost: garbage
+	case last < 0:
+		lines = append(lines, fmt.Sprintf("  missing: %s in the recovery, which takes what it reads for durable", covers))
+	case coming && inFlight:
+		lines = append(lines, "  which was to become durable with "+operation(next))
+	case coming:
+		lines = append(lines, fmt.Sprintf("  missing: %s before the promise; it comes only with %s", covers, operation(next)))
+	default:
+		lines = append(lines, fmt.Sprintf("  missing: %s after that; none ever comes", covers))
+	}
+	return lines
+}
+
+// find returns an operation by the number that a version has: from 0 in the run
+// that crashed, from -2 down in the runs before it.
+func find(at int, m moment, all []moment) (simfs.Op, bool) {
+	if at >= 0 {
+		if at < len(m.log) {
+			return m.log[at], true
+		}
+		return simfs.Op{}, false
+	}
+	back := -2 - at // 0: the last operation of the run before
+	for i := m.crashes - 1; at <= -2 && i >= 0; i-- {
+		n := all[i].at
+		if back < n {
+			return all[i].log[n-1-back], true
+		}
+		back -= n
+	}
+	return simfs.Op{}, false
+}
+
+// later returns the next sync that would have helped, if the run had lived.
+func later(q question, m moment, dir, written string) (simfs.Op, bool) {
+	for _, op := range m.log[m.at:] {
+		file := clean(op.Path) == clean(q.v.Path) || clean(op.Path) == clean(written)
+		sync := op.Kind == simfs.OpSync || op.Kind == simfs.OpSyncData
+		helps := false
+		switch q.v.Kind {
+		case simfs.VarJournal:
+			helps = sync || op.Kind == simfs.OpSyncDir
+		case simfs.VarName:
+			helps = op.Kind == simfs.OpSyncDir && clean(op.Path) == dir
+		default:
+			helps = sync && file
+		}
+		if helps {
+			return op, true
+		}
+	}
+	return simfs.Op{}, false
+}
+
+// clean is a path relative to the root of the disk, "." for the root.
+func clean(name string) string {
+	return path.Clean(strings.TrimPrefix(path.Clean("/"+name), "/"))
+}
+
+// operation prints an operation with the lines that called it.
+func operation(op simfs.Op) string {
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(op.Index) + ", ")
+	switch op.Kind {
+	case simfs.OpRename:
+		fmt.Fprintf(&b, "rename %q to %q", op.Path, op.Path2)
+	case simfs.OpWrite, simfs.OpPreallocate:
+		fmt.Fprintf(&b, "%v %q, %d bytes at %d", op.Kind, op.Path, op.Length, op.Offset)
+	case simfs.OpTruncate:
+		fmt.Fprintf(&b, "truncate %q to %d bytes", op.Path, op.Length)
+	case simfs.OpOpenTruncate:
+		fmt.Fprintf(&b, "empty %q", op.Path)
+	case simfs.OpSyncDir:
+		fmt.Fprintf(&b, "sync of the directory %q", op.Path)
+	default:
+		fmt.Fprintf(&b, "%v %q", op.Kind, op.Path)
+	}
+	if op.Caller != "" {
+		b.WriteString(", at " + op.Caller)
+	}
+	return b.String()
+}
