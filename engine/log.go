@@ -321,6 +321,10 @@ func (l *Log) writeEnd() error {
 // putEnd writes END behind the last batch of a segment.
 func (l *Log) putEnd(s *segmentFile, last point, rotated bool) error {
 	at := l.groupOffset(s) - int64(len(s.endBytes)) // in place of an END that is there
+	if !rotated && len(s.endBytes) == 0 {
+		// One lost sector or page must not take the last batch and its proof.
+		at = alignUp(at, blockSize)
+	}
 	mark := record.Mark{
 		Session: l.session, Sequence: last.sequence + 1, Batch: last.batch, Time: last.time,
 		Synced: l.durable.batch, Rotated: rotated,

@@ -113,7 +113,11 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 	}
 	// What lies behind the end that is known here is not looked at: it may be
 	// written to just now.
-	scanner := segment.NewScanner(io.NewSectionReader(file, record.DataStart, end-record.DataStart), &s.header, record.DataStart, end)
+	section := io.NewSectionReader(file, 0, end)
+	if _, err := section.Seek(record.DataStart, io.SeekStart); err != nil {
+		return err
+	}
+	scanner := segment.NewScanner(section, &s.header, record.DataStart, end)
 	for v.last.batch < until.batch && scanner.Offset() < end {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -26,25 +26,31 @@ func Proof(f io.ReaderAt, header *record.SegmentHeader, tear Found, missing uint
 	if tear.Mark != nil && tear.Mark.Synced >= missing {
 		return tear.Offset, nil
 	}
-	at := tear.After
+	// A sector that is lost where one batch ends and the next begins takes the
+	// place with it from which to hop: then, too, the look-ahead finds the next.
+	at, looked := tear.After, false
 	if at == 0 {
-		first, err := firstFrame(f, place, tear.Offset)
-		if first < 0 || err != nil {
-			return -1, err
-		}
-		at = first
+		at = tear.Offset
 	}
 	for {
 		frame, ok, err := frameAt(f, place, at)
 		if err != nil {
 			return -1, err
 		}
-		if !ok {
-			if gap := alignUp(at, int64(header.Align)); gap != at {
-				at = gap
-				continue
+		if !ok && !looked {
+			looked = true
+			if at, err = firstFrame(f, place, at); at < 0 || err != nil {
+				return -1, err
 			}
-			return -1, nil
+			continue
+		}
+		if !ok {
+			gap := alignUp(at, record.BlockSize)
+			if gap == at {
+				return -1, nil
+			}
+			at = gap
+			continue
 		}
 		if isProof(frame, missing) {
 			return at, nil

@@ -12,12 +12,18 @@ const (
 	mostRead  = 1 << 20
 )
 
+// Source is a segment's file.
+type Source interface {
+	io.Reader
+	io.ReaderAt
+}
+
 // Scanner reads the batches of a segment from the front. It reads with Read and
 // parses what has arrived before it asks for more: on a real disk that is one
 // large read after another, and in a crash search nothing behind a tear is
 // looked at.
 type Scanner struct {
-	file   io.Reader
+	file   Source
 	place  record.Place
 	align  int64
 	room   []byte // holds buf
@@ -76,7 +82,7 @@ type Found struct {
 }
 
 // NewScanner scans from offset, where file must stand. size is the file's.
-func NewScanner(file io.Reader, header *record.SegmentHeader, offset, size int64) *Scanner {
+func NewScanner(file Source, header *record.SegmentHeader, offset, size int64) *Scanner {
 	return &Scanner{file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size}
 }
 
@@ -99,11 +105,23 @@ func (s *Scanner) Next() Found {
 		s.buf = s.room[:copy(s.room, s.buf)]
 	}
 	found := s.at(s.offset)
-	if gap := alignUp(s.offset, s.align); gap != s.offset && found.Kind != FoundBatch && found.Kind != FoundEnd {
+	if found.Kind == FoundBatch || found.Kind == FoundEnd {
+		return found
+	}
+	if gap := alignUp(s.offset, s.align); gap != s.offset {
 		// With alignment a synced group starts on a fresh block, and the gap
 		// before it was never written.
 		if behind := s.at(gap); behind.Kind == FoundBatch || behind.Kind == FoundEnd || found.Mark == nil && behind.Mark != nil {
 			return behind
+		}
+	} else if block := alignUp(s.offset, record.BlockSize); block != s.offset && block < s.size {
+		// The END of a Close has a block of its own.
+		frame, ok, err := frameAt(s.file, s.place, block)
+		if err != nil {
+			s.err = err
+		} else if ok && frame.Kind == record.KindEnd {
+			mark := frame.Mark()
+			return Found{Kind: FoundEnd, Offset: block, End: &mark}
 		}
 	}
 	return found
