@@ -647,16 +647,24 @@ func TestPanics(t *testing.T) {
 }
 
 func TestRunsThatEndTheirGoroutine(t *testing.T) {
-	for _, workers := range []int{1, 2} {
-		p := register{puts: 2}.program()
+	broken := func(end func() error) explore.Program {
+		p := register{puts: 2, noDirSync: true}.program()
 		inner := p.Recover
 		p.Recover = func(run *explore.Run) error {
 			if len(run.History) == 1 {
-				runtime.Goexit()
+				return end()
 			}
 			return inner(run)
 		}
+		return p
+	}
+	want := mustExplore(t, explore.Config{}, broken(func() error { return &explore.ExitError{} }))
+	for _, workers := range []int{1, 2} {
+		p := broken(func() error { runtime.Goexit(); return nil })
 		r := mustExplore(t, explore.Config{Workers: workers}, p)
+		if !reflect.DeepEqual(r, want) {
+			t.Errorf("%d workers:\n got %+v\nwant %+v", workers, r, want)
+		}
 		var exit *explore.ExitError
 		if r.Violated == 0 || !errors.As(r.Violations[0].Err, &exit) {
 			t.Fatalf("got %v, want an *ExitError", r.Err())
@@ -706,6 +714,59 @@ func TestBudget(t *testing.T) {
 	}
 	if r.Exact || !strings.Contains(r.Why, "MaxPerPoint") {
 		t.Errorf("MaxPerPoint 20: exact %v, why %q", r.Exact, r.Why)
+	}
+}
+
+// Every outcome is in the digest, and nothing comes after a recovery that fails.
+func TestDigestAndEnds(t *testing.T) {
+	digests := map[string]int{}
+	for notes := range 5 {
+		p := register{puts: 2}.program()
+		inner := p.Recover
+		p.Recover = func(run *explore.Run) error {
+			if len(run.History) == notes {
+				return fmt.Errorf("broken")
+			}
+			return inner(run)
+		}
+		for _, text := range []string{"broken", "broken too"} {
+			q := p
+			q.Recover = func(run *explore.Run) error {
+				if err := p.Recover(run); err != nil {
+					return errors.New(text)
+				}
+				return nil
+			}
+			r := mustExplore(t, explore.Config{Depth: 1, MaxViolations: 1 << 20}, q)
+			digests[r.Digest]++
+			if r.Violated == 0 || len(r.Violations) != r.Violated {
+				t.Errorf("%d violations, %d listed", r.Violated, len(r.Violations))
+			}
+			ends := map[string]bool{}
+			for _, v := range r.Violations {
+				ends[v.Path.String()] = true
+			}
+			for _, v := range r.Violations {
+				for n := 1; n < len(v.Path); n++ {
+					if ends[v.Path[:n].String()] {
+						t.Errorf("%v goes on from a recovery that failed", v.Path)
+					}
+				}
+			}
+		}
+	}
+	for notes := range 5 { // as many failures everywhere else
+		p := register{puts: 2}.program()
+		p.Recover = func(run *explore.Run) error {
+			if len(run.History) == notes {
+				return errors.New("different")
+			}
+			return errors.New("broken")
+		}
+		digests[mustExplore(t, explore.Config{}, p).Digest]++
+	}
+	if len(digests) != 15 {
+		t.Errorf("15 programs with %d digests", len(digests))
 	}
 }
 
