@@ -330,7 +330,9 @@ func (l *Log) putEnd(s *segmentFile, last point, rotated bool) error {
 		Synced: l.durable.batch, Rotated: rotated,
 	}
 	bytes := record.AppendEnd(nil, s.place, at, &mark)
-	if err := writeAt(s.file, bytes, at); err != nil {
+	// The zeros behind it are where the next session looks for its first batch:
+	// with them it finds all as it should be, and writes nothing when it opens.
+	if err := writeAt(s.file, append(bytes, make([]byte, record.MarkSize)...), at); err != nil {
 		return err
 	}
 	l.mu.Lock()

@@ -522,10 +522,12 @@ func (r *recovering) goOn() error {
 	s.proven = s.header.Synced || r.proven.end > record.DataStart
 	s.filled = r.size
 	l.active = s
+	goOn := r.blankEnd
 	if r.found.Kind == segment.FoundTear || len(l.unsynced) > 0 || !s.proven {
-		if err := r.leave(s); err != nil {
-			return err
-		}
+		goOn = r.leave
+	}
+	if err := goOn(s); err != nil {
+		return err
 	}
 	// A process that was killed may have left names that are not durable yet.
 	if err := l.dir.syncNames(); err != nil {
@@ -535,6 +537,32 @@ func (r *recovering) goOn() error {
 	l.publishLocked(l.written)
 	l.accepted = l.written.frontier()
 	l.mu.Unlock()
+	return nil
+}
+
+// blankEnd makes sure that the log can go on in a segment: that the place of
+// the next batch is zeros on the disk. Where the file ends there it may not be:
+// a batch that was written, but whose size was lost, lies behind the end, and
+// would come back when the file grows again.
+func (r *recovering) blankEnd(s *segmentFile) error {
+	l := r.Log
+	next := l.groupOffset(s)
+	if next+record.MarkSize <= r.size {
+		return nil
+	}
+	until := alignUp(next+record.MarkSize, blockSize)
+	err := writeAt(s.file, make([]byte, until-next), next)
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		l.fail(fmt.Errorf("%w: %w", ErrNoSpace, err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write zeros behind the last batch: %w", err)
+	}
+	s.filled = until
 	return nil
 }
 

@@ -238,7 +238,7 @@ func (l *Log) headerBehind(p point) record.SegmentHeader {
 // trim gives back the zeros behind the end of a segment. It stays away from
 // the block that the end is in. That it fails is no harm.
 func (l *Log) trim(s *segmentFile) {
-	end := alignUp(s.end, blockSize)
+	end := alignUp(s.end+record.MarkSize, blockSize)
 	l.mu.Lock()
 	idle := s.filling == nil && s.filled > end
 	if idle {
@@ -285,13 +285,15 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	if p := l.takePrepared(); p != nil && p.file != nil {
 		p.file.Close()
 	}
+	end := int64(len(bytes))
+	bytes = append(bytes, make([]byte, alignUp(end, int64(header.Align))+record.MarkSize-end)...) // see blankEnd
 	file, err := l.install(number, bytes)
 	if err != nil {
 		return err
 	}
 	fresh := &segmentFile{
 		number: number, header: header, place: place, file: file,
-		headed: true, proven: true, end: int64(len(bytes)), filled: int64(len(bytes)),
+		headed: true, proven: true, end: end, filled: int64(len(bytes)),
 	}
 	l.adopt(s, fresh, moved)
 	return nil

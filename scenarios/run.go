@@ -219,11 +219,8 @@ func crash(disk *simfs.FS, step plan.Step) (*simfs.Image, error) {
 		}
 		chooser = simfs.Random(seed)
 	}
-	image := disk.Crash(kind)
-	if kind == simfs.PowerLoss {
-		image = image.Resolve(chooser)
-	}
-	return image, nil
+	// A kill leaves nothing to choose, unless the file system had shut down.
+	return disk.Crash(kind).Resolve(chooser), nil
 }
 
 func (r *run) newWorld(disk *simfs.FS, life uint64) *world {
