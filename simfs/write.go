@@ -158,7 +158,12 @@ func (d *disk) writeCell(in *inode, c int32, at int64, b []byte, id int32, uncov
 		q.ch.vs = append(q.ch.vs, ver{c: bad, seq: d.seq, why: whyGarbage})
 	}
 	q.cur = next
-	q.ch.vs = append(q.ch.vs, ver{c: next, seq: d.seq, atom: id, why: why})
+	v := ver{c: next, seq: d.seq, atom: id, why: why}
+	if n := len(q.ch.vs) - 1; n > 0 && q.ch.vs[n].why == whyZero && q.ch.vs[n].seq == d.seq {
+		q.ch.vs[n] = v // zeros that this operation put there first never are there alone
+		return
+	}
+	q.ch.vs = append(q.ch.vs, v)
 }
 
 // same reports whether a cell already holds b at position at.
