@@ -694,3 +694,29 @@ func TestTheClockNeverLeadsBack(t *testing.T) {
 	verified(t, log)
 	closed(t, log)
 }
+
+// TestMoreSegmentsThanOpenFiles reads a log of more segments than the log keeps
+// open, there and back.
+func TestMoreSegmentsThanOpenFiles(t *testing.T) {
+	m := newMachine(t, engine.Options{Preallocate: -1})
+	log := m.open()
+	var want []string
+	for i := range 70 {
+		want = append(want, big(fmt.Sprint(i), 50_000))
+		appended(t, log, want[i])
+	}
+	if n := len(log.Stats().Segments); n < 70 {
+		t.Fatalf("%d segments", n)
+	}
+	for range 2 {
+		m.holds(log, want...)
+		slices.Reverse(want)
+		if got := payloads(all(t, log, engine.Query{Backward: true})); !slices.Equal(got, want) {
+			t.Errorf("backward: %.5q", got)
+		}
+		slices.Reverse(want)
+		closed(t, log)
+		log = m.open()
+	}
+	closed(t, log)
+}

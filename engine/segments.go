@@ -66,12 +66,12 @@ func (l *Log) acquire(number uint32) (*segmentFile, afero.File, error) {
 			return l.acquire(number)
 		}
 		s.file = file
-		idle = l.idleFileLocked()
 	}
 	s.readers++
 	l.uses++
 	s.lastUsed = l.uses
 	file := s.file
+	idle = l.idleFileLocked() // never the one that was just taken
 	l.mu.Unlock()
 	if idle != nil {
 		idle.Close()
