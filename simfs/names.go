@@ -150,6 +150,9 @@ func (d *disk) syncDir(dir int32) {
 		d.commit()
 	case SyncEarlier:
 		d.commitTo(in.meta)
+	case SyncOwnNames:
+		d.ownNames(dir)
+		in = d.mut(dir)
 	}
 	if !in.stirred {
 		return
@@ -168,9 +171,6 @@ func (d *disk) syncDir(dir int32) {
 		if ch := d.chainOf(r); ch != nil {
 			d.raise(r, len(ch.vs)-1, true)
 		}
-	}
-	if g.FileSync == SyncOwnNames {
-		d.ownNames(dir)
 	}
 	d.mut(dir).stirred = false
 }

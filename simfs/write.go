@@ -340,7 +340,7 @@ func (d *disk) syncCells(in *inode, below int64) {
 	for _, c := range coupled {
 		r := ref{kind: refCells, ino: in.ino, c0: c, c1: c + 1}
 		if ch := d.chainOf(r); ch != nil {
-			d.raise(r, len(ch.vs)-1, false)
+			d.raise(r, len(ch.vs)-1, d.cfg.g.FileSync == SyncOwnNames)
 		}
 	}
 }
@@ -362,7 +362,7 @@ func (d *disk) sync(ino int32, dataOnly bool) {
 		switch {
 		case !dataOnly || g.DataSyncShrinks:
 			if ch.coupled() {
-				d.raise(r, len(ch.vs)-1, false)
+				d.raise(r, len(ch.vs)-1, d.cfg.g.FileSync == SyncOwnNames)
 			} else {
 				in.szch = nil
 				d.release(in, -1, ch, nil)
@@ -410,7 +410,7 @@ func (d *disk) growSize(in *inode, ch *chain) {
 	ch.vs = kept
 	d.setChain(ref{kind: refSize, ino: in.ino}, ch)
 	if first != 0 {
-		d.apply(first, false)
+		d.apply(first, d.cfg.g.FileSync == SyncOwnNames)
 	}
 }
 
