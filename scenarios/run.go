@@ -238,7 +238,12 @@ func (r *run) rest() error {
 		if err != nil {
 			return err
 		}
-		if err := explore.Reproduce(r.ctx, r.explorer, program, path); err != nil {
+		err = explore.Reproduce(r.ctx, r.explorer, program, path)
+		var misfit *explore.PathError
+		switch {
+		case errors.As(err, &misfit):
+			return err // the plan or the log has changed: nothing was tried
+		case err != nil:
 			r.violated(err, path)
 		}
 		r.result.Recoveries = len(path)

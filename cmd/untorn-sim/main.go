@@ -27,7 +27,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
-	"time"
 )
 
 func main() {
@@ -52,7 +51,6 @@ type env struct {
 	ctx    context.Context
 	stdout *bufio.Writer
 	stderr io.Writer
-	now    func() time.Time
 }
 
 // command is one of untorn-sim's.
@@ -88,7 +86,7 @@ func fail(code int, format string, args ...any) error {
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	e := &env{ctx: ctx, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, now: time.Now}
+	e := &env{ctx: ctx, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr}
 	err := dispatch(e, args)
 	if flushed := e.stdout.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("write the output: %w", flushed)

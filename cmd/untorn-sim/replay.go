@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs/explore"
 )
 
 func replayCommand() command {
@@ -145,6 +147,10 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 		if e.ctx.Err() != nil {
 			return fail(exitBudget, "interrupted")
 		}
+		var misfit *explore.PathError
+		if errors.As(err, &misfit) {
+			return usage("%w: the plan or the code has changed: delete the crash lines of %s to explore every crash", err, file)
+		}
 		return usage("%w%s", err, planHint(file))
 	}
 	for i := range o.Failures {
@@ -198,7 +204,7 @@ func (r *replayer) print(e *env, p *plan.Plan, o replay.Outcome) {
 	} else {
 		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", count(result.CrashPoints, "crash point"), result.Images, result.Recoveries)
 		if result.Why != "" {
-			fmt.Fprintf(w, "  not every image was tried: %s\n", result.Why)
+			fmt.Fprintf(w, "  not every image was tried: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
 	}
 	if r.verbose {

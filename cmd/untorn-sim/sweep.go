@@ -165,11 +165,8 @@ func (r *runner) failures(e *env, report *replay.Report) error {
 			}
 			f.File = path
 			r.saved++
-			fmt.Fprintln(r.texts(e), f)
 		}
-		if more := row.Violated - int64(len(row.Failures)); more > 0 {
-			fmt.Fprintf(r.texts(e), "and %d more violations of %s on %s, not shown\n\n", more, row.Scenario, row.Disk)
-		}
+		printRow(r.texts(e), row)
 		if row.Missed() {
 			fmt.Fprintf(r.texts(e), "FAIL %s on %s: %d seeds never reached %s\n\n",
 				row.Scenario, row.Disk, row.Seeds, strings.Join(row.Unreached, ", "))
@@ -177,6 +174,28 @@ func (r *runner) failures(e *env, report *replay.Report) error {
 		row.Describe()
 	}
 	return nil
+}
+
+// printRow prints the first failure of each invariant in full, and names the
+// plans of the others.
+func printRow(w io.Writer, row *replay.Row) {
+	shown := map[string]bool{}
+	var others []string
+	for _, f := range row.Failures {
+		if shown[f.Invariant] && f.Unstable == "" {
+			others = append(others, f.File)
+			continue
+		}
+		shown[f.Invariant] = true
+		fmt.Fprintln(w, f)
+	}
+	if more := row.Violated - int64(len(row.Failures)); len(others) > 0 || more > 0 {
+		fmt.Fprintf(w, "%s on %s has %d violations in all", row.Scenario, row.Disk, row.Violated)
+		if len(others) > 0 {
+			fmt.Fprintf(w, "; more plans: %s", strings.Join(others, " "))
+		}
+		fmt.Fprint(w, "\n\n")
+	}
 }
 
 // verdict is the exit code, and why.

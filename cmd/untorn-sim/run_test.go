@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/plan"
+)
+
+// output is what a run of the command has said.
+func output(args ...string) (code int, stdout, stderr string) {
+	var out, errs strings.Builder
+	code = run(args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestJSON checks that each line of --json is an object for one scenario and
+// disk, with the names that others rely on, the same for any number of jobs.
+func TestJSON(t *testing.T) {
+	want := ""
+	for _, jobs := range []string{"1", "2", "8"} {
+		code, stdout, stderr := output("run", "--json", "--scenario", "batch,mixed", "--disk", "posix,ext4",
+			"--seeds", "5-7", "--images", "30", "--jobs", jobs, "--plans", t.TempDir())
+		if code != exitFine || stderr != "" {
+			t.Fatalf("exit %d: %s%s", code, stderr, stdout)
+		}
+		got := ""
+		var rows []string
+		for line := range strings.Lines(stdout) {
+			var row map[string]any
+			if err := json.Unmarshal([]byte(line), &row); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			for _, name := range []string{"seeds", "steps", "crash_points", "images", "images_unique", "recoveries", "faults_fired", "seconds"} {
+				if n, ok := row[name].(float64); !ok || n <= 0 && name != "faults_fired" {
+					t.Errorf("%s is %v", name, row[name])
+				}
+			}
+			if list, ok := row["violations"].([]any); !ok || len(list) != 0 {
+				t.Errorf("violations is %v", row["violations"])
+			}
+			if digest, ok := row["digest"].(string); !ok || len(digest) != 64 {
+				t.Errorf("digest is %v", row["digest"])
+			}
+			rows = append(rows, fmt.Sprintf("%v %v", row["scenario"], row["disk"]))
+			delete(row, "seconds")
+			rest, err := json.Marshal(row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(rest) + "\n"
+		}
+		if text := strings.Join(rows, ", "); text != "batch posix, batch ext4, mixed posix, mixed ext4" {
+			t.Errorf("rows for %s", text)
+		}
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("with %s jobs\n%swith one\n%s", jobs, got, want)
+		}
+	}
+}
+
+// TestReplayOfASavedPlan checks that what a plan says about digests decides the
+// exit code.
+func TestReplayOfASavedPlan(t *testing.T) {
+	code, stdout, stderr := output("replay", "3", "--scenario", "batch", "--json", "--images", "20")
+	if code != exitFine {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	var o replayed
+	if err := json.Unmarshal([]byte(stdout), &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Scenario != "batch" || o.Disk != "posix" || o.Seed != 3 || o.Recoveries == 0 || !o.Deterministic || len(o.Digests) == 0 || o.Violations == nil {
+		t.Fatalf("%+v", o)
+	}
+	var r replayer
+	r.scenario = "batch"
+	plans, _, err := r.plans("3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plans[0]
+	for _, d := range o.Digests {
+		var sum uint64
+		if _, err := fmt.Sscanf(d.Digest, "%x", &sum); err != nil {
+			t.Fatal(err)
+		}
+		p.Digests = append(p.Digests, plan.Digest{Step: d.Step, Sum: sum})
+	}
+	dir := t.TempDir()
+	path, err := replay.Save(dir, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = output("replay", "-v", path, "--images", "20")
+	if code != exitFine || !strings.Contains(stdout, "\n  as the digests in the plan say\n") ||
+		!strings.Contains(stdout, "\n  "+o.Digests[1].Digest+"  step 2 ") || !strings.Contains(stdout, "\n  digest "+o.Digest+", the same when run twice\n") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := output("replay", path, "--disk", "ext4"); code != exitUsage || !strings.Contains(stderr, "delete its digest lines") {
+		t.Errorf("on another disk: exit %d, %s", code, stderr)
+	}
+	p.Digests[3].Sum ^= 1
+	if path, err = replay.Save(dir, p); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = output("replay", path, "--images", "20")
+	if code != exitDiffer || !strings.Contains(stdout, fmt.Sprintf("differs from the digests in the plan: step %d: digest ", p.Digests[3].Step)) ||
+		!strings.HasPrefix(stderr, "untorn-sim: replay: the digests in "+path+" differ: ") {
+		t.Errorf("with a wrong digest: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// TestFailuresAreShown checks what is printed of a row with failures, in text
+// and as JSON.
+func TestFailuresAreShown(t *testing.T) {
+	failure := func(seed uint64, invariant string) replay.Failure {
+		return replay.Failure{
+			Scenario: "batch", Disk: "posix", Seed: seed, Invariant: invariant, Step: 1, Expected: "a", Found: "b\nc",
+			Plan: &plan.Plan{Scenario: "batch", Seed: seed, Invariant: invariant, Steps: []plan.Step{{Number: 1, Verb: "open"}}},
+		}
+	}
+	report := &replay.Report{Complete: true, Rows: []replay.Row{{
+		Scenario: "batch", Disk: "posix", Seeds: 9, Violated: 12,
+		Failures: []replay.Failure{failure(1, "I2"), failure(2, "I2"), failure(3, "")},
+	}}}
+	dir := filepath.Join(t.TempDir(), "p")
+	var out, errs strings.Builder
+	r := runner{plans: dir}
+	e := &env{ctx: context.Background(), stdout: bufio.NewWriter(&out), stderr: &errs}
+	if err := r.failures(e, report); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.stdout.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	want := "FAIL batch on posix: I2 (a batch is there whole or not at all)\n" +
+		"  step      1 open\n  expected  a\n  found     b\n            c\n  seed      1\n" +
+		"  plan      " + at("batch-posix-1-I2.plan") + "\n  reproduce go run ./cmd/untorn-sim replay " + at("batch-posix-1-I2.plan") + "\n\n" +
+		"FAIL batch on posix: the workload goes as the model says\n" +
+		"  step      1 open\n  expected  a\n  found     b\n            c\n  seed      3\n" +
+		"  plan      " + at("batch-posix-3.plan") + "\n  reproduce go run ./cmd/untorn-sim replay " + at("batch-posix-3.plan") + "\n\n" +
+		"batch on posix has 12 violations in all; more plans: " + at("batch-posix-2-I2.plan") + "\n\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	for _, name := range []string{"batch-posix-1-I2.plan", "batch-posix-2-I2.plan", "batch-posix-3.plan"} {
+		if _, err := os.Stat(at(name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if v := report.Rows[0].Violations; len(v) != 3 || v[0].Plan != at("batch-posix-1-I2.plan") || v[2].Seed != 3 {
+		t.Errorf("as JSON: %+v", v)
+	}
+
+	for _, c := range []struct {
+		name   string
+		change func(*runner, *replay.Report)
+		code   int
+	}{
+		{"violations", func(*runner, *replay.Report) {}, exitWrong},
+		{"a failure that comes and goes", func(_ *runner, r *replay.Report) { r.Rows[0].Failures[1].Unstable = "x" }, exitDiffer},
+		{"not complete, but violated", func(_ *runner, r *replay.Report) { r.Complete = false }, exitWrong},
+		{"not complete", func(_ *runner, r *replay.Report) { r.Complete, r.Rows = false, nil }, exitBudget},
+		{"nothing reached", func(_ *runner, r *replay.Report) {
+			r.Rows = []replay.Row{{Seeds: replay.ReachSeeds, Unreached: []string{"point sync"}}}
+		}, exitWrong},
+		{"fine", func(_ *runner, r *replay.Report) { r.Rows = nil }, exitFine},
+		{"the corpus", func(x *runner, r *replay.Report) { x.failed, r.Rows = true, nil }, exitWrong},
+	} {
+		changed, x := *report, r
+		changed.Rows = append([]replay.Row(nil), report.Rows...)
+		changed.Rows[0].Failures = append([]replay.Failure(nil), report.Rows[0].Failures...)
+		c.change(&x, &changed)
+		code := exitFine
+		if err := x.verdict(&changed, false); err != nil {
+			code = exitWrong
+			var coded exitError
+			if errors.As(err, &coded) {
+				code = coded.code
+			}
+		}
+		if code != c.code {
+			t.Errorf("%s: exit code %d, want %d", c.name, code, c.code)
+		}
+	}
+}
+
+// TestProgress checks how often a line is printed, and how.
+func TestProgress(t *testing.T) {
+	var plain strings.Builder
+	p := newProgress(&plain)
+	for s := 1; s <= 12; s++ {
+		p.show(replay.Progress{Done: int64(s), Total: 12, Elapsed: time.Duration(s) * time.Second})
+	}
+	p.end()
+	if got, want := plain.String(), "untorn-sim: progress: 5 of 12 seeds, 0 recoveries, 0 unique images, 0 violations, 5s\n"+
+		"untorn-sim: progress: 10 of 12 seeds, 0 recoveries, 0 unique images, 0 violations, 10s\n"; got != want {
+		t.Errorf("got %q", got)
+	}
+	var screen strings.Builder
+	p = &progress{w: &screen, terminal: true, every: 200 * time.Millisecond}
+	p.show(replay.Progress{Done: 1, Total: 2, Elapsed: time.Second})
+	p.end()
+	if got, want := screen.String(), "\r\x1b[K1 of 2 seeds, 0 recoveries, 0 unique images, 0 violations, 1s\r\x1b[K"; got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestBrokenOutput checks that nothing that could not be printed is called
+// fine.
+func TestBrokenOutput(t *testing.T) {
+	for _, args := range [][]string{{"list"}, {"help"}, {"run", "--seeds", "1", "--scenario", "batch", "--images", "1"}, {"replay", "1", "--scenario", "batch", "--images", "1"}} {
+		var errs strings.Builder
+		if code := run(args, nil, failing{}, &errs); code != exitWrong || !strings.Contains(errs.String(), "write the output: the cable is out") {
+			t.Errorf("%v: exit %d, %q", args, code, errs.String())
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("the cable is out") }
