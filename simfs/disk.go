@@ -424,7 +424,7 @@ func (d *disk) raise(r ref, p int, alone bool) {
 	ch.vs[0].atom, ch.vs[0].seq = 0, durable
 	d.setChain(r, ch)
 	for _, v := range gone {
-		if v.atom != 0 {
+		if v.atom != 0 && v.why != whyFlush {
 			d.apply(v.atom, alone)
 		}
 	}
@@ -458,10 +458,17 @@ func (d *disk) dropOne(a atom) {
 	for _, r := range a.refs[:a.n] {
 		d.each(r, func(r ref, ch *chain) {
 			for k := range ch.vs {
-				if ch.vs[k].atom == a.id {
-					d.cut(r, k)
-					return
+				if ch.vs[k].atom != a.id {
+					continue
 				}
+				if ch.vs[k].why == whyFlush { // the data may be there without the rename
+					ch = d.ownChain(ch)
+					ch.vs[k].atom = 0
+					d.setChain(r, ch)
+				} else {
+					d.cut(r, k)
+				}
+				return
 			}
 		})
 	}
@@ -480,17 +487,18 @@ func (d *disk) cut(r ref, p int) {
 	gone := append([]ver(nil), ch.vs[p:]...)
 	ch.vs = ch.vs[:p]
 	d.setChain(r, ch)
+	if r.kind == refCells {
+		d.untie(r, gone[0].seq)
+	}
 	for _, v := range gone {
 		if v.atom != 0 {
 			d.drop(v.atom)
-		} else if r.kind == refCells {
-			d.untie(r, v.seq)
 		}
 	}
 }
 
-// untie takes away the size that a write grew, where the size needs the page and
-// the page's version is impossible.
+// untie takes away the sizes that writes grew from operation seq on, where they
+// need the page of a cell whose versions from seq on are impossible.
 func (d *disk) untie(r ref, seq int32) {
 	if !d.cfg.g.SizeAfterData {
 		return
@@ -499,12 +507,11 @@ func (d *disk) untie(r ref, seq int32) {
 	if ch == nil {
 		return
 	}
-	for p := 1; p < len(ch.vs); p++ {
-		if ch.vs[p].seq == seq && ch.vs[p].atom == 0 && d.lastPage(ch.vs[p].n, r.c0) {
+	for p := len(ch.vs) - 1; p > 0; p-- {
+		if v := ch.vs[p]; v.why == whyWrite && v.atom == 0 && v.seq >= seq && d.lastPage(v.n, r.c0) {
 			ch = d.ownChain(ch)
 			ch.vs = append(ch.vs[:p], ch.vs[p+1:]...)
 			d.setChain(ref{kind: refSize, ino: r.ino}, ch)
-			return
 		}
 	}
 }
@@ -520,15 +527,25 @@ func (d *disk) tie(ino int32, size int64, seq int32) {
 		return
 	}
 	first := (size - 1) / PageSize * PageSize / d.cfg.unit
-	last := (size - 1) / d.cfg.unit
-	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(last) + 1}, func(r ref, ch *chain) {
-		for p := 1; p < len(ch.vs); p++ {
-			if ch.vs[p].seq == seq {
-				d.raise(r, p, false)
-				return
-			}
+	last := first + PageSize/d.cfg.unit
+	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(last)}, func(r ref, ch *chain) {
+		if p := needs(ch, seq); p > 0 {
+			d.raise(r, p, false)
 		}
 	})
+}
+
+// needs returns the position of the oldest version that a cell may have where its
+// page was written back after operation seq.
+func needs(ch *chain, seq int32) int {
+	p := len(ch.vs) - 1
+	for p > 0 && ch.vs[p].seq > seq {
+		p--
+	}
+	for p > 0 && (ch.vs[p].why == whyFlush || ch.vs[p-1].seq == ch.vs[p].seq) {
+		p--
+	}
+	return p
 }
 
 // run is a range of versions that are one option: equal and side by side, or,
@@ -626,16 +643,17 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 	d.setChain(r, known)
 	if !free {
 		for _, w := range vs[1 : o.from+1] {
-			if w.atom != 0 {
+			if w.atom != 0 && w.why != whyFlush {
 				d.apply(w.atom, false)
 			}
 		}
 	}
+	if r.kind == refCells && o.to+1 < len(vs) {
+		d.untie(r, vs[o.to+1].seq)
+	}
 	for i := len(vs) - 1; i > o.to; i-- {
 		if vs[i].atom != 0 {
 			d.drop(vs[i].atom)
-		} else if r.kind == refCells {
-			d.untie(r, vs[i].seq)
 		}
 	}
 	if r.kind == refSize && v.why == whyWrite && v.seq != durable {

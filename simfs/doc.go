@@ -50,6 +50,9 @@
 //     the live one; nothing else, on any preset, unless the size needs the journal.
 //   - An extent is one write. Two writes that touch a common page, or that both
 //     grow the file, reach the platter in order.
+//   - A size grown by a write needs the whole page of its last byte, as the page was
+//     after that write. A rename that replaces a file needs the file's data of that
+//     moment; later data may be there without the rename.
 //   - Modes, owners and times are not part of what a crash can lose.
 //
 // # Concurrency and determinism

@@ -180,7 +180,10 @@ func (d *disk) chainHash(h *digest, r ref, ch *chain, rank func(int64) uint64) {
 		h.pair(d.value(r.kind, v, rank))
 		at := uint64(0)
 		if v.atom != 0 {
-			at = uint64(d.atomAt(v.atom) + 1)
+			at = uint64(d.atomAt(v.atom)+1)*2 + 1
+			if v.why == whyFlush {
+				at++
+			}
 		}
 		h.word(at)
 		if r.kind == refSize && d.cfg.g.SizeAfterData {
@@ -196,21 +199,16 @@ func (d *disk) tieHash(h *digest, ino int32, v ver) {
 		return
 	}
 	first := (v.n - 1) / PageSize * PageSize / d.cfg.unit
-	for c := first; c <= (v.n-1)/d.cfg.unit; c++ {
-		ch := d.inodes[ino].cellOf(int32(c)).ch
-		if ch == nil {
-			continue
+	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(first + PageSize/d.cfg.unit)}, func(r ref, ch *chain) {
+		p := needs(ch, v.seq)
+		if p == 0 {
+			return
 		}
-		for p := 1; p < len(ch.vs); p++ {
-			if ch.vs[p].seq == v.seq {
-				h.pair(uint64(c), uint64(len(ch.vs)-p))
-				for _, w := range ch.vs[p:] {
-					h.pair(w.c.hash())
-				}
-				break
-			}
+		h.pair(uint64(r.c0), uint64(len(ch.vs)-p))
+		for _, w := range ch.vs[p:] {
+			h.pair(w.c.hash())
 		}
-	}
+	})
 }
 
 // hash returns the 128-bit hash of the set of images that d stands for.
