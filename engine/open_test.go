@@ -720,3 +720,22 @@ func TestMoreSegmentsThanOpenFiles(t *testing.T) {
 	}
 	closed(t, log)
 }
+
+// TestSessionsOfEverySize: what one session writes ends anywhere, also where the
+// reader's buffer does; the next session is found behind its END.
+func TestSessionsOfEverySize(t *testing.T) {
+	for _, align := range []int{0, 4096} {
+		for size := 100; size < 20_000; size += 190 {
+			m := newMachine(t, engine.Options{Align: align, Preallocate: -1, SegmentSize: 1 << 20})
+			var want []string
+			for session := range 4 {
+				log := m.open()
+				m.holds(log, want...)
+				want = append(want, big(fmt.Sprint(session), size))
+				appended(t, log, want[session])
+				closed(t, log)
+			}
+			m.reopened(want...)
+		}
+	}
+}

@@ -121,6 +121,7 @@ func (s *Scanner) Next() Found {
 			s.err = err
 		} else if ok && frame.Kind == record.KindEnd {
 			mark := frame.Mark()
+			s.need(block, record.MarkSize) // the file is read in order
 			return Found{Kind: FoundEnd, Offset: block, End: &mark}
 		}
 	}
