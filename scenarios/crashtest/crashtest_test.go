@@ -197,6 +197,13 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 		{"recovery does not sync what it shows", func(t *testing.T) string { return fails(t, logStore(20, 5, LogStore{lazyOpen: true})) },
 			[]string{"acked-present", "the process was killed in step 1", "the power failed after the recovered store showed step 1",
 				`missing: a sync of the file "log" in the recovery`}},
+		{"recovery takes a name for durable", func(t *testing.T) string {
+			s := logStore(20, 5, LogStore{lazyName: true})
+			s.Options.DirtyReads = true // what is lost was acknowledged after the recovery
+			return fails(t, s)
+		}, []string{"acked-present", "posix fails", "ext4 holds", "the process was killed before the first step, before operation 1, truncate",
+			"the power failed after step 1, put k0, was acknowledged", `the name "log" is not there`, `without 0, create "log", at ‹f›`,
+			`missing: a sync of the directory "." in the recovery, which takes what it reads for durable`}},
 		{"fine on ext4, not on posix", func(t *testing.T) string { return fails(t, logStore(20, 5, LogStore{noDirSync: true})) },
 			[]string{"acked-present", "posix fails", "ext4 holds (", "it promises more than POSIX does", `the name "log" is not there`, `without 0, create "log", at ‹f›`,
 				`missing: a sync of the directory "."`}},
@@ -205,6 +212,12 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			s.Options.Depth = 1
 			return fails(t, s)
 		}, []string{"nothing-else", "want    nothing", "which an earlier recovery did not show (step ", "ext4 holds"}},
+		{"on ext4 it is the journal", func(t *testing.T) string {
+			s := fileStore(20, 5, FileStore{noDirSync: true})
+			s.Options.Disks = []string{"ext4", "posix"}
+			return fails(t, s)
+		}, []string{"acked-present", "ext4 fails\n", "posix fails too\n", "lost    the end of the file system's journal\n",
+			`without 6, rename "db/k0.new" to "db/k0", at ‹f› < ‹f›`, "missing: a sync of any file or directory after that; none ever comes\n"}},
 		{"a panic", func(t *testing.T) string { return fails(t, logStore(20, 700, LogStore{panicsTorn: true})) },
 			[]string{"crashtest: panic: the store does not open after the crash: panic: torn at 0, at store_test.go:"}},
 		{"t.Fatal in the check", func(t *testing.T) string {
@@ -234,7 +247,7 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			s := buffered(3)
 			s.Steps = append(s.Steps, crashtest.Flush("flush", func(*LogStore) error { return nil }))
 			return fails(t, s)
-		}, []string{"crashtest: acked-present", "step 1, put k0, acknowledged", "step 4, flush, was acknowledged", `missing: a sync of the file "log" after that; none ever comes`}},
+		}, []string{"crashtest: acked-present", "step 3, put k2, acknowledged", "steps   2 of 4 suffice", "step 4, flush, was acknowledged", `missing: a sync of the file "log" after that; none ever comes`}},
 		{"no file operation", func(t *testing.T) string {
 			s := logStore(2, 5, LogStore{})
 			s.Open = func(afero.Fs) (*LogStore, error) { return &LogStore{data: map[string]string{}}, nil }
@@ -337,6 +350,23 @@ func TestTextIsTheSame(t *testing.T) {
 	if again := fails(t, s); again != first {
 		t.Errorf("from the saved plan:\n%s\nfirst it was:\n%s", again, first)
 	}
+}
+
+// Of many steps few stay, also where the first that matter are late.
+func TestFewestSteps(t *testing.T) {
+	elsewhere(t)
+	s := logStore(100, 5, LogStore{})
+	for i := range s.Steps {
+		do := s.Steps[i].Do
+		s.Steps[i].Do = func(s *LogStore) error {
+			s.lazyPut = i == 60
+			return do(s)
+		}
+	}
+	has(t, fails(t, s), "acked-present", "steps   1 of 100 suffice: step 61, put k0\n")
+
+	elsewhere(t)
+	has(t, fails(t, logStore(100, 5, LogStore{noSync: true})), "steps   1 of 100 suffice: step 1, put k0\n")
 }
 
 func TestPlan(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // How much is spent on making a failure small.
 const (
-	shrinkRuns   = 32   // sets of steps
+	shrinkRuns   = 64   // sets of steps
 	shrinkBudget = 2000 // disks for each, as for the steps of a saved plan
 	nearRuns     = 200  // disks that are nearer to what was written
 )
@@ -152,9 +152,12 @@ func (f *finding) fewerSteps() *finding {
 			break
 		}
 	}
-	for i := len(f.program.active) - 1; i >= 0; i-- {
-		if i < len(f.program.active) {
-			try(slices.Delete(slices.Clone(f.program.active), i, i+1))
+	for size := len(f.program.active) / 2; size > 0; size /= 2 {
+		for at := 0; at < len(f.program.active); {
+			fewer := slices.Delete(slices.Clone(f.program.active), at, min(at+size, len(f.program.active)))
+			if !try(fewer) {
+				at += size
+			}
 		}
 	}
 	return f

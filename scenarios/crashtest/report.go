@@ -150,7 +150,7 @@ func lost(p *program, q question, m moment, all []moment) []string {
 	dir := path.Dir(clean(q.v.Path))
 	switch q.v.Kind {
 	case simfs.VarJournal:
-		what, covers = "the file system's journal ends early", "any sync"
+		what, covers = "the end of the file system's journal", "a sync of any file or directory"
 	case simfs.VarName:
 		what, covers = fmt.Sprintf("the name %q is as it was", q.v.Path), fmt.Sprintf("a sync of the directory %q", dir)
 		if chosen.Size == 0 {

@@ -102,12 +102,15 @@ type LogStore struct {
 	noDirSync  bool // the name of the file is not made durable
 	ackFirst   bool // a put is acknowledged; the next one syncs it
 	lazyOpen   bool // recovery takes what it reads for durable
+	lazyName   bool // recovery takes the name that it finds for durable
 	panicsTorn bool // recovery panics where the file is torn
 	lazyPut    bool // a put is not synced; Sync does
 }
 
 func (s *LogStore) open(fs afero.Fs) (*LogStore, error) {
 	s.fs, s.data = fs, make(map[string]string)
+	_, err := fs.Stat("log")
+	found := err == nil
 	f, err := fs.OpenFile("log", os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
@@ -134,7 +137,7 @@ func (s *LogStore) open(fs afero.Fs) (*LogStore, error) {
 	if s.noSync || s.lazyOpen && len(b) > 0 {
 		return s, nil
 	}
-	if err := f.Sync(); err != nil || s.noDirSync {
+	if err := f.Sync(); err != nil || s.noDirSync || s.lazyName && found {
 		return s, err
 	}
 	return s, s.syncDir()
