@@ -119,7 +119,11 @@ func (f *FS) toldLocked(ino int32, h *File) error {
 func (d *disk) forget(ino int32, dataOnly, written bool) {
 	in := d.mut(ino)
 	if in.dir {
-		d.forgetNames(in)
+		if written && !d.cfg.g.Journal {
+			d.syncDir(ino)
+		} else {
+			d.forgetNames(in)
+		}
 		return
 	}
 	if ch := in.szch; ch != nil && d.current(ch) && !ch.clean {
