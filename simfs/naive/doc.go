@@ -2,8 +2,8 @@
 // the dumbest way there is: it writes down what each operation of a small program
 // left pending, tries every combination, and keeps those that the rules allow.
 //
-//	program ──► Run: what is pending, what syncs made durable ──► every combination
-//	                                                                   │ the preset's rules
+//	program ──► what is pending, what syncs made durable ──► every combination
+//	                                                               │ the preset's rules
 //	                 "-", "f=", "f=a*512", …   ◄── the whole tree ◄────┘
 //
 // It is there to be compared with simfs, and shares no line with it: no lazy
@@ -18,15 +18,27 @@
 //
 // # Contract
 //
-// The rules, each a function of its own in rules.go:
+// The rules are functions in rules.go, each with its sentence of the model:
 //
-//	                posix         ext4          writeback    xfs        btrfs           sequential
-//	cells           each alone    a page (or each cell, if Tear)        a write         ⎫
-//	grown size      any           where its page is          …as ext4   with the write  ⎬ a prefix of
-//	names, cut and  any subset in                                       a prefix, synced⎪ the operations
-//	reserved sizes  name order    a prefix of all of them               names ahead     ⎭
-//	uncovered bytes old, or zero  zero          old, or zero zero       zero
+//	                   posix     ext4      ext4-wb.  xfs       btrfs          sequential
+//	reaches the        a cell    a page    a page    a page    a write, pages ⎫
+//	platter together             (a cell, with Tear)           in order       ⎪
+//	size that a        any       with its  any       with its  with the       ⎪ a prefix
+//	write made                   page                page      write          ⎬ of the
+//	names              any in    a prefix of all names, cuts   and a synced   ⎪ operations
+//	                   order     and reservations              one's ahead    ⎪
+//	cut, reserved      any       in that prefix                               ⎪
+//	rename replacing   –         after     –         –         after the      ⎭
+//	a file                       the data                      data
 //
-// In posix sizes are no part of the prefix, since there is none. Bytes that no
-// write covered are old bytes or zeros; other garbage is not modelled.
+//	sync also covers   –         all names and sizes up to now; its own
+//	                             xfs: to the last of its own   names
+//
+// "In order" is the order on one name. A sync of a directory covers what it does
+// for a file, and the names in it. A data-only sync covers the cells and a size
+// that grew; outside posix a cut as well.
+//
+// Bytes that the size covers and no write are zeros, or in posix what was cut off
+// there; garbage, failed syncs, split renames and disks without powersafe
+// overwrite are not modelled.
 package naive

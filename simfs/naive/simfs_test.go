@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/untorn-db/untorn/simfs"
 )
 
@@ -178,36 +180,51 @@ func compare(p Program, opt Options) (onlyNaive, onlySim []string, err error) {
 	return onlyNaive, onlySim, nil
 }
 
-// randomProgram draws a valid program, setup included.
-func randomProgram(rng *rand.Rand, ops, cell int) Program {
+// drawer makes random choices: rapid's, which shrink, or those of a seed.
+type drawer interface {
+	// below returns a number from 0 to n-1.
+	below(n int, what string) int
+}
+
+type rapidDrawer struct{ t *rapid.T }
+
+func (d rapidDrawer) below(n int, what string) int { return rapid.IntRange(0, n-1).Draw(d.t, what) }
+
+type seedDrawer struct{ rng *rand.Rand }
+
+func (d seedDrawer) below(n int, _ string) int { return d.rng.IntN(n) }
+
+// drawProgram draws a program of at most so many operations; those that cannot
+// be done where they stand are left out.
+func drawProgram(d drawer, ops, cell int) Program {
 	var p Program
 	names := []string{"f", "g", "d/f", "d/g"}
-	dirs := []string{"/", "/", "d"}
-	name := func() string { return names[rng.IntN(len(names))] }
-	for tries := 0; len(p) < ops && tries < 1000; tries++ {
-		op := Op{Kind: Kinds()[rng.IntN(len(Kinds()))]}
-		if rng.IntN(3) == 0 {
-			op.Kind = "write"
-		}
-		size := func(most int) int64 { return int64(rng.IntN(2*most+1)) * int64(max(1, cell/2)) }
+	name := func() string { return names[d.below(len(names), "name")] }
+	half := int64(max(1, cell/2))
+	size := func(most int) int64 { return int64(d.below(2*most+1, "half cells")) * half }
+	kinds := append(Kinds(), "write", "write", "write")
+	for tries := 0; len(p) < ops && tries < 10*ops; tries++ {
+		op := Op{Kind: kinds[d.below(len(kinds), "kind")]}
 		switch op.Kind {
 		case "write":
-			op.Path = name()
-			op.Offset = size(2)
+			op.Path, op.Offset = name(), size(2)
 			op.Data = bytes.Repeat([]byte{byte('a' + len(p))}, max(1, int(size(2))))
+			if d.below(8, "zeros") == 7 {
+				clear(op.Data)
+			}
 		case "truncate":
 			op.Path, op.Length = name(), size(3)
 		case "preallocate":
 			op.Path, op.Offset, op.Length = name(), size(1), max(1, size(2))
 		case "rename":
 			op.Path, op.To = name(), name()
-			if rng.IntN(8) == 0 {
+			if d.below(8, "directory") == 7 {
 				op.Path, op.To = "d", "e"
 			}
 		case "mkdir", "rmdir":
 			op.Path = "d"
 		case "syncdir":
-			op.Path = dirs[rng.IntN(len(dirs))]
+			op.Path = []string{"/", "d"}[d.below(2, "which")]
 		default:
 			op.Path = name()
 		}
@@ -219,60 +236,160 @@ func randomProgram(rng *rand.Rand, ops, cell int) Program {
 	return p
 }
 
-func TestSpot(t *testing.T) {
-	for _, text := range []string{
-		"create f; write f 0 x*1024; sync f; syncdir /; write f 0 a*512; write f 512 b*512",
-		"create f; write f 0 x*1024; sync f; syncdir /; truncate f 100",
-		"create f; write f 0 x*1024; sync f; syncdir /; truncate f 512",
-		"create a; create f; truncate f 1024; syncdata f",
-		"create f; write f 0 x*1024; sync f; syncdir /; truncate f 0",
-	} {
-		p, err := Parse(text)
-		if err != nil {
-			t.Fatal(err)
+func drawOptions(d drawer) (cell int, tear bool) {
+	return []int{1, 512, 4096}[d.below(3, "cell")], d.below(2, "tear") == 1
+}
+
+// differences says in which presets simfs and brute force differ, or "".
+func differences(p Program, cell int, tear bool) string {
+	var all []string
+	for _, preset := range Presets() {
+		opt := Options{Preset: preset, Cell: cell, Tear: tear}
+		mine, theirs, err := compare(p, opt)
+		switch {
+		case err != nil:
+			all = append(all, fmt.Sprintf("%s: %v", preset, err))
+		case len(mine)+len(theirs) > 0:
+			all = append(all, fmt.Sprintf("%s: naive alone has %q, simfs alone has %q", preset, mine, theirs))
 		}
-		for _, preset := range []string{"ext4", "btrfs"} {
-			opt := Options{Preset: preset, Cell: 512}
-			n, s, err := compare(p, opt)
-			imgs, _ := Images(p, opt)
-			t.Logf("%s\n%s: %q\n naive alone %q\n simfs alone %q %v", p, preset, imgs, n, s, err)
+	}
+	return strings.Join(all, "\n")
+}
+
+// On every preset simfs leaves just the images that brute force finds.
+func TestSimfsLeavesTheSameImages(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := rapidDrawer{t}
+		cell, tear := drawOptions(d)
+		p := drawProgram(d, 6, cell)
+		if diff := differences(p, cell, tear); diff != "" {
+			t.Fatalf("cells of %d, tear %v: %s\n%s", cell, tear, p, diff)
+		}
+	})
+}
+
+// The same for longer programs that are the same every time.
+func TestSimfsLeavesTheSameImagesOfLongPrograms(t *testing.T) {
+	programs := uint64(500)
+	if testing.Short() {
+		programs = 50
+	}
+	for seed := range programs {
+		d := seedDrawer{rand.New(rand.NewPCG(seed, 0))}
+		cell, tear := drawOptions(d)
+		p := drawProgram(d, 5+d.below(4, "operations"), cell)
+		if diff := differences(p, cell, tear); diff != "" {
+			t.Errorf("seed %d, cells of %d, tear %v: %s\n%s", seed, cell, tear, p, diff)
 		}
 	}
 }
 
-func TestScan(t *testing.T) {
-	n := 0
-	seen := map[string]int{}
-	for seed := range uint64(4000) {
-		rng := rand.New(rand.NewPCG(seed, 0))
-		cell := []int{1, 512, 4096}[seed%3]
-		p := randomProgram(rng, 3+rng.IntN(5), cell)
+// What must hold of any right enumerator: nothing lost is always possible, and a
+// disk that promises more has no image that one which promises less has not.
+func TestPresetsContainOneAnother(t *testing.T) {
+	type pair struct{ more, less string }
+	var pairs []pair
+	for _, p := range Presets() {
+		pairs = append(pairs, pair{"sequential", p}, pair{p, "posix"})
+	}
+	pairs = append(pairs, pair{"ext4", "ext4-writeback"})
+	rapid.Check(t, func(t *rapid.T) {
+		d := rapidDrawer{t}
+		cell, tear := drawOptions(d)
+		p := drawProgram(d, 6, cell)
+		images := map[string][]string{}
 		for _, preset := range Presets() {
-			opt := Options{Preset: preset, Cell: cell, Tear: rng.IntN(2) == 0}
-			mine, theirs, err := compare(p, opt)
-			n++
-			if err != nil || len(mine)+len(theirs) > 0 {
-				seen[preset]++
-				if seen[preset] <= 4 {
-					// shrink
-					for again := true; again; {
-						again = false
-						for i := range p {
-							q := slices.Delete(slices.Clone(p), i, i+1)
-							if _, err := perform(q, opt); err != nil {
-								continue
-							}
-							a, b, err2 := compare(q, opt)
-							if (err2 != nil) == (err != nil) && (err != nil || len(a)+len(b) > 0) {
-								p, mine, theirs, err, again = q, a, b, err2, true
-								break
-							}
-						}
-					}
-					t.Logf("%s cell %d tear %v: %s\n naive alone %q\n simfs alone %q %v", preset, cell, opt.Tear, p, mine, theirs, err)
+			found, err := Images(p, Options{Preset: preset, Cell: cell, Tear: tear})
+			if err != nil {
+				t.Fatal(err)
+			}
+			images[preset] = found
+		}
+		var wrong []string
+		for _, pr := range pairs {
+			for _, image := range images[pr.more] {
+				if !slices.Contains(images[pr.less], image) {
+					wrong = append(wrong, fmt.Sprintf("%s has %q, %s has not", pr.more, image, pr.less))
 				}
 			}
 		}
+		synced := append(slices.Clone(p), Op{Kind: "syncdir", Path: "/"})
+		whole, err := Images(synced, Options{Preset: "sequential", Cell: cell})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, preset := range Presets() {
+			for _, image := range whole { // the one where nothing is lost
+				if !slices.Contains(images[preset], image) {
+					wrong = append(wrong, fmt.Sprintf("%s does not have %q, where nothing is lost", preset, image))
+				}
+			}
+		}
+		if len(wrong) > 0 {
+			t.Fatalf("cells of %d, tear %v: %s\n%s", cell, tear, p, strings.Join(wrong, "\n"))
+		}
+	})
+}
+
+// A program reads back as it prints.
+func TestProgramsPrintAndParse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawProgram(rapidDrawer{t}, 8, 512)
+		q, err := Parse(p.String())
+		if err != nil || q.String() != p.String() {
+			t.Fatalf("%q reads back as %q, error %v", p, q, err)
+		}
+	})
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ text, says string }{
+		{"fly f", "no such operation"},
+		{"create", "1 words, want 2"},
+		{"write f 0", "3 words, want 4"},
+		{"write f x a", "not a number of bytes"},
+		{"write f 0 a*0", "not a number of times"},
+		{"write f 0 ab", "not one letter"},
+		{"truncate f -1", "not a number of bytes"},
+	} {
+		if _, err := Parse(c.text); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: error %v, want one that says %q", c.text, err, c.says)
+		}
 	}
-	t.Logf("%d compared, differ: %v", n, seen)
+	for _, c := range []struct{ text, says string }{
+		{"remove f", "not there"},
+		{"create f; create f", "is there"},
+		{"create d/f", "no directory"},
+		{"mkdir d; create d/f; rmdir d", "not empty"},
+		{"mkdir d; rename d d/e", "into itself"},
+		{"create f; syncdir f", "of the other kind"},
+	} {
+		p, err := Parse(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Images(p, Options{Preset: "posix", Cell: 512}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: error %v, want one that says %q", c.text, err, c.says)
+		}
+	}
+	for _, opt := range []Options{{Preset: "fat", Cell: 512}, {Preset: "posix", Cell: 0}, {Preset: "posix", Cell: 3}} {
+		if _, err := Images(nil, opt); err == nil {
+			t.Errorf("%+v: accepted, want an error", opt)
+		}
+	}
+}
+
+func ExampleImages() {
+	p, err := Parse("create f; write f 0 a*512")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, preset := range []string{"posix", "ext4"} {
+		images, err := Images(p, Options{Preset: preset, Cell: 512})
+		fmt.Println(preset, images, err)
+	}
+	// Output:
+	// posix [- f= f=0*512 f=a*512] <nil>
+	// ext4 [- f= f=a*512] <nil>
 }
