@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/afero"
@@ -336,8 +337,12 @@ func asErrors(problems []*fscheck.Problem) []error {
 
 // memMapFs is afero's, but for the renames that involve a directory, some of
 // which end the whole process ("fatal error: RUnlock of unlocked RWMutex").
+// Its files are used by one goroutine at a time: their data races are known, and
+// the race detector would name them first.
 func memMapFs() afero.Fs {
-	return wrapFs{Fs: afero.NewMemMapFs(), rename: func(base afero.Fs, from, to string) error {
+	var mu sync.Mutex
+	oneByOne := func(f afero.File) afero.File { return serial{f, &mu} }
+	return wrapFs{Fs: afero.NewMemMapFs(), wrap: oneByOne, rename: func(base afero.Fs, from, to string) error {
 		for _, name := range []string{from, to} {
 			if info, err := base.Stat(name); err == nil && info.IsDir() {
 				return errors.New("MemMapFs might end the process")
@@ -345,6 +350,23 @@ func memMapFs() afero.Fs {
 		}
 		return base.Rename(from, to)
 	}}
+}
+
+type serial struct {
+	afero.File
+	mu *sync.Mutex
+}
+
+func (f serial) ReadAt(b []byte, off int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.File.ReadAt(b, off)
+}
+
+func (f serial) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.File.Write(b)
 }
 
 // copyOver renames by copying bytes into the target's file.
