@@ -284,6 +284,43 @@ func TestSimfsLeavesTheSameImagesOfLongPrograms(t *testing.T) {
 	}
 }
 
+// The comparison can tell each kind of disk from every other.
+func TestTheComparisonTellsPresetsApart(t *testing.T) {
+	const programs = 2000
+	apart := map[[2]string]bool{}
+	pairs := len(Presets()) * (len(Presets()) - 1)
+	for seed := uint64(0); seed < programs && len(apart) < pairs; seed++ {
+		d := seedDrawer{rand.New(rand.NewPCG(seed, 1))}
+		p := drawProgram(d, 7, 512)
+		sim := map[string][]string{}
+		for _, preset := range Presets() {
+			found, err := simImages(p, Options{Preset: preset, Cell: 512})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sim[preset] = found
+		}
+		for _, mine := range Presets() {
+			found, err := Images(p, Options{Preset: mine, Cell: 512})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, theirs := range Presets() {
+				if mine != theirs && !slices.Equal(found, sim[theirs]) {
+					apart[[2]string{mine, theirs}] = true
+				}
+			}
+		}
+	}
+	for _, mine := range Presets() {
+		for _, theirs := range Presets() {
+			if mine != theirs && !apart[[2]string{mine, theirs}] {
+				t.Errorf("%d programs do not tell %s by brute force from simfs as %s", programs, mine, theirs)
+			}
+		}
+	}
+}
+
 // What must hold of any right enumerator: nothing lost is always possible, and a
 // disk that promises more has no image that one which promises less has not.
 func TestPresetsContainOneAnother(t *testing.T) {
