@@ -1,0 +1,90 @@
+package index_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
+)
+
+// TestAgainstSlices compares the index with plain lists, gaps in the sequence
+// included, which salvage leaves.
+func TestAgainstSlices(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type event struct {
+			sequence, batch uint64
+			entry           index.Entry
+			name            index.Name
+			id              uuid.UUID
+			key             string
+		}
+		x := index.New()
+		var events []event
+		streams := map[index.Name][]uint64{}
+		sequence := uint64(0)
+		for number := range uint64(rapid.IntRange(0, 12).Draw(t, "batches")) {
+			sequence += rapid.SampledFrom([]uint64{1, 1, 1, 5}).Draw(t, "step")
+			size := rapid.SampledFrom([]int{0, 1, 2, 3, 900}).Draw(t, "size")
+			x.AddBatch(index.Batch{Number: number + 1, First: sequence, Events: uint32(size)})
+			for i := range size {
+				e := event{
+					sequence: sequence, batch: number + 1,
+					entry: index.Entry{Segment: uint32(number), Offset: uint32(i) * 8, Length: 8, Item: uint32(i)},
+					name:  index.Name{Scope: fmt.Sprint(i % 2), Stream: fmt.Sprint(i % 3)},
+					id:    uuid.UUID{0: byte(sequence), 1: byte(sequence >> 8), 2: 1},
+				}
+				if i%2 == 0 {
+					e.key = fmt.Sprint("k", sequence)
+				}
+				streams[e.name] = append(streams[e.name], uint64(len(events)))
+				x.AddEvent(e.entry, e.id, e.name, uint64(len(streams[e.name])), chain.Hash{0: byte(sequence)}, e.key)
+				events = append(events, e)
+				sequence++
+			}
+			if size > 0 {
+				sequence--
+			}
+		}
+		if x.Len() != uint64(len(events)) || x.Streams() != len(streams) {
+			t.Fatalf("%d events of %d streams, want %d of %d", x.Len(), x.Streams(), len(events), len(streams))
+		}
+		for ordinal, e := range events {
+			o := uint64(ordinal)
+			if x.Entry(o) != e.entry || x.Sequence(o) != e.sequence || x.BatchOf(o).Number != e.batch {
+				t.Fatalf("event %d: %+v, sequence %d, batch %d; want %+v", ordinal, x.Entry(o), x.Sequence(o), x.BatchOf(o).Number, e)
+			}
+			if got, ok := x.ByID(e.id); !ok || got != o {
+				t.Fatalf("id of event %d: %d, %v", ordinal, got, ok)
+			}
+			if got, ok := x.ByKey(e.key); ok != (e.key != "") || ok && got != o {
+				t.Fatalf("key of event %d: %d, %v", ordinal, got, ok)
+			}
+		}
+		for from := range sequence + 3 {
+			want := slices.IndexFunc(events, func(e event) bool { return e.sequence >= from })
+			if want < 0 {
+				want = len(events)
+			}
+			if got := x.Ceiling(from); got != uint64(want) {
+				t.Fatalf("ceiling of %d is %d, want %d", from, got, want)
+			}
+		}
+		for name, ordinals := range streams {
+			s, ok := x.Stream(name)
+			if !ok || !slices.Equal(s.Ordinals, ordinals) || s.Version != uint64(len(ordinals)) {
+				t.Fatalf("stream %v: %+v, want %v", name, s, ordinals)
+			}
+		}
+		if len(events) > 0 {
+			x.Move(0, 77, 88)
+			if e := x.Entry(0); e.Segment != 77 || e.Offset != 88 || e.Length != events[0].entry.Length {
+				t.Fatalf("moved: %+v", e)
+			}
+		}
+	})
+}
