@@ -199,6 +199,20 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 }
 
+// TestInterrupted checks that what was stopped is not called fine.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, args := range [][]string{{"run", "--seeds", "1"}, {"replay", "1"}} {
+		var out strings.Builder
+		err := dispatch(&env{ctx: ctx, stdout: bufio.NewWriter(&out), stderr: &out}, args)
+		var coded exitError
+		if !errors.As(err, &coded) || coded.code != exitBudget || !strings.Contains(err.Error(), "interrupted") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
 // TestProgress checks how often a line is printed, and how.
 func TestProgress(t *testing.T) {
 	var plain strings.Builder

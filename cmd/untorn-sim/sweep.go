@@ -54,7 +54,9 @@ func (r *runner) run(e *env, args []string) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	if err := r.corpus(e); err != nil {
+	if err := r.corpus(e); e.ctx.Err() != nil {
+		return fail(exitBudget, "interrupted before the corpus was run: nothing else was")
+	} else if err != nil {
 		return err
 	}
 	progress := newProgress(e.stderr)
