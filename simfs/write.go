@@ -36,7 +36,7 @@ func (d *disk) sizeNow(ino int32, path string) int64 {
 	if d.undecided(d.inodes[ino].szch) {
 		d.decide(ref{kind: refSize, ino: ino}, path)
 		if in := d.inodes[ino]; d.undecided(in.szch) { // all versions say the same
-			return in.szch.vs[0].n
+			d.fix(ref{kind: refSize, ino: ino}, in.szch.vs[0])
 		}
 	}
 	return d.inodes[ino].size
@@ -70,6 +70,10 @@ func (d *disk) write(ino int32, off int64, b []byte, path string) {
 	in := d.mut(ino)
 	if in.anyClean {
 		d.redirty(in, off, end)
+	}
+	if size, _ := d.leastSize(in); d.undecided(in.szch) && end > size {
+		d.fix(ref{kind: refSize, ino: ino}, in.szch.vs[0]) // they all say the same
+		in = d.mut(ino)
 	}
 	if size, sure := d.leastSize(in); sure && end > size {
 		d.cover(in, size, off, end, path)
