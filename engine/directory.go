@@ -92,7 +92,7 @@ func (d *directory) create(dir string) error {
 	if err := d.fs.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(d.fs, path.Dir(dir))
+	return nil // sync makes the name durable, before there is a first segment
 }
 
 func (d *directory) close() error {

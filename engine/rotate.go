@@ -42,10 +42,18 @@ type preparation struct {
 	fatal  bool  // err is a failed sync: the log must fail
 }
 
-// prepare makes segment p.number durable under its final name, with zeros.
+// prepare makes segment p.number durable under its final name, with zeros. A
+// file gets that name only when its zeros are durable: before, it may show what a
+// file that was removed had on the same blocks, such as the header of a segment.
 func (l *Log) prepare(p *preparation) {
-	p.file, p.err = l.dir.open(segment.Name(p.number), createOrUse)
+	name, unfinished := segment.Name(p.number), segment.NameNew(p.number)
+	p.file, p.err = l.dir.open(name, readWrite)
+	made := errors.Is(p.err, fs.ErrNotExist)
+	if made {
+		p.file, p.err = l.createNew(unfinished)
+	}
 	if p.err != nil {
+		p.err = fmt.Errorf("prepare segment %d: %w", p.number, p.err)
 		return
 	}
 	defer func() {
@@ -53,15 +61,33 @@ func (l *Log) prepare(p *preparation) {
 			p.file.Close()
 			p.file = nil
 			p.err = fmt.Errorf("prepare segment %d: %w", p.number, p.err)
+			if made {
+				_ = l.dir.remove(unfinished)
+			}
 		}
 	}()
 	if p.filled, p.err = l.blank(p.file); p.err != nil {
 		return
 	}
-	if p.err = p.file.Sync(); p.err == nil {
-		p.err = l.dir.syncNames()
+	if p.err = p.file.Sync(); p.err != nil {
+		p.fatal = true
+		return
 	}
+	if made {
+		if p.err = l.dir.rename(unfinished, name); p.err != nil {
+			return
+		}
+	}
+	p.err = l.dir.syncNames()
 	p.fatal = p.err != nil
+}
+
+// createNew creates a file in place of a left-over of that name.
+func (l *Log) createNew(name string) (afero.File, error) {
+	if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return l.dir.open(name, createNew)
 }
 
 // blank makes sure that a segment which does not count begins with zeros, and
@@ -303,10 +329,7 @@ func (l *Log) freshSegment(s *segmentFile) error {
 // by its own.
 func (l *Log) install(number uint64, bytes []byte) (_ afero.File, err error) {
 	name := segment.NameNew(number)
-	if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	file, err := l.dir.open(name, createNew)
+	file, err := l.createNew(name)
 	if err != nil {
 		return nil, err
 	}
