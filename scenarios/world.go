@@ -47,7 +47,10 @@ type world struct {
 	jumped  bool               // the wall clock is no bound any more
 	hits    int                // faults so far
 	down    bool               // the file system has shut down: nothing works until a restart
-	echo    bool               // a sync has failed: other handles may be told later
+	// The last synced group of this life begins with event lastGroup, 0 if there
+	// is none; covered is where it ends.
+	lastGroup, covered uint64
+	echo               bool // a sync has failed: other handles may be told later
 }
 
 // script is a plan, read once.
@@ -253,6 +256,13 @@ func (w *world) do(ctx context.Context, step plan.Step) error {
 	}
 	err := w.execute(ctx, step)
 	w.clock.Yield()
+	if w.log != nil {
+		if durable := w.log.Stats().Durable.Sequence; step.Verb == "open" {
+			w.lastGroup, w.covered = 0, durable
+		} else if durable > w.covered {
+			w.lastGroup, w.covered = w.covered+1, durable
+		}
+	}
 	w.quiet()
 	if w.trace != nil {
 		w.trace.end(step.Number, err)
