@@ -7,15 +7,20 @@ import (
 )
 
 // lookAhead is how far behind a tear without a whole BEGIN the first whole
-// frame header is looked for. Every 8 KiB of a segment has one (FORMAT.md).
-const lookAhead = 8 << 10
+// frame header is looked for. A batch has one in every 2 KiB; before an END, or
+// with alignment before any batch, a gap may come that ends with its block; and
+// a page may be lost behind the gap.
+const lookAhead = 12 << 10
+
+// sectorSize is how much the look-ahead reads at once.
+const sectorSize = 512
 
 // kindByte is where a frame header says what it is; 0 is no frame.
 const kindByte = 8
 
 // Proof looks behind a tear for proof that batch number missing was once
 // synced: a BEGIN or END that says so. It starts where the damaged batch ends,
-// if its BEGIN is whole, else at the first whole frame header within 8 KiB, and
+// if its BEGIN is whole, else at the first whole frame header within 12 KiB, and
 // hops from there by the distances in the headers, never on to the end. It
 // returns the offset of the proof, or -1.
 //
@@ -82,18 +87,36 @@ func frameAt(f io.ReaderAt, place record.Place, offset int64) (record.Frame, boo
 }
 
 // firstFrame returns the offset of the first whole frame header in the
-// look-ahead behind offset, or -1.
+// look-ahead behind offset, or -1. It reads sector after sector, and none behind
+// the frame that it finds.
 func firstFrame(f io.ReaderAt, place record.Place, offset int64) (int64, error) {
 	var window [lookAhead + record.MarkSize]byte
-	n, err := f.ReadAt(window[:], offset)
-	if err != nil && err != io.EOF {
-		return -1, err
+	have := 0
+	reach := func(n int) (bool, error) {
+		for have < n {
+			room := min(sectorSize-int(offset+int64(have))%sectorSize, len(window)-have)
+			more, err := f.ReadAt(window[have:have+room], offset+int64(have))
+			have += more
+			if err == io.EOF || err == nil && more == 0 {
+				return have >= n, nil
+			} else if err != nil {
+				return false, err
+			}
+		}
+		return true, nil
 	}
-	for i := 0; i < min(n, lookAhead); i += 8 {
-		if window[i+kindByte] == 0 {
+	for i := 0; i < lookAhead; i += record.FrameAlign {
+		if ok, err := reach(i + kindByte + 1); !ok || err != nil {
+			return -1, err
+		}
+		kind := window[i+kindByte]
+		if kind == 0 || kind > record.KindEnd {
 			continue
 		}
-		if _, ok := record.ParseFrame(window[i:n], place, offset+int64(i)); ok {
+		if _, err := reach(i + record.HeaderBytes(kind)); err != nil {
+			return -1, err
+		}
+		if _, ok := record.ParseFrame(window[i:have], place, offset+int64(i)); ok {
 			return offset + int64(i), nil
 		}
 	}
