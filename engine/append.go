@@ -103,7 +103,7 @@ func (l *Log) validate(c *call) error {
 		problem(ErrInvalid, "unknown durability %d", b.Durability)
 	}
 	length("the batch's key", len(b.Key), maxNameLength)
-	keyed := 0
+	keyed, content := 0, int64(0)
 	for i := range b.Events {
 		item = i
 		d := &b.Events[i]
@@ -125,9 +125,15 @@ func (l *Log) validate(c *call) error {
 			}
 			c.extensions[i] = record.AppendExtensions(nil, d.Extensions)
 			length("Extensions", len(c.extensions[i]), l.opts.MaxMetadata)
+			content += int64(len(c.extensions[i]))
 		}
+		content += int64(len(d.Data)) + int64(len(d.Metadata))
 	}
 	item = -1
+	if content > int64(l.opts.MaxBatchBytes) {
+		// What it takes in all is known only when its place in the log is.
+		problem(ErrLimit, "the batch has %d bytes of content, at most %d are allowed", content, l.opts.MaxBatchBytes)
+	}
 	switch {
 	case b.Key != "" && keyed > 0:
 		problem(ErrInvalid, "the batch has a key and %d of its events have one, too: give keys to one of both", keyed)

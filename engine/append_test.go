@@ -116,6 +116,20 @@ func TestAllProblemsOfABatchAtOnce(t *testing.T) {
 	}
 }
 
+// TestLimitsComeFirst: a batch that is too large is told so, whatever else the log
+// would say to it.
+func TestLimitsComeFirst(t *testing.T) {
+	log := newMachine(t, engine.Options{}).open()
+	defer closed(t, log)
+	large := drafts(big("a", 30_000), big("b", 30_000))
+	large[1].Expect = engine.Exactly(9)
+	_, err := log.AppendBatch(context.Background(), engine.Batch{Events: large})
+	matches(t, err, engine.ErrRejected, engine.ErrLimit)
+	if errors.Is(err, engine.ErrWrongVersion) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestExpectInBatches checks every expectation before the first byte, later items
 // seeing the earlier ones.
 func TestExpectInBatches(t *testing.T) {
