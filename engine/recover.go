@@ -241,6 +241,7 @@ func (r *recovering) scan(s *segmentFile) error {
 	if err != nil {
 		return err
 	}
+	r.size = info.Size()
 	next := l.segments[s.number+1]
 	limit := int64(-1) // where the batches end, if that is known
 	if next != nil {
@@ -262,7 +263,6 @@ func (r *recovering) scan(s *segmentFile) error {
 		l.mu.Unlock()
 		return file.Close()
 	}
-	r.size = info.Size()
 	return nil
 }
 
@@ -456,7 +456,7 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 		damage.Reason += fmt.Sprintf(", but batch %d was durable before the segment got its name", r.last.batch+1)
 		return r.skip(s, found, damage)
 	}
-	proof, err := segment.Proof(s.file, &s.header, *found, r.last.batch+1)
+	proof, err := segment.Proof(s.file, r.size, &s.header, *found, r.last.batch+1)
 	if err != nil {
 		return -1, fmt.Errorf("read segment %d: %w", s.number, err)
 	}
@@ -487,7 +487,7 @@ func (r *recovering) skip(s *segmentFile, found *segment.Found, damage *CorruptE
 	if !r.salvage(damage) {
 		return -1, damage
 	}
-	resume, err = segment.NextBatch(s.file, &s.header, *found)
+	resume, err = segment.NextBatch(s.file, r.size, &s.header, *found)
 	if err != nil || resume <= found.Offset {
 		return -1, err
 	}

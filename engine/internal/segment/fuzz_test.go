@@ -83,11 +83,11 @@ func FuzzScan(f *testing.F) {
 		if used := after.TotalAlloc - before.TotalAlloc; used > 16*uint64(len(file))+1<<20 {
 			t.Errorf("a file of %d bytes makes the scan allocate %d", len(file), used)
 		}
-		proof, err := segment.Proof(reader, &h, tear, 1)
+		proof, err := segment.Proof(reader, reader.Size(), &h, tear, 1)
 		if err != nil || proof >= int64(len(file)) {
 			t.Errorf("proof at %d of %d: %v", proof, len(file), err)
 		}
-		next, err := segment.NextBatch(reader, &h, tear)
+		next, err := segment.NextBatch(reader, reader.Size(), &h, tear)
 		if err != nil || next >= int64(len(file)) {
 			t.Errorf("next batch at %d of %d: %v", next, len(file), err)
 		}
@@ -154,7 +154,7 @@ func TestEveryByteFlipped(t *testing.T) {
 		if end > int64(at) {
 			t.Fatalf("byte %d is flipped, and the scan goes on to %d", at, end)
 		}
-		proof, err := segment.Proof(bytes.NewReader(file), &header, found, 1)
+		proof, err := segment.Proof(bytes.NewReader(file), int64(len(file)), &header, found, 1)
 		if err != nil || proof < 0 && at < last {
 			t.Fatalf("byte %d is flipped, and nothing behind it proves that it was there: %v", at, err)
 		}

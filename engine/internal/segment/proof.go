@@ -26,7 +26,7 @@ const kindByte = 8
 //
 // What a power cut leaves of unsynced groups never yields proof, since a group
 // is told what was synced before it is written.
-func Proof(f io.ReaderAt, header *record.SegmentHeader, tear Found, missing uint64) (int64, error) {
+func Proof(f io.ReaderAt, size int64, header *record.SegmentHeader, tear Found, missing uint64) (int64, error) {
 	place := record.NewPlace(header.Seed)
 	if tear.Mark != nil && tear.Mark.Synced >= missing {
 		return tear.Offset, nil
@@ -38,13 +38,13 @@ func Proof(f io.ReaderAt, header *record.SegmentHeader, tear Found, missing uint
 		at = tear.Offset
 	}
 	for {
-		frame, ok, err := frameAt(f, place, at)
+		frame, ok, err := frameAt(f, size, place, at)
 		if err != nil {
 			return -1, err
 		}
 		if !ok && !looked {
 			looked = true
-			if at, err = firstFrame(f, place, at); at < 0 || err != nil {
+			if at, err = firstFrame(f, size, place, at); at < 0 || err != nil {
 				return -1, err
 			}
 			continue
@@ -69,7 +69,10 @@ func isProof(frame record.Frame, missing uint64) bool {
 }
 
 // frameAt reads and parses one frame header.
-func frameAt(f io.ReaderAt, place record.Place, offset int64) (record.Frame, bool, error) {
+func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (record.Frame, bool, error) {
+	if offset >= size {
+		return record.Frame{}, false, nil
+	}
 	var head [record.MarkSize]byte
 	// The first half tells whether there is a second: nothing is read that is
 	// not needed, which keeps a crash search small.
@@ -89,11 +92,14 @@ func frameAt(f io.ReaderAt, place record.Place, offset int64) (record.Frame, boo
 // firstFrame returns the offset of the first whole frame header in the
 // look-ahead behind offset, or -1. It reads sector after sector, and none behind
 // the frame that it finds.
-func firstFrame(f io.ReaderAt, place record.Place, offset int64) (int64, error) {
+func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64) (int64, error) {
 	var window [lookAhead + record.MarkSize]byte
 	have := 0
 	reach := func(n int) (bool, error) {
 		for have < n {
+			if offset+int64(have) >= size {
+				return false, nil
+			}
 			room := min(sectorSize-int(offset+int64(have))%sectorSize, len(window)-have)
 			more, err := f.ReadAt(window[have:have+room], offset+int64(have))
 			have += more
@@ -125,18 +131,18 @@ func firstFrame(f io.ReaderAt, place record.Place, offset int64) (int64, error) 
 
 // NextBatch returns the offset of the first whole BEGIN behind damage, or −1 if
 // the look-ahead finds none. It is for salvage only.
-func NextBatch(f io.ReaderAt, header *record.SegmentHeader, damage Found) (int64, error) {
+func NextBatch(f io.ReaderAt, size int64, header *record.SegmentHeader, damage Found) (int64, error) {
 	place := record.NewPlace(header.Seed)
 	at := damage.After
 	if at == 0 {
-		first, err := firstFrame(f, place, damage.Offset)
+		first, err := firstFrame(f, size, place, damage.Offset)
 		if first < 0 || err != nil {
 			return -1, err
 		}
 		at = first
 	}
 	for {
-		frame, ok, err := frameAt(f, place, at)
+		frame, ok, err := frameAt(f, size, place, at)
 		if err != nil {
 			return -1, err
 		}
@@ -148,7 +154,7 @@ func NextBatch(f io.ReaderAt, header *record.SegmentHeader, damage Found) (int64
 		case at == damage.After:
 			// The batch behind the damaged one is damaged too.
 			damage = Found{Offset: at}
-			first, err := firstFrame(f, place, at)
+			first, err := firstFrame(f, size, place, at)
 			if first < 0 || err != nil {
 				return -1, err
 			}

@@ -116,7 +116,7 @@ func (s *Scanner) Next() Found {
 		}
 	} else if block := alignUp(s.offset, record.BlockSize); block != s.offset && block < s.size {
 		// The END of a Close has a block of its own.
-		frame, ok, err := frameAt(s.file, s.place, block)
+		frame, ok, err := frameAt(s.file, s.size, s.place, block)
 		if err != nil {
 			s.err = err
 		} else if ok && frame.Kind == record.KindEnd {
