@@ -175,6 +175,30 @@ func survives(ctx context.Context, t *testing.T, m *machine, line string) {
 	m.reopened(append(got, "last")...)
 }
 
+// TestEveryOperationFails lets every operation of a workload fail, end early or
+// fail as a sync does, once and for good.
+func TestEveryOperationFails(t *testing.T) {
+	ctx := context.Background()
+	options := engine.Options{Preallocate: 8192}
+	tried := 0
+	for fault := range faults.Every(counted(t, options)) {
+		switch fault.Kind {
+		case faults.Fail, faults.Short:
+		case faults.FailSync:
+			if !slices.Contains([]faults.Mode{faults.Ext4, faults.XFS, faults.KeepDirty, faults.Shutdown}, fault.Mode) {
+				continue // nobody is told, or it cannot happen on this disk
+			}
+		default:
+			continue
+		}
+		tried++
+		t.Run(fault.String(), func(t *testing.T) { survives(ctx, t, newMachine(t, options), fault.String()) })
+	}
+	if tried < 50 {
+		t.Errorf("%d faults tried", tried)
+	}
+}
+
 // TestEveryOperationOfOpenFailsOnce fails one operation of an Open. It fails or
 // succeeds; the next one is fine, and nothing is lost.
 func TestEveryOperationOfOpenFailsOnce(t *testing.T) {
