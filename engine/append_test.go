@@ -636,3 +636,21 @@ func TestCloseWhileCallsAreMade(t *testing.T) {
 		verified(t, log)
 	}
 }
+
+// TestZerosAreWrittenMeanwhile appends small groups while zeros are written ahead
+// of them. The race detector looks on.
+func TestZerosAreWrittenMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	log := openDir(t, engine.Options{Dir: dir, SegmentSize: 256 << 10})
+	var want []string
+	for i := range 300 {
+		want = append(want, big(fmt.Sprint(i), i*37%5000+3))
+		buffered(t, log, want[i])
+	}
+	closed(t, log)
+	log = openDir(t, engine.Options{Dir: dir})
+	if got := payloads(all(t, log, engine.Query{})); !slices.Equal(got, want) {
+		t.Errorf("%d events, want %d", len(got), len(want))
+	}
+	verified(t, log)
+}

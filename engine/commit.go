@@ -264,19 +264,27 @@ func (l *Log) room(size int64) error {
 	}
 	s := l.active
 	end := l.groupOffset(s) + size
-	if end <= s.filled || l.opts.Preallocate < 0 {
+	if end <= l.filled(s) || l.opts.Preallocate < 0 {
 		return nil
 	}
 	if err := l.joinFill(s); err != nil {
 		return err
 	}
-	if end <= s.filled {
+	filled := l.filled(s)
+	if end <= filled {
 		return nil
 	}
-	if err := preallocate(s.file, s.filled, alignUp(end, blockSize)-s.filled); err != nil {
+	if err := preallocate(s.file, filled, alignUp(end, blockSize)-filled); err != nil {
 		return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
 	}
 	return nil
+}
+
+// filled is how far a segment is written; a task may be moving it on.
+func (l *Log) filled(s *segmentFile) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return s.filled
 }
 
 // groupOffset is where the next group, or END, begins. With alignment what
