@@ -51,6 +51,9 @@ func unfound() map[string]string {
 }
 
 func TestEverySyncIsNeeded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute: for each sync of the log, seeds of every scenario until one finds out")
+	}
 	sites := syncSites(t)
 	if len(sites) == 0 {
 		t.Fatal("the log never syncs")
