@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -173,6 +174,8 @@ func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
 	receipts := make([]Receipt, len(c.keys))
 	var conflict KeyConflictError
 	known, first := 0, uint64(0)
+	r := l.reader()
+	defer l.giveBack(r)
 	for i, key := range c.keys {
 		ordinal, ok := l.index.ByKey(key)
 		if !ok {
@@ -180,18 +183,17 @@ func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
 			continue
 		}
 		known++
-		event, position, err := l.readEvent(ordinal, nil)
-		if err != nil {
+		if err := r.read(ordinal, ordinal); err != nil {
 			return nil, fmt.Errorf("look up key %q: %w", key, err)
 		}
 		if i == 0 {
 			first = ordinal
 		}
-		if reason := l.differs(&event, &b.Events[i], ordinal, first+uint64(i), i, len(c.keys)); reason != "" {
-			conflict.Items = append(conflict.Items, KeyConflict{Item: i, Key: key, Reason: reason, ID: event.ID})
+		if reason := l.differs(&r.raw, &b.Events[i], ordinal, first+uint64(i), i, len(c.keys)); reason != "" {
+			conflict.Items = append(conflict.Items, KeyConflict{Item: i, Key: key, Reason: reason, ID: r.raw.ID})
 			continue
 		}
-		receipts[i] = receiptOf(&event, position, l.durable.sequence)
+		receipts[i] = r.receipt()
 	}
 	switch {
 	case known == 0:
@@ -203,7 +205,7 @@ func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
 }
 
 // differs says how a draft differs from the event that has its key.
-func (l *Log) differs(e *Event, d *Draft, ordinal, want uint64, item, items int) string {
+func (l *Log) differs(e *record.Event, d *Draft, ordinal, want uint64, item, items int) string {
 	batch := l.index.BatchOf(ordinal)
 	switch {
 	case batch.Ordinal+uint64(item) != ordinal || ordinal != want || int(batch.Events) != items:
@@ -214,7 +216,7 @@ func (l *Log) differs(e *Event, d *Draft, ordinal, want uint64, item, items int)
 		return fmt.Sprintf("used for an event of type %q", e.Type)
 	case e.PayloadVersion != d.PayloadVersion:
 		return fmt.Sprintf("used for payload version %d", e.PayloadVersion)
-	case string(e.Data) != string(d.Data):
+	case !bytes.Equal(e.Payload, d.Data):
 		return "used for another payload"
 	}
 	return ""

@@ -45,6 +45,7 @@ type Log struct {
 	closing      bool                    // no new call
 	closed       bool                    // files are closed
 	uses         uint64                  // counts acquisitions of segment files
+	spare        *reader                 // that no call has; nil: none
 
 	prepared *preparation // (t) the next segment, being made or made
 	tasks    int          // background tasks at work

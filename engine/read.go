@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/afero"
 
+	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
 	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/record"
@@ -26,7 +27,12 @@ func (l *Log) Get(id uuid.UUID) (Event, error) {
 	if !ok {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, ErrNotFound)
 	}
-	event, _, err := l.readEvent(ordinal, nil)
+	r := l.reader()
+	defer l.giveBack(r)
+	if err := r.read(ordinal, ordinal); err != nil {
+		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
+	}
+	event, err := r.event()
 	if err != nil {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
@@ -40,24 +46,16 @@ func (l *Log) ReceiptOf(key string) (Receipt, error) {
 	l.mu.Lock()
 	ordinal, ok := l.index.ByKey(key)
 	ok = ok && l.index.Sequence(ordinal) <= l.visible
-	durable := l.durable.sequence
 	l.mu.Unlock()
 	if !ok {
 		return Receipt{}, fmt.Errorf("engine: receipt of key %q: %w", key, ErrNotFound)
 	}
-	event, position, err := l.readEvent(ordinal, nil)
-	if err != nil {
+	r := l.reader()
+	defer l.giveBack(r)
+	if err := r.read(ordinal, ordinal); err != nil {
 		return Receipt{}, fmt.Errorf("engine: receipt of key %q: %w", key, err)
 	}
-	return receiptOf(&event, position, durable), nil
-}
-
-func receiptOf(e *Event, position Position, durable uint64) Receipt {
-	return Receipt{
-		ID: e.ID, Scope: e.Scope, Stream: e.Stream,
-		Sequence: e.Sequence, Version: e.Version, Batch: e.Batch, Hash: e.Hash,
-		Durable: e.Sequence <= durable, Position: position,
-	}
+	return r.receipt(), nil
 }
 
 // Read yields the events that a query selects, up to the visible frontier of
@@ -70,23 +68,34 @@ func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 			return
 		}
 		ordinals, types := l.selection(&q), q.Types
-		var w window
+		all := ordinals.len()
+		if unfiltered := len(types) == 0 && q.FromVersion == 0 && q.ToVersion == 0; unfiltered && q.Limit > 0 {
+			all = min(all, q.Limit)
+		}
+		r := l.reader()
+		defer l.giveBack(r)
 		yielded := 0
-		for i := range ordinals.len() {
+		for i := range all {
 			if q.Limit > 0 && yielded == q.Limit {
 				return
 			}
+			at, last := i, all-1
 			if q.Backward {
-				i = ordinals.len() - 1 - i
+				at, last = ordinals.len()-1-i, ordinals.len()-all
 			}
-			event, _, err := l.readEvent(ordinals.at(i), &w)
-			if err != nil {
+			if err := r.read(ordinals.at(at), ordinals.at(last)); err != nil {
 				yield(Event{}, fmt.Errorf("engine: read: %w", err))
 				return
 			}
-			if len(types) > 0 && !slices.Contains(types, event.Type) ||
-				q.FromVersion > event.Version || q.ToVersion > 0 && q.ToVersion < event.Version {
+			raw := &r.raw
+			if len(types) > 0 && !slices.Contains(types, raw.Type) ||
+				q.FromVersion > raw.Version || q.ToVersion > 0 && q.ToVersion < raw.Version {
 				continue
+			}
+			event, err := r.event()
+			if err != nil {
+				yield(Event{}, fmt.Errorf("engine: read: %w", err))
+				return
 			}
 			yielded++
 			if !yield(event, nil) {
@@ -153,29 +162,56 @@ func between(list []uint64, from, to uint64) []uint64 {
 	return list[i:max(i, j)]
 }
 
-// window is what a sequential reader has read ahead.
-type window struct {
-	segment *segmentFile
+// reader reads events, one at a time, and reads ahead. It belongs to one call.
+type reader struct {
+	log *Log
+
+	// The event that was read last; its bytes are valid until the next one.
+	raw   record.Event
+	where place
+
+	// The window: what has been read of one segment.
+	segment *segmentFile // nil: nothing
 	offset  int64
 	bytes   []byte
-	next    int // how much is read at once when the next event is not in it
+	ahead   int64 // how much was worth reading at once
+
+	names  record.Names
+	hasher chain.Hasher
+	header []byte // a canonical header
 }
 
-const mostAhead = 256 << 10
+const (
+	firstAhead = 16 << 10
+	mostAhead  = 256 << 10
+	keptWindow = 64 << 10 // a larger one is not kept for the next call
+)
 
-// readEvent reads the event with this ordinal.
-func (l *Log) readEvent(ordinal uint64, w *window) (Event, Position, error) {
-	raw, where, err := l.readRecord(ordinal, w)
-	if err != nil {
-		return Event{}, where.position(), err
+// reader returns a reader for one call, which gives it back.
+func (l *Log) reader() *reader {
+	l.mu.Lock()
+	r := l.spare
+	l.spare = nil
+	l.mu.Unlock()
+	if r == nil {
+		r = &reader{log: l}
 	}
-	event, err := eventOf(&raw, where.sequence(), where.batch)
-	if err != nil {
-		return Event{}, where.position(), where.damaged("its extensions", err)
-	}
-	event.Durable = event.Sequence <= where.durable
-	return event, where.position(), nil
+	return r
 }
+
+// giveBack keeps a reader's room for the next call, and nothing of what it read.
+func (l *Log) giveBack(r *reader) {
+	r.forget()
+	if cap(r.bytes) > keptWindow {
+		r.bytes = nil
+	}
+	l.mu.Lock()
+	l.spare = r
+	l.mu.Unlock()
+}
+
+// forget empties the window, so that what follows is read from the disk.
+func (r *reader) forget() { r.segment, r.bytes, r.ahead = nil, r.bytes[:0], 0 }
 
 // place is what the index knows of one event, at one moment.
 type place struct {
@@ -197,98 +233,149 @@ func (p *place) damaged(reason string, err error) error {
 	}
 }
 
-// readRecord reads the event with this ordinal as it is stored.
-func (l *Log) readRecord(ordinal uint64, w *window) (record.Event, place, error) {
+// read reads the event with an ordinal. The caller will go on to the ordinal
+// last, in that direction: so far is worth reading ahead.
+func (r *reader) read(ordinal, last uint64) error {
+	l := r.log
 	for {
 		l.mu.Lock()
-		where := place{entry: l.index.Entry(ordinal), batch: l.index.BatchOf(ordinal), durable: l.durable.sequence}
+		entry := l.index.Entry(ordinal)
+		r.where = place{entry: entry, batch: l.index.BatchOf(ordinal), durable: l.durable.sequence}
+		s := l.segments[uint64(entry.Segment)]
+		from, to := int64(entry.Offset), int64(entry.Offset)+int64(entry.Length)
+		if last != ordinal {
+			end := l.index.Entry(last)
+			here := end.Segment == entry.Segment
+			switch {
+			case last > ordinal && here:
+				to = int64(end.Offset) + int64(end.Length)
+			case last > ordinal:
+				to = max(to, s.end)
+			case here:
+				from = int64(end.Offset)
+			default:
+				from = record.DataStart
+			}
+		}
 		l.mu.Unlock()
-		raw, err := l.readAtPlace(&where, w)
+		err := r.readHere(s, from, to, last < ordinal)
 		if err == nil {
-			return raw, where, nil
+			return nil
 		}
 		// A fresh segment may have taken over meanwhile.
+		r.forget()
 		l.mu.Lock()
-		moved := l.index.Entry(ordinal) != where.entry
+		moved := l.index.Entry(ordinal) != entry
 		l.mu.Unlock()
 		if !moved {
-			return record.Event{}, where, err
+			return err
 		}
 	}
 }
 
-func (l *Log) readAtPlace(where *place, w *window) (record.Event, error) {
-	entry := &where.entry
-	s, file, err := l.acquire(entry.Segment)
-	if err != nil {
-		return record.Event{}, err
+// readHere reads the event where the index says, and what follows it, or comes
+// before it, up to the end of a range.
+func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
+	entry := &r.where.entry
+	offset, size := int64(entry.Offset), int64(entry.Length)
+	if r.segment != s || offset < r.offset || offset+size > r.offset+int64(len(r.bytes)) {
+		if err := r.fill(s, from, to, backward); err != nil {
+			return err
+		}
 	}
-	defer l.release(s)
-	bytes := make([]byte, entry.Length)
-	if err := l.readInto(s, file, bytes, int64(entry.Offset), w); errors.Is(err, io.ErrUnexpectedEOF) {
-		return record.Event{}, where.damaged("the file ends too early", nil)
-	} else if err != nil {
-		return record.Event{}, fmt.Errorf("segment %d: %w", s.number, err)
-	}
-	raw, reason := segment.ReadItem(bytes, s.place, int64(entry.Offset), where.batch.Session, entry.Item)
+	at := offset - r.offset
+	reason := segment.ReadItem(&r.raw, r.bytes[at:at+size:at+size], r.segment.place, offset, r.where.batch.Session, entry.Item, &r.names)
 	if reason != "" {
-		return record.Event{}, where.damaged(reason, nil)
+		return r.where.damaged(reason, nil)
 	}
-	return raw, nil
-}
-
-// readInto fills bytes from the file, through the window if there is one.
-func (l *Log) readInto(s *segmentFile, file afero.File, bytes []byte, offset int64, w *window) error {
-	if w == nil {
-		return readAt(file, bytes, offset)
-	}
-	size := int64(len(bytes))
-	if w.segment != s || offset < w.offset || offset+size > w.offset+int64(len(w.bytes)) {
-		follows := w.segment == s && offset >= w.offset
-		w.next = min(2*w.next, mostAhead)
-		if !follows || w.next == 0 {
-			w.next = len(bytes)
-		}
-		l.mu.Lock()
-		ahead := min(int64(w.next), s.end-offset)
-		l.mu.Unlock()
-		if ahead <= size {
-			w.segment, w.offset, w.bytes = s, offset, w.bytes[:0]
-			return readAt(file, bytes, offset)
-		}
-		if int64(cap(w.bytes)) < ahead {
-			w.bytes = make([]byte, ahead)
-		}
-		w.segment, w.offset, w.bytes = s, offset, w.bytes[:ahead]
-		if err := readAt(file, w.bytes, offset); err != nil {
-			// What is wrong may be behind the event.
-			*w = window{}
-			return readAt(file, bytes, offset)
-		}
-	}
-	copy(bytes, w.bytes[offset-w.offset:])
 	return nil
 }
 
-// eventOf makes an Event of a record. It shares its bytes.
-func eventOf(e *record.Event, sequence uint64, b index.Batch) (Event, error) {
+// fill reads the event into the window, and ahead what of the range from … to
+// seems worth it: the more, the longer the run of reads.
+func (r *reader) fill(s *segmentFile, from, to int64, backward bool) error {
+	entry := &r.where.entry
+	offset, size := int64(entry.Offset), int64(entry.Length)
+	near := r.segment == s && offset < r.offset+2*r.ahead && offset+size > r.offset-r.ahead
+	if near {
+		r.ahead = min(2*r.ahead, mostAhead)
+	} else {
+		r.ahead = firstAhead
+	}
+	if ahead := max(size, r.ahead); backward {
+		from, to = max(from, offset+size-ahead), offset+size
+	} else {
+		from, to = offset, min(to, offset+ahead)
+	}
+	s, file, err := r.log.acquire(entry.Segment)
+	if err != nil {
+		return err
+	}
+	defer r.log.release(s)
+	r.segment = s
+	err = r.load(file, from, to)
+	if err != nil && to-from > size {
+		// What is wrong may be beside the event.
+		err = r.load(file, offset, offset+size)
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return r.where.damaged("the file ends too early", nil)
+	case err != nil:
+		return fmt.Errorf("segment %d: %w", s.number, err)
+	}
+	return nil
+}
+
+// load reads from … to of a file into the window.
+func (r *reader) load(file afero.File, from, to int64) error {
+	size := int(to - from)
+	if cap(r.bytes) < size {
+		r.bytes = make([]byte, size)
+	}
+	r.offset, r.bytes = from, r.bytes[:size]
+	return readAt(file, r.bytes, from)
+}
+
+// event is the event that was read, with bytes of its own.
+func (r *reader) event() (Event, error) {
+	e, b := &r.raw, &r.where.batch
 	event := Event{
-		ID: e.ID, Sequence: sequence, Version: e.Version, Batch: b.Number,
+		ID: e.ID, Sequence: r.where.sequence(), Version: e.Version, Batch: b.Number,
 		Scope: e.Scope, Stream: e.Stream, Type: e.Type,
 		Time: timeOf(b.Time, 1), Clock: timeOf(b.Clock, 1),
-		Data: e.Payload, Metadata: e.Metadata,
 		Key: e.Key, CausedBy: e.CausedBy, Correlation: e.Correlation,
 		Lane: e.Lane, Depth: e.Depth, Flags: e.Flags,
 		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: e.Hash,
 	}
+	event.Durable = event.Sequence <= r.where.durable
+	if n := len(e.Payload); n > 0 {
+		// One allocation holds both: they are read together, and forgotten together.
+		both := append(append(make([]byte, 0, n+len(e.Metadata)), e.Payload...), e.Metadata...)
+		event.Data = both[:n:n]
+		if len(e.Metadata) > 0 {
+			event.Metadata = both[n:]
+		}
+	} else if len(e.Metadata) > 0 {
+		event.Metadata = slices.Clone(e.Metadata)
+	}
 	if len(e.Extensions) > 0 {
 		var err error
-		event.Extensions, err = record.DecodeExtensions(e.Extensions)
-		if err != nil {
-			return Event{}, err
+		if event.Extensions, err = record.DecodeExtensions(slices.Clone(e.Extensions)); err != nil {
+			return Event{}, r.where.damaged("its extensions", err)
 		}
 	}
 	return event, nil
+}
+
+// receipt is that of the event that was read.
+func (r *reader) receipt() Receipt {
+	e, sequence := &r.raw, r.where.sequence()
+	return Receipt{
+		ID: e.ID, Scope: e.Scope, Stream: e.Stream,
+		Sequence: sequence, Version: e.Version, Batch: r.where.batch.Number, Hash: e.Hash,
+		Durable: sequence <= r.where.durable, Position: r.where.position(),
+	}
 }
 
 // Head returns the state of a stream, as far as it is visible.

@@ -234,21 +234,26 @@ func (l *Log) VerifyReceipt(r Receipt) error {
 	if !ok {
 		return fail(ErrNotFound)
 	}
-	raw, where, err := l.readRecord(ordinal, nil)
-	if err != nil {
+	read := l.reader()
+	defer l.giveBack(read)
+	if err := read.read(ordinal, ordinal); err != nil {
 		return fail(err)
 	}
-	event, err := eventOf(&raw, where.sequence(), where.batch)
-	if err != nil {
+	raw, where := &read.raw, read.where
+	if _, err := record.DecodeExtensions(raw.Extensions); err != nil {
 		return fail(where.damaged("its extensions", err))
 	}
-	if actual := receiptOf(&event, where.position(), 0); !actual.Equal(r) {
+	if actual := read.receipt(); !actual.Equal(r) {
 		return fail(fmt.Errorf("%w: the log has event %d, version %d of stream %q, batch %d, hash %v under this id",
 			ErrInvalid, actual.Sequence, actual.Version, actual.Stream, actual.Batch, actual.Hash))
 	}
-	name := index.Name{Scope: event.Scope, Stream: event.Stream}
-	previous := chain.StreamRoot(l.logID, name.Scope, name.Stream)
-	if event.Version > 1 {
+	name := index.Name{Scope: raw.Scope, Stream: raw.Stream}
+	header := record.AppendCanonical(read.header[:0], raw, where.sequence(), where.batch.Time, where.batch.Clock, contentHash(&read.hasher, raw))
+	read.header = header
+	var previous chain.Hash
+	if raw.Version == 1 {
+		previous = chain.StreamRoot(l.logID, name.Scope, name.Stream)
+	} else {
 		l.mu.Lock()
 		stream, _ := l.index.Stream(name)
 		l.mu.Unlock()
@@ -256,15 +261,13 @@ func (l *Log) VerifyReceipt(r Receipt) error {
 		if len(before) == 0 {
 			return fail(ErrNotFound)
 		}
-		predecessor, _, err := l.readEvent(before[len(before)-1], nil)
-		if err != nil {
+		predecessor := before[len(before)-1]
+		if err := read.read(predecessor, predecessor); err != nil {
 			return fail(err)
 		}
-		previous = predecessor.Hash
+		previous = read.raw.Hash
 	}
-	var hasher chain.Hasher
-	header := record.AppendCanonical(nil, &raw, event.Sequence, where.batch.Time, where.batch.Clock, contentHash(&hasher, &raw))
-	if hasher.Event(previous, header) != r.Hash {
+	if read.hasher.Event(previous, header) != r.Hash {
 		return fail(where.damaged("the event does not have the hash that it says", nil))
 	}
 	return nil

@@ -234,13 +234,14 @@ func (e *DecodeError) Error() string {
 // flag.
 func DecodeEvent(record []byte) (Event, error) {
 	var e Event
-	err := e.Decode(record)
+	err := e.Decode(record, nil)
 	return e, err
 }
 
 // Decode is DecodeEvent into an event that is there already; every field is
-// set. After an error the event has no meaning.
-func (e *Event) Decode(record []byte) error {
+// set. After an error the event has no meaning. With names, which may be nil,
+// equal names of many events are one string.
+func (e *Event) Decode(record []byte, names *Names) error {
 	*e = Event{}
 	d := decoder{input: record}
 	flags := d.uvarint("presence flags", recordFlags) // all bits up to the highest are known
@@ -249,7 +250,7 @@ func (e *Event) Decode(record []byte) error {
 	e.Version = d.uvarint("version", math.MaxUint64)
 
 	// The names stand next to each other: one string holds them all.
-	names := d.at
+	first := d.at
 	stream := d.bytes("stream")
 	kind := d.bytes("type")
 	var scope []byte
@@ -257,7 +258,7 @@ func (e *Event) Decode(record []byte) error {
 		scope = d.present("scope")
 	}
 	if d.err == nil {
-		all := string(record[names:d.at])
+		all := names.text(record[first:d.at])
 		end := len(all) - len(scope)
 		e.Scope = all[end:]
 		if flags&hasScope != 0 {
@@ -324,6 +325,27 @@ func (e *Event) Decode(record []byte) error {
 		e.Payload = rest[:len(rest):len(rest)]
 	}
 	return nil
+}
+
+// Names remembers the names of some of the last events decoded. The zero value
+// is ready; it is for one goroutine at a time.
+type Names struct{ recent [16]string }
+
+// text is b as a string, one that was made before if it is among the recent.
+func (n *Names) text(b []byte) string {
+	if n == nil {
+		return string(b)
+	}
+	// Names of one kind differ at their ends, or in their length.
+	sum := uint32(len(b))
+	for _, c := range b[max(0, len(b)-16):] {
+		sum = sum*31 + uint32(c)
+	}
+	slot := &n.recent[sum%uint32(len(n.recent))]
+	if *slot != string(b) {
+		*slot = string(b)
+	}
+	return *slot
 }
 
 // decoder reads fields from the start of its input on. After the first failure

@@ -115,7 +115,8 @@ func scan(t *testing.T, file []byte, h *record.SegmentHeader) (end int64, tear s
 			for i := range found.Batch.Items {
 				item := &found.Batch.Items[i]
 				raw := bytes.Clone(file[item.Offset : item.Offset+item.Length])
-				e, reason := segment.ReadItem(raw, record.NewPlace(h.Seed), item.Offset, found.Batch.Mark.Session, uint32(i))
+				var e record.Event
+				reason := segment.ReadItem(&e, raw, record.NewPlace(h.Seed), item.Offset, found.Batch.Mark.Session, uint32(i), nil)
 				if reason != "" || e.Hash != item.Event.Hash || !bytes.Equal(e.Payload, item.Event.Payload) {
 					t.Errorf("item %d at %d, read again: %s", i, item.Offset, reason)
 				}

@@ -32,6 +32,7 @@ type Scanner struct {
 	size   int64  // of the file: nothing is allocated beyond it
 	err    error  // the disk's, io.EOF included
 	batch  Batch
+	names  record.Names
 }
 
 // Batch is one batch, whole as far as its checksums go.
@@ -228,11 +229,10 @@ func (s *Scanner) at(offset int64) Found {
 		if reason != "" {
 			return torn(reason)
 		}
-		event, err := record.DecodeEvent(bytes)
-		if err != nil {
+		b.Items = append(b.Items, Item{Offset: next, Length: end - next})
+		if err := b.Items[i].Event.Decode(bytes, &s.names); err != nil {
 			return torn(err.Error())
 		}
-		b.Items = append(b.Items, Item{Event: event, Offset: next, Length: end - next})
 		next = end
 	}
 	for i := uint32(0); i < uint32(mark.Notes); i++ {
@@ -332,23 +332,22 @@ func allZero(b []byte) bool {
 // ReadItem decodes one event from the bytes of its frames, which lie at an
 // offset of the segment. The event keeps the bytes, which change. A frame that
 // is not whole, or of another batch or item, is told by the reason.
-func ReadItem(bytes []byte, place record.Place, offset int64, session record.Session, item uint32) (record.Event, string) {
+func ReadItem(e *record.Event, bytes []byte, place record.Place, offset int64, session record.Session, item uint32, names *record.Names) (reason string) {
 	frame, ok := record.ParseFrame(bytes, place, offset)
 	if !ok {
-		return record.Event{}, "a frame header is not whole"
+		return "a frame header is not whole"
 	}
 	s := Scanner{place: place, buf: bytes, offset: offset, size: offset + int64(len(bytes)), err: io.EOF}
-	b := Batch{Mark: record.Mark{Session: session}, End: offset + int64(frame.Distance)}
-	rec, end, reason := s.assemble(record.KindEvent, item, offset, &b)
+	s.batch = Batch{Mark: record.Mark{Session: session}, End: offset + int64(frame.Distance)}
+	rec, end, reason := s.assemble(record.KindEvent, item, offset, &s.batch)
 	if reason == "" && end != offset+int64(len(bytes)) {
 		reason = "an item has another length than it had"
 	}
 	if reason != "" {
-		return record.Event{}, reason
+		return reason
 	}
-	event, err := record.DecodeEvent(rec)
-	if err != nil {
-		return record.Event{}, err.Error()
+	if err := e.Decode(rec, names); err != nil {
+		return err.Error()
 	}
-	return event, ""
+	return ""
 }
