@@ -6,8 +6,8 @@ import (
 	"github.com/untorn-db/untorn/engine/record"
 )
 
-// lookAhead is how far behind a tear without a whole BEGIN the first whole
-// frame header is looked for. A batch has one in every 2 KiB; before an END, or
+// lookAhead is how many bytes behind a tear are searched for whole frame
+// headers, hops not counted. A batch has one in every 2 KiB; before an END, or
 // with alignment before any batch, a gap may come that ends with its block; and
 // a page may be lost behind the gap.
 const lookAhead = 12 << 10
@@ -19,10 +19,10 @@ const sectorSize = 512
 const kindByte = 8
 
 // Proof looks behind a tear for proof that batch number missing was once
-// synced: a BEGIN or END that says so. It starts where the damaged batch ends,
-// if its BEGIN is whole, else at the first whole frame header within 12 KiB, and
-// hops from there by the distances in the headers, never on to the end. It
-// returns the offset of the proof, or -1.
+// synced: a BEGIN or END that says so. It hops by the distances in the headers,
+// from the end of the damaged batch if its BEGIN is whole; where there is no
+// whole header it searches for the next one, through 12 KiB in all, never on to
+// the end. It returns the offset of the proof, or -1.
 //
 // What a power cut leaves of unsynced groups never yields proof, since a group
 // is told what was synced before it is written.
@@ -31,30 +31,29 @@ func Proof(f io.ReaderAt, size int64, header *record.SegmentHeader, tear Found, 
 	if tear.Mark != nil && tear.Mark.Synced >= missing {
 		return tear.Offset, nil
 	}
-	// A sector that is lost where one batch ends and the next begins takes the
-	// place with it from which to hop: then, too, the look-ahead finds the next.
-	at, looked := tear.After, false
+	at, left := tear.After, lookAhead
 	if at == 0 {
 		at = tear.Offset
 	}
 	for {
 		frame, ok, err := frameAt(f, size, place, at)
+		if gap := alignUp(at, record.BlockSize); !ok && err == nil && gap != at {
+			if frame, ok, err = frameAt(f, size, place, gap); ok {
+				at = gap
+			}
+		}
 		if err != nil {
 			return -1, err
 		}
-		if !ok && !looked {
-			looked = true
-			if at, err = firstFrame(f, size, place, at); at < 0 || err != nil {
+		if !ok {
+			// A sector that is lost where one batch ends and the next begins takes
+			// the place with it from which to hop on.
+			next, err := firstFrame(f, size, place, at, left)
+			if next < 0 || err != nil {
 				return -1, err
 			}
-			continue
-		}
-		if !ok {
-			gap := alignUp(at, record.BlockSize)
-			if gap == at {
-				return -1, nil
-			}
-			at = gap
+			left -= int(next - at)
+			at = next
 			continue
 		}
 		if isProof(frame, missing) {
@@ -89,10 +88,10 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 	return frame, ok, nil
 }
 
-// firstFrame returns the offset of the first whole frame header in the
-// look-ahead behind offset, or -1. It reads sector after sector, and none behind
-// the frame that it finds.
-func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64) (int64, error) {
+// firstFrame returns the offset of the first whole frame header less than
+// length, at most lookAhead, behind offset, or -1. It reads sector after sector,
+// and none behind the frame that it finds.
+func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int) (int64, error) {
 	var window [lookAhead + record.MarkSize]byte
 	have := 0
 	reach := func(n int) (bool, error) {
@@ -111,7 +110,7 @@ func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64) (in
 		}
 		return true, nil
 	}
-	for i := 0; i < lookAhead; i += record.FrameAlign {
+	for i := 0; i < length; i += record.FrameAlign {
 		if ok, err := reach(i + kindByte + 1); !ok || err != nil {
 			return -1, err
 		}
@@ -135,7 +134,7 @@ func NextBatch(f io.ReaderAt, size int64, header *record.SegmentHeader, damage F
 	place := record.NewPlace(header.Seed)
 	at := damage.After
 	if at == 0 {
-		first, err := firstFrame(f, size, place, damage.Offset)
+		first, err := firstFrame(f, size, place, damage.Offset, lookAhead)
 		if first < 0 || err != nil {
 			return -1, err
 		}
@@ -154,7 +153,7 @@ func NextBatch(f io.ReaderAt, size int64, header *record.SegmentHeader, damage F
 		case at == damage.After:
 			// The batch behind the damaged one is damaged too.
 			damage = Found{Offset: at}
-			first, err := firstFrame(f, size, place, at)
+			first, err := firstFrame(f, size, place, at, lookAhead)
 			if first < 0 || err != nil {
 				return -1, err
 			}
