@@ -349,16 +349,7 @@ func (r *reader) event() (Event, error) {
 		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: e.Hash,
 	}
 	event.Durable = event.Sequence <= r.where.durable
-	if n := len(e.Payload); n > 0 {
-		// One allocation holds both: they are read together, and forgotten together.
-		both := append(append(make([]byte, 0, n+len(e.Metadata)), e.Payload...), e.Metadata...)
-		event.Data = both[:n:n]
-		if len(e.Metadata) > 0 {
-			event.Metadata = both[n:]
-		}
-	} else if len(e.Metadata) > 0 {
-		event.Metadata = slices.Clone(e.Metadata)
-	}
+	event.Data, event.Metadata = slices.Clone(e.Payload), slices.Clone(e.Metadata)
 	if len(e.Extensions) > 0 {
 		var err error
 		if event.Extensions, err = record.DecodeExtensions(slices.Clone(e.Extensions)); err != nil {

@@ -72,6 +72,10 @@ type recovering struct {
 	leftovers []string
 	found     segment.Found // what ended the last segment
 	size      int64         // of the last segment's file
+
+	reader  *reader // for its room
+	hashes  []chain.Hash
+	inBatch map[index.Name]uint64 // versions after the earlier items of a batch
 }
 
 // recover finds the longest prefix of the log that is whole, decides whether
@@ -79,7 +83,8 @@ type recovering struct {
 // the prefix and serves nothing that is not durable. See FORMAT.md, Recovery.
 func (l *Log) recover() error {
 	l.observe(Point{Name: PointRecoverBegin, Offset: -1})
-	r := &recovering{Log: l}
+	r := &recovering{Log: l, reader: l.reader(), inBatch: map[index.Name]uint64{}}
+	defer l.giveBack(r.reader)
 	if err := r.openSegments(); err != nil {
 		return err
 	}
@@ -294,7 +299,8 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
 		return err
 	}
-	scanner := segment.NewScanner(s.file, &s.header, offset, size)
+	scanner := segment.NewScanner(s.file, &s.header, offset, size, r.reader.bytes)
+	defer func() { r.reader.bytes = scanner.Room() }()
 	for scanner.Offset() != limit {
 		found := scanner.Next()
 		if err := scanner.Err(); err != nil {
@@ -380,11 +386,11 @@ func (r *recovering) provenBy(b *segment.Batch) bool {
 
 // head computes the log head behind a batch.
 func (r *recovering) head(b *segment.Batch) chain.Hash {
-	hashes := make([]chain.Hash, len(b.Items))
+	r.hashes = r.hashes[:0]
 	for i := range b.Items {
-		hashes[i] = b.Items[i].Event.Hash
+		r.hashes = append(r.hashes, b.Items[i].Event.Hash)
 	}
-	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, hashes, r.hasher.Notes(b.Notes))
+	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, r.hashes, r.hasher.Notes(b.Notes))
 }
 
 // versions says which event of a batch does not continue its stream.
@@ -392,11 +398,11 @@ func (r *recovering) versions(b *segment.Batch) string {
 	if r.lenient || len(r.recovery.Damage) > 0 {
 		return ""
 	}
-	var inBatch map[index.Name]uint64 // versions after the earlier items
+	clear(r.inBatch)
 	for i := range b.Items {
 		e := &b.Items[i].Event
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
-		version, ok := inBatch[name]
+		version, ok := r.inBatch[name]
 		if !ok {
 			stream, _ := r.index.Stream(name)
 			version = stream.Version
@@ -405,10 +411,7 @@ func (r *recovering) versions(b *segment.Batch) string {
 			return fmt.Sprintf("item %d has version %d of stream %q, which is at %d", i, e.Version, e.Stream, version)
 		}
 		if len(b.Items) > 1 {
-			if inBatch == nil {
-				inBatch = map[index.Name]uint64{}
-			}
-			inBatch[name] = e.Version
+			r.inBatch[name] = e.Version
 		}
 	}
 	return ""

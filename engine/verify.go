@@ -31,7 +31,8 @@ type Verification struct {
 // *CorruptError, and all of them in Problems. Calls of other methods go on
 // meanwhile.
 func (l *Log) Verify(ctx context.Context) (Verification, error) {
-	v := &verifying{log: l, streams: map[index.Name]index.Stream{}}
+	v := &verifying{log: l, streams: map[index.Name]index.Stream{}, reader: l.reader()}
+	defer l.giveBack(v.reader)
 	err := v.run(ctx)
 	if err == nil && len(v.Problems) > 0 {
 		err = v.Problems[0]
@@ -45,8 +46,8 @@ func (l *Log) Verify(ctx context.Context) (Verification, error) {
 type verifying struct {
 	Verification
 	log     *Log
-	hasher  chain.Hasher
-	scratch []byte
+	reader  *reader // for its room
+	hashes  []chain.Hash
 	last    point
 	streams map[index.Name]index.Stream
 }
@@ -117,7 +118,8 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 	if _, err := section.Seek(record.DataStart, io.SeekStart); err != nil {
 		return err
 	}
-	scanner := segment.NewScanner(section, &s.header, record.DataStart, end)
+	scanner := segment.NewScanner(section, &s.header, record.DataStart, end, v.reader.bytes)
+	defer func() { v.reader.bytes = scanner.Room() }()
 	for v.last.batch < until.batch && scanner.Offset() < end {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -154,26 +156,27 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 	case v.last.batch > 0 && m.Time < v.last.time:
 		v.problem(number, b.Offset, "its time is before that of the batch before it")
 	}
-	hashes := make([]chain.Hash, len(b.Items))
+	v.hashes = v.hashes[:0]
+	hasher := &v.reader.hasher
 	for i := range b.Items {
 		e := &b.Items[i].Event
-		hashes[i] = e.Hash
+		v.hashes = append(v.hashes, e.Hash)
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
 		stream, ok := v.streams[name]
 		if !ok {
 			stream.Hash = chain.StreamRoot(v.log.logID, name.Scope, name.Stream)
 		}
-		v.scratch = record.AppendCanonical(v.scratch[:0], e, m.Sequence+uint64(i), m.Time, m.Clock, contentHash(&v.hasher, e))
+		v.reader.header = record.AppendCanonical(v.reader.header[:0], e, m.Sequence+uint64(i), m.Time, m.Clock, contentHash(hasher, e))
 		switch {
 		case e.Version != stream.Version+1:
 			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d has version %d of its stream, which is at %d", m.Sequence+uint64(i), e.Version, stream.Version))
-		case v.hasher.Event(stream.Hash, v.scratch) != e.Hash:
+		case hasher.Event(stream.Hash, v.reader.header) != e.Hash:
 			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d does not have the hash that it says", m.Sequence+uint64(i)))
 		}
 		stream.Version, stream.Hash = e.Version, e.Hash
 		v.streams[name] = stream
 	}
-	if v.hasher.Head(v.last.head, m.Batch, m.Sequence, hashes, v.hasher.Notes(b.Notes)) != b.Head {
+	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(b.Notes)) != b.Head {
 		v.problem(number, b.Offset, fmt.Sprintf("batch %d does not have the head that it says", m.Batch))
 	}
 	v.Batches++

@@ -82,10 +82,18 @@ type Found struct {
 	Reason string       // for FoundTear
 }
 
-// NewScanner scans from offset, where file must stand. size is the file's.
-func NewScanner(file Source, header *record.SegmentHeader, offset, size int64) *Scanner {
-	return &Scanner{file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size}
+// NewScanner scans from offset, where file must stand. size is the file's. room
+// is what the scanner may read into, and may be nil; see Room.
+func NewScanner(file Source, header *record.SegmentHeader, offset, size int64, room []byte) *Scanner {
+	s := &Scanner{file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size}
+	s.room = room[:cap(room)]
+	s.buf = s.room[:0]
+	return s
 }
+
+// Room is what the scanner has read into, for the next scanner, when nothing
+// that this one has found is needed any more.
+func (s *Scanner) Room() []byte { return s.room[:0] }
 
 // Err is what the disk said, or nil.
 func (s *Scanner) Err() error {
