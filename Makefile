@@ -7,6 +7,7 @@
 #   make fuzz                 each fuzz target for FUZZTIME=30s
 #   make bench                the benchmarks
 #   make lint                 gofmt, go vet, staticcheck
+#   make digests              the same seeds give the same digests on 32 bits
 #   make cross                build and vet for the other platforms
 #   make nightly              the long versions of all of these
 #   make rewrite PKG=./simfs  write what a package's scripts in testdata should say
@@ -32,7 +33,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore fuzz bench lint cross nightly rewrite
+.PHONY: test short race sim explore fuzz bench lint digests cross nightly rewrite
 
 test:
 	$(GO) test ./...
@@ -48,6 +49,8 @@ race:
 	else \
 		echo "$(GO) test -race $(RACE)"; \
 		$(GO) test -race $(RACE); \
+		echo "$(GO) test -race -run TestDigests ./scenarios"; \
+		$(GO) test -race -run TestDigests ./scenarios; \
 	fi
 
 sim:
@@ -72,6 +75,14 @@ lint:
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+digests:
+	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then \
+		echo "GOARCH=386 $(GO) test -run TestDigests ./scenarios"; \
+		GOARCH=386 CGO_ENABLED=0 $(GO) test -run TestDigests ./scenarios; \
+	else \
+		echo "digests: NOT RUN on 32 bits: this machine is not linux/amd64" >&2; \
+	fi
 
 # vet compiles the tests too.
 cross:
