@@ -349,14 +349,24 @@ func (r *reader) event() (Event, error) {
 		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: e.Hash,
 	}
 	event.Durable = event.Sequence <= r.where.durable
-	event.Data, event.Metadata = slices.Clone(e.Payload), slices.Clone(e.Metadata)
+	event.Data, event.Metadata = own(e.Payload), own(e.Metadata)
 	if len(e.Extensions) > 0 {
 		var err error
-		if event.Extensions, err = record.DecodeExtensions(slices.Clone(e.Extensions)); err != nil {
+		if event.Extensions, err = record.DecodeExtensions(own(e.Extensions)); err != nil {
 			return Event{}, r.where.damaged("its extensions", err)
 		}
 	}
 	return event, nil
+}
+
+// own copies bytes; unlike slices.Clone it leaves no room behind them.
+func own(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	c := make([]byte, len(b))
+	copy(c, b)
+	return c
 }
 
 // receipt is that of the event that was read.

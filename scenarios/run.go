@@ -361,6 +361,9 @@ type narrator struct {
 	world *world
 }
 
+// Model is what the world knows.
+func (n *narrator) Model() *model.Model { return n.world.model }
+
 // Append is AppendBatch of one.
 func (n *narrator) Append(ctx context.Context, draft engine.Draft) (engine.Receipt, error) {
 	receipts, err := n.AppendBatch(ctx, engine.Batch{Events: []engine.Draft{draft}})
