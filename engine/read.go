@@ -130,7 +130,7 @@ func (l *Log) selection(q *Query) ordinals {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bound := l.visible
-	if q.Buffered {
+	if q.Buffered && l.failed == nil {
 		bound = l.written.sequence
 	}
 	if q.ToSequence > 0 {

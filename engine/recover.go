@@ -68,6 +68,7 @@ type recovering struct {
 	proven    point  // behind the last batch that is known to be durable
 	unproven  []span // the batches between the two
 	carried   uint64 // batches up to this number were synced before their segment got its name
+	rescanned int64  // where a reader without the lock has looked twice
 	lenient   bool   // the next batch need not continue the log: something before it was damaged
 	leftovers []string
 	found     segment.Found // what ended the last segment
@@ -275,7 +276,7 @@ func (r *recovering) scan(s *segmentFile) error {
 func (r *recovering) enter(s *segmentFile) error {
 	h := &s.header
 	r.carried = h.PreviousBatch + uint64(h.Carried)
-	r.found = segment.Found{}
+	r.found, r.rescanned = segment.Found{}, 0
 	s.end = record.DataStart
 	if s.number == r.firstSegment {
 		r.last = point{head: h.PreviousHead}
@@ -462,6 +463,11 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 	proof, err := segment.Proof(s.file, r.size, &s.header, *found, r.last.batch+1)
 	if err != nil {
 		return -1, fmt.Errorf("read segment %d: %w", s.number, err)
+	}
+	if proof >= 0 && r.opts.ReadOnly && r.rescanned != found.Offset {
+		// Without the lock, a writer may have come on between the two reads.
+		r.rescanned = found.Offset
+		return found.Offset, nil
 	}
 	if proof >= 0 {
 		damage.Reason += fmt.Sprintf(", but byte %d proves that batch %d was durable", proof, r.last.batch+1)
