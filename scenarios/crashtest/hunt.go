@@ -177,9 +177,9 @@ func (f *finding) nearer() {
 			return
 		}
 		var lost []explore.Deviation
-		for _, q := range moments[i].questions {
-			if !q.latest() {
-				lost = append(lost, explore.Deviation{Var: variable(q.v), Option: version(q.v.Options, q.chosen)})
+		for _, c := range moments[i].Choices {
+			if !latest(c) {
+				lost = append(lost, c.Deviation())
 			}
 		}
 		try := func(lost []explore.Deviation) bool {
@@ -187,7 +187,7 @@ func (f *finding) nearer() {
 				return false
 			}
 			path := slices.Clone(f.path)
-			path[i].Prefix, path[i].Deviations = moments[i].at, lost
+			path[i].Prefix, path[i].Deviations = moments[i].At, lost
 			err := f.again(path)
 			if !f.same(err) {
 				return false
@@ -211,13 +211,16 @@ func (f *finding) nearer() {
 	}
 }
 
-// follow takes the finding's path on a disk that remembers who called it.
-func (f *finding) follow() ([]moment, error) {
+// follow takes the crashes of the finding's path on a disk that remembers who
+// called it.
+func (f *finding) follow() ([]explore.Moment, error) {
 	c := f.program.config(f.disk, 0)
-	return f.program.follow(simfs.New(simfs.Options{
-		Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage, Callers: 2, CallerSkip: library(),
-	}), f.path)
+	c.Callers, c.CallerSkip = 2, library()
+	return explore.Follow(context.Background(), c, f.program.explored(nil), f.path)
 }
+
+// latest reports whether the newest version was kept.
+func latest(c explore.Choice) bool { return simfs.Latest().Choose(c.Var) == c.Option }
 
 // verdicts says on which file systems the store fails.
 func (f *finding) verdicts() []string {

@@ -30,9 +30,9 @@ func (r *runner) fail(f *finding) {
 	}
 	b.steps(f)
 	if moments, err := f.follow(); err == nil {
-		for _, m := range moments {
-			b.crash(f.program, m, moments)
-			b.lost(f.program, m, moments)
+		for i := range moments {
+			b.crash(f.program, moments, i)
+			b.lost(f.program, moments, i)
 		}
 	} else {
 		b.field("crash", f.path.String())
@@ -89,23 +89,24 @@ func (b *report) steps(f *finding) {
 	}
 }
 
-// crash says when one crash came.
-func (b *report) crash(p *program, m moment, all []moment) {
+// crash says when one crash of a path came.
+func (b *report) crash(p *program, crashes []explore.Moment, n int) {
+	m := crashes[n]
 	kind := "the power failed"
-	if m.crash.Kind == simfs.ProcessKill {
+	if m.Crash.Kind == simfs.ProcessKill {
 		kind = "the process was killed"
 	}
 	when := "before the first step"
-	before := make([]State, len(p.steps))
-	if m.crashes > 0 {
+	before, states := p.remembered(nil), p.remembered(m.History)
+	if n > 0 {
 		when = "while the store recovered"
-		before = all[m.crashes-1].states
+		before = p.remembered(crashes[n-1].History)
 	}
 	for _, i := range p.active { // what this run has noted last
-		if m.states[i] == before[i] {
+		if states[i] == before[i] {
 			continue
 		}
-		switch state := m.states[i]; {
+		switch state := states[i]; {
 		case before[i] == NotStarted && state == InFlight:
 			when = "in " + label(i, p.steps[i])
 		case before[i] == NotStarted:
@@ -117,9 +118,9 @@ func (b *report) crash(p *program, m moment, all []moment) {
 		}
 	}
 	place := "at the end of the run"
-	if m.at < len(m.log) {
-		place = "before operation " + operation(m.log[m.at])
-	} else if m.crash.Op != explore.End {
+	if m.At < len(m.Log) {
+		place = "before operation " + operation(m.Log[m.At])
+	} else if m.Crash.Op != explore.End {
 		place = "after the last operation"
 	}
 	b.field("crash", fmt.Sprintf("%s %s, %s", kind, when, place))
@@ -127,54 +128,54 @@ func (b *report) crash(p *program, m moment, all []moment) {
 
 // lost says what had not reached the disk, who had written it, and which sync
 // was missing.
-func (b *report) lost(p *program, m moment, all []moment) {
+func (b *report) lost(p *program, crashes []explore.Moment, n int) {
 	name := "lost"
 	any := false
-	for _, q := range m.questions {
-		if q.latest() {
+	for _, c := range crashes[n].Choices {
+		if latest(c) {
 			continue
 		}
 		any = true
-		b.field(name, lost(p, q, m, all)...)
+		b.field(name, lost(p, c, crashes, n)...)
 		name = ""
 	}
-	if !any && m.crash.Kind == simfs.PowerLoss {
+	if !any && crashes[n].Crash.Kind == simfs.PowerLoss {
 		b.field(name, "nothing: all that was written is on the disk")
 	}
 }
 
 // lost is about one variable.
-func lost(p *program, q question, m moment, all []moment) []string {
-	chosen := q.v.Options[q.chosen]
+func lost(p *program, c explore.Choice, crashes []explore.Moment, n int) []string {
+	v, chosen := c.Var, c.Var.Options[c.Option]
 	what, covers := "", ""
-	dir := path.Dir(clean(q.v.Path))
-	switch q.v.Kind {
+	dir := path.Dir(clean(v.Path))
+	switch v.Kind {
 	case simfs.VarJournal:
 		what, covers = "the end of the file system's journal", "a sync of any file or directory"
 	case simfs.VarName:
-		what, covers = fmt.Sprintf("the name %q is as it was", q.v.Path), fmt.Sprintf("a sync of the directory %q", dir)
+		what, covers = fmt.Sprintf("the name %q is as it was", v.Path), fmt.Sprintf("a sync of the directory %q", dir)
 		if chosen.Size == 0 {
-			what = fmt.Sprintf("the name %q is not there", q.v.Path)
+			what = fmt.Sprintf("the name %q is not there", v.Path)
 		}
 	case simfs.VarSize:
-		what = fmt.Sprintf("the size of %q is %d", q.v.Path, chosen.Size)
+		what = fmt.Sprintf("the size of %q is %d", v.Path, chosen.Size)
 	default:
-		what = fmt.Sprintf("cell %d of %q has what it had", q.v.Cell, q.v.Path)
+		what = fmt.Sprintf("cell %d of %q has what it had", v.Cell, v.Path)
 		if chosen.Garbage {
-			what = fmt.Sprintf("cell %d of %q holds %s: no write has reached it", q.v.Cell, q.v.Path, chosen.Label)
+			what = fmt.Sprintf("cell %d of %q holds %s: no write has reached it", v.Cell, v.Path, chosen.Label)
 		} else if chosen.Op != -1 {
-			what = fmt.Sprintf("cell %d of %q has an earlier write", q.v.Cell, q.v.Path)
+			what = fmt.Sprintf("cell %d of %q has an earlier write", v.Cell, v.Path)
 		}
 	}
 	lines := []string{what}
 	last := -1
-	written := q.v.Path
-	for i, o := range q.v.Options {
-		if o.Garbage || i <= q.chosen && !chosen.Garbage {
+	written := v.Path
+	for i, o := range v.Options {
+		if o.Garbage || i <= c.Option && !chosen.Garbage {
 			continue
 		}
 		for _, at := range append([]int{o.Op}, o.Again...) {
-			if op, ok := find(at, m, all); ok {
+			if op, ok := find(at, crashes, n); ok {
 				line := "  without " + operation(op)
 				if lines[len(lines)-1] != line {
 					lines = append(lines, line)
@@ -190,13 +191,14 @@ func lost(p *program, q question, m moment, all []moment) []string {
 		lines = append(lines[:most-1], fmt.Sprintf("  … and %d operations more", len(lines)-most+1))
 	}
 	if covers == "" {
-		covers = fmt.Sprintf("a sync of the file %q", q.v.Path)
-		if clean(written) != clean(q.v.Path) {
-			covers = fmt.Sprintf("a sync of the file %q while it was %q", q.v.Path, written)
+		covers = fmt.Sprintf("a sync of the file %q", v.Path)
+		if clean(written) != clean(v.Path) {
+			covers = fmt.Sprintf("a sync of the file %q while it was %q", v.Path, written)
 		}
 	}
-	inFlight := slices.ContainsFunc(p.active, func(i int) bool { return m.states[i] == InFlight })
-	next, coming := later(q, m, dir, written)
+	states := p.remembered(crashes[n].History)
+	inFlight := slices.ContainsFunc(p.active, func(i int) bool { return states[i] == InFlight })
+	next, coming := later(v, crashes[n], dir, written)
 	switch {
 	case len(lines) == 1: // nobody has written what was lost: garbage
 	case last < 0:
@@ -211,33 +213,33 @@ func lost(p *program, q question, m moment, all []moment) []string {
 	return lines
 }
 
-// find returns an operation by the number that a version has: from 0 in the run
-// that crashed, from -2 down in the runs before it.
-func find(at int, m moment, all []moment) (simfs.Op, bool) {
+// find returns an operation by the number that a version has at crash n: from 0
+// in the run that crashed, from -2 down in the runs before it.
+func find(at int, crashes []explore.Moment, n int) (simfs.Op, bool) {
 	if at >= 0 {
-		if at < len(m.log) {
-			return m.log[at], true
+		if log := crashes[n].Log; at < len(log) {
+			return log[at], true
 		}
 		return simfs.Op{}, false
 	}
 	back := -2 - at // 0: the last operation of the run before
-	for i := m.crashes - 1; at <= -2 && i >= 0; i-- {
-		n := all[i].at
-		if back < n {
-			return all[i].log[n-1-back], true
+	for i := n - 1; at <= -2 && i >= 0; i-- {
+		before := crashes[i].At
+		if back < before {
+			return crashes[i].Log[before-1-back], true
 		}
-		back -= n
+		back -= before
 	}
 	return simfs.Op{}, false
 }
 
 // later returns the next sync that would have helped, if the run had lived.
-func later(q question, m moment, dir, written string) (simfs.Op, bool) {
-	for _, op := range m.log[m.at:] {
-		file := clean(op.Path) == clean(q.v.Path) || clean(op.Path) == clean(written)
+func later(v simfs.Var, m explore.Moment, dir, written string) (simfs.Op, bool) {
+	for _, op := range m.Log[m.At:] {
+		file := clean(op.Path) == clean(v.Path) || clean(op.Path) == clean(written)
 		sync := op.Kind == simfs.OpSync || op.Kind == simfs.OpSyncData
 		helps := false
-		switch q.v.Kind {
+		switch v.Kind {
 		case simfs.VarJournal:
 			helps = sync || op.Kind == simfs.OpSyncDir
 		case simfs.VarName:

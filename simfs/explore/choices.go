@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/untorn-db/untorn/simfs"
@@ -61,15 +62,19 @@ func (c Crash) Choose(v simfs.Var) int {
 	return newest(v.Options, c.Prefix)
 }
 
-// A follower answers as a crash does, and finds out whether it all fits.
+// A follower answers as a crash does, remembers what it answered, and finds out
+// whether it all fits.
 type follower struct {
 	crash   *Crash
 	used    []bool // per deviation
+	choices []Choice
 	problem string // the first answer that is not there
 }
 
 func (f *follower) Choose(v simfs.Var) int {
 	chosen := f.crash.Choose(v)
+	v.Options = slices.Clone(v.Options) // they may be written over after this call
+	f.choices = append(f.choices, Choice{v, chosen})
 	for k, d := range f.crash.Deviations {
 		if d.Var != VarText(v) {
 			continue

@@ -78,6 +78,10 @@ type Config struct {
 	CellSize   int              // bytes that the disk writes as one, a power of two up to 4096; 0: 512
 	Garbage    simfs.Garbage    // what may stand in bytes that no write has covered; zero: zeros
 
+	// Callers and CallerSkip are those of simfs.Options, for what Follow tells.
+	Callers    int
+	CallerSkip []string
+
 	// Start is the disk that the workload begins with, what an earlier crash
 	// left: nothing in it may be undecided, and Guarantees, CellSize and Garbage
 	// must be those that it was made with. nil: an empty disk. Before is the
@@ -198,15 +202,6 @@ type Count struct {
 	Violations int
 }
 
-func (c *Count) add(d Count) {
-	c.Points += d.Points
-	c.Same += d.Same
-	c.Images += d.Images
-	c.Unique += d.Unique
-	c.Recoveries += d.Recoveries
-	c.Violations += d.Violations
-}
-
 // A Level counts the crashes at one depth, by kind.
 type Level struct {
 	Power  Count // power loss, of the workload or of a recovery from a power loss
@@ -291,12 +286,29 @@ func Explore(ctx context.Context, c Config, p Program) (Report, error) {
 // returned: the violation's error, or nil if there is none any more. An
 // earlier recovery that fails ends the path with its error. *PathError: the
 // path cannot be taken; *ConfigError: c or p is wrong. Of c, what the disk is
-// (Guarantees, CellSize,
-// Garbage) and Seed must be as they were.
+// (Guarantees, CellSize, Garbage) and Seed must be as they were.
 func Reproduce(ctx context.Context, c Config, p Program, path CrashPath) error {
 	c, err := c.settle(p)
 	if err != nil {
 		return err
 	}
-	return reproduce(ctx, c, p, path)
+	last, err := take(ctx, c, p, path, nil)
+	if err != nil {
+		return err
+	}
+	return last.once()
+}
+
+// Follow is Reproduce without the last run. It tells of each crash what came
+// before it and what it lost.
+func Follow(ctx context.Context, c Config, p Program, path CrashPath) ([]Moment, error) {
+	c, err := c.settle(p)
+	if err != nil {
+		return nil, err
+	}
+	var moments []Moment
+	if _, err := take(ctx, c, p, path, func(m Moment) { moments = append(moments, m) }); err != nil {
+		return nil, err
+	}
+	return moments, nil
 }

@@ -585,12 +585,99 @@ func TestReproduce(t *testing.T) {
 					if err == nil || err.Error() != v.Err.Error() {
 						t.Fatalf("%s, config %d, %s: %v\n got %v\nwant %v", f.name, i, g.Name, path, err, v.Err)
 					}
+					again, err := refollow(t.Context(), c, f.program, path)
+					if err != nil || again.String() != path.String() {
+						t.Fatalf("%s, config %d, %s: following %v gave\n%v, %v", f.name, i, g.Name, path, again, err)
+					}
 				}
 			}
 		}
 	}
 	if caught == 0 {
 		t.Fatal("no violation to reproduce")
+	}
+}
+
+// refollow makes a path of what Follow tells of one.
+func refollow(ctx context.Context, c explore.Config, p explore.Program, path explore.CrashPath) (explore.CrashPath, error) {
+	moments, err := explore.Follow(ctx, c, p, path)
+	var again explore.CrashPath
+	notes := len(c.Before)
+	for _, m := range moments {
+		crash := m.Crash
+		crash.Notes, notes = len(m.History)-notes, len(m.History)
+		if crash.Op != explore.End {
+			crash.Op = m.At
+		} else if m.At != len(m.Log) {
+			return nil, fmt.Errorf("the end of a run of %d operations is told to be operation %d", len(m.Log), m.At)
+		}
+		crash.Deviations = nil
+		for _, choice := range m.Choices {
+			if simfs.Prefix(crash.Prefix).Choose(choice.Var) != choice.Option {
+				crash.Deviations = append(crash.Deviations, choice.Deviation())
+			}
+		}
+		again = append(again, crash)
+	}
+	return again, err
+}
+
+func TestFollow(t *testing.T) {
+	p := register{puts: 2, inPlace: true}.program()
+	path, err := explore.ParseCrashPath("power op=5 notes=3 prefix=0 ~cell:value#1:0=write@4 ~cell:value#1:1=write@4 | kill op=end notes=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moments, err := explore.Follow(t.Context(), explore.Config{}, p, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, m := range moments {
+		fmt.Fprintf(&b, "%v\n", m.Crash)
+		for i, op := range m.Log {
+			if i == m.At {
+				b.WriteString("  crash\n")
+			}
+			fmt.Fprintf(&b, "  %v\n", op)
+		}
+		for _, n := range m.History {
+			fmt.Fprintf(&b, "  note %s\n", n.Key)
+		}
+		for _, c := range m.Choices {
+			fmt.Fprintf(&b, "  %v: %v\n", c.Var, c.Deviation())
+		}
+	}
+	want := `power op=5 notes=3 prefix=0 ~cell:value#1:0=write@4 ~cell:value#1:1=write@4
+  0 create value
+  1 write value 0+1024
+  2 sync value
+  3 syncdir .
+  4 write value 0+1024
+  crash
+  5 sync value
+  6 syncdir .
+  note started 1
+  note acked 1
+  note started 2
+  cell of "value" 0: durable, write@4: {cell:value#1:0 write@4}
+  cell of "value" 1: durable, write@4: {cell:value#1:1 write@4}
+kill op=end notes=1
+  0 write value 0+1024
+  1 sync value
+  2 syncdir .
+  note started 1
+  note acked 1
+  note started 2
+  note acked 2
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	var off *explore.PathError
+	path[0].Op = 99
+	if moments, err := explore.Follow(t.Context(), explore.Config{}, p, path); !errors.As(err, &off) || moments != nil {
+		t.Errorf("a path that cannot be taken: got %v, %v", moments, err)
 	}
 }
 

@@ -126,7 +126,10 @@ func (c Config) workload() (*recorder, *Run) {
 	if c.Start != nil {
 		disk = c.Start.Mount(nil)
 	} else {
-		disk = simfs.New(simfs.Options{Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage})
+		disk = simfs.New(simfs.Options{
+			Guarantees: c.Guarantees, CellSize: c.CellSize, Garbage: c.Garbage,
+			Callers: c.Callers, CallerSkip: c.CallerSkip,
+		})
 	}
 	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All, before: len(c.Before), notes: slices.Clip(c.Before)}
 	for _, n := range c.Before {
