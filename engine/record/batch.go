@@ -8,7 +8,10 @@ import (
 	"github.com/untorn-db/untorn/engine/chain"
 )
 
-const pieceSize = HeaderSize + MaxBody // a frame with a full body; a multiple of FrameAlign
+const (
+	pieceSize = HeaderSize + MaxBody // a frame with a full body; a multiple of FrameAlign
+	clockSize = 8                    // the body of a BEGIN with FlagClock
+)
 
 // MaxBatchSize is the most that a batch may have, in bytes as encoded:
 // distances are 32 bits, and a slice on a 32-bit platform has at most 2 GiB.
@@ -16,14 +19,10 @@ const MaxBatchSize = math.MaxInt32 &^ (FrameAlign - 1)
 
 // BeginSize is how long the BEGIN of m is, in bytes.
 func BeginSize(m *Mark) int64 {
-	body := 0
 	if m.Clock != m.Time {
-		body += 8
+		return MarkSize + clockSize
 	}
-	if m.Key != "" {
-		body += uvarintSize(uint64(len(m.Key))) + len(m.Key)
-	}
-	return padded(int64(MarkSize + body))
+	return MarkSize
 }
 
 // ItemSize is how long the frames of one event or note are, in bytes, when its
@@ -53,14 +52,14 @@ const EndSize = MarkSize
 // counted from the start of the batch.
 //
 // It does not allocate if dst has room for BatchSize. A batch above
-// MaxBatchSize, a key that does not fit into BEGIN, and more than 65,535 notes
-// are faults of the caller, upon which it panics.
+// MaxBatchSize and an offset that no frame can have are faults of the caller,
+// upon which it panics.
 func AppendBatch(dst []byte, place Place, offset int64, m *Mark, events []Event, head chain.Hash, positions []int32) []byte {
 	return AppendBatchNotes(dst, place, offset, m, events, nil, head, positions)
 }
 
-// AppendBatchNotes is AppendBatch with notes behind the events; positions has
-// room for both.
+// AppendBatchNotes is AppendBatch with notes behind the events, at most 65,535;
+// positions has room for both.
 func AppendBatchNotes(dst []byte, place Place, offset int64, m *Mark, events []Event, notes [][]byte, head chain.Hash, positions []int32) []byte {
 	total := BeginSize(m) + CommitSize
 	for i := range events {
@@ -69,9 +68,9 @@ func AppendBatchNotes(dst []byte, place Place, offset int64, m *Mark, events []E
 	for _, note := range notes {
 		total += ItemSize(int64(len(note)))
 	}
-	if total > MaxBatchSize || len(m.Key) > MaxBody-16 || len(notes) > math.MaxUint16 || offset%FrameAlign != 0 {
-		panic(fmt.Sprintf("internal error: batch %d cannot be encoded: %d bytes, key of %d, %d notes, at offset %d",
-			m.Batch, total, len(m.Key), len(notes), offset))
+	if total > MaxBatchSize || len(notes) > math.MaxUint16 || offset%FrameAlign != 0 {
+		panic(fmt.Sprintf("internal error: batch %d cannot be encoded: %d bytes, %d notes, at offset %d",
+			m.Batch, total, len(notes), offset))
 	}
 	start := len(dst)
 	e := encoder{
@@ -134,11 +133,6 @@ func (e *encoder) begin(m *Mark, events uint32, notes uint16) {
 	if m.Clock != m.Time {
 		flags |= FlagClock
 		dst = le.AppendUint64(dst, uint64(m.Clock))
-	}
-	if m.Key != "" {
-		flags |= FlagKey
-		dst = appendUvarint(dst, uint64(len(m.Key)))
-		dst = append(dst, m.Key...)
 	}
 	e.dst = dst
 	b := dst[at:]

@@ -15,7 +15,7 @@ import (
 // event, rounded up.
 func overhead(m *record.Mark, events []record.Event) int {
 	encoded := record.AppendBatch(nil, record.NewPlace(testSeed), testPlace, m, events, chain.Hash{}, nil)
-	total := len(encoded) - len(m.Key)
+	total := len(encoded)
 	for i := range events {
 		e := &events[i]
 		total -= len(e.Payload) + len(e.Scope) + len(e.Stream) + len(e.Type) + len(e.Key) + len(e.Metadata) + len(e.Extensions)

@@ -16,9 +16,7 @@ import "github.com/untorn-db/untorn/engine/chain"
 //
 // Nothing physical is in it: no segment, offset, batch or session, so an event
 // can be copied elsewhere; and it does not change when the content is erased. No
-// two events have the same canonical header. Key is the item's key, also when
-// the record has none because it follows from the batch's: set it before, or no
-// hash binds it.
+// two events have the same canonical header.
 func AppendCanonical(dst []byte, e *Event, sequence uint64, time, clock int64, content chain.Hash) []byte {
 	flags := e.presence()
 	if clock != time {

@@ -49,8 +49,7 @@ func KindName(kind byte) string {
 
 // The flags of frames.
 const (
-	FlagClock   byte = 1 // BEGIN: the body begins with what the clock said
-	FlagKey     byte = 2 // BEGIN: the body ends with the batch's key
+	FlagClock   byte = 1 // BEGIN: the body is what the clock said
 	FlagRotated byte = 1 // END: the next segment's name was durable before
 )
 
@@ -155,7 +154,8 @@ func (f *Frame) consistent() bool {
 		// The shortest item is a header with a body of one byte, and no count
 		// may promise more items than there is room for.
 		items := int64(f.Events) + int64(f.Notes)
-		return f.Flags&^(FlagClock|FlagKey) == 0 && distance >= f.Size()+items*ItemSize(1)+CommitSize
+		return f.Flags&^FlagClock == 0 && f.Body == clockSize*int(f.Flags&FlagClock) &&
+			distance >= f.Size()+items*ItemSize(1)+CommitSize
 	case KindEvent, KindNote:
 		return f.Flags == 0 && f.B > 0 && int64(f.Body) == min(int64(f.B), MaxBody) &&
 			distance >= ItemSize(int64(f.B))+CommitSize
@@ -183,7 +183,7 @@ func (f *Frame) BodyOK(body []byte, place Place, offset int64) bool {
 }
 
 // Mark is what a BEGIN or END header says; without what is in its body: Clock
-// is Time, and Key is empty.
+// is Time.
 func (f *Frame) Mark() Mark {
 	return Mark{
 		Kind: f.Kind, Flags: f.Flags, Session: f.Session,
@@ -209,8 +209,7 @@ type Mark struct {
 	Events uint32 // set by parsing: how many events follow
 	Notes  uint16 // set by parsing: how many notes follow them
 
-	Key     string // idempotency key of the whole batch, at most 255 bytes; no hash binds it; not in END
-	Rotated bool   // only END: the next segment's name was durable before
+	Rotated bool // only END: the next segment's name was durable before
 
 	Distance uint32 // set by parsing: bytes of the whole batch, or of the END
 	Size     int    // set by parsing: bytes of this frame, header, body and padding
@@ -229,23 +228,10 @@ func ParseMark(b []byte, place Place, offset int64) (m Mark, ok bool) {
 		return Mark{}, false
 	}
 	m = frame.Mark()
-	if frame.Kind == KindEnd {
-		return m, true
-	}
-	d := decoder{input: body}
-	if frame.Flags&FlagClock != 0 {
-		var clock [8]byte
-		d.fixed("clock", clock[:])
-		m.Clock = int64(le.Uint64(clock[:]))
-		if m.Clock == m.Time {
-			d.fail("clock", "the time, though its flag is set")
+	if frame.Kind == KindBegin && frame.Flags&FlagClock != 0 {
+		if m.Clock = int64(le.Uint64(body)); m.Clock == m.Time {
+			return Mark{}, false
 		}
-	}
-	if frame.Flags&FlagKey != 0 {
-		m.Key = string(d.present("key"))
-	}
-	if d.err != nil || d.at < len(body) {
-		return Mark{}, false
 	}
 	return m, true
 }

@@ -139,7 +139,7 @@ func testBatches() []testBatch {
 		notes:  [][]byte{note.AppendRecord(nil)},
 	}, {
 		name:   "pieces.txt",
-		mark:   record.Mark{Session: testSession, Sequence: 2, Batch: 2, Time: testTime, Clock: testTime, Synced: 1, Key: "request-8"},
+		mark:   record.Mark{Session: testSession, Sequence: 2, Batch: 2, Time: testTime, Clock: testTime, Synced: 1},
 		events: []record.Event{simpleEvent(1, large), simpleEvent(2, []byte("behind it"))},
 	}}
 	for i := range batches {

@@ -189,10 +189,6 @@ func naiveBatch(m *record.Mark, events []record.Event, notes [][]byte, head chai
 		begin.flags |= 1
 		begin.body = append(begin.body, number("clock", m.Clock))
 	}
-	if m.Key != "" {
-		begin.flags |= 2
-		begin.body = append(begin.body, lengthed("key", []byte(m.Key)))
-	}
 	frames := []frame{begin}
 	item := func(kind byte, index int, fields []field) {
 		all := joined(fields)

@@ -85,7 +85,6 @@ func drawBatch(t *rapid.T) testBatch {
 	if rapid.Bool().Draw(t, "with clock") {
 		b.mark.Clock = rapid.Int64().Draw(t, "clock")
 	}
-	b.mark.Key = drawName(t, "batch key")
 	b.events = rapid.SliceOfN(rapid.Custom(drawEvent), 0, 4).Draw(t, "events")
 	for range rapid.IntRange(0, 2).Draw(t, "notes") {
 		b.notes = append(b.notes, append([]byte{0}, drawBytes(t, "note", 5000)...))
@@ -182,9 +181,6 @@ func TestBatchRoundTrip(t *testing.T) {
 		if mark.Clock != mark.Time {
 			wantMark.Flags |= record.FlagClock
 		}
-		if mark.Key != "" {
-			wantMark.Flags |= record.FlagKey
-		}
 		wantMark.Distance, wantMark.Size = uint32(len(want)), naive[0].size()
 		if !ok || mark != wantMark {
 			t.Fatalf("BEGIN is %+v, %v, want %+v", mark, ok, wantMark)
@@ -232,7 +228,7 @@ func TestBatchRoundTrip(t *testing.T) {
 func TestEndRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawBatch(t).mark
-		m.Clock, m.Key, m.Rotated = m.Time, "", rapid.Bool().Draw(t, "rotated")
+		m.Clock, m.Rotated = m.Time, rapid.Bool().Draw(t, "rotated")
 		seed, offset := record.Seed(draw16(t, "seed")), drawOffset(t, "offset")
 		encoded := record.AppendEnd(nil, record.NewPlace(seed), offset, &m)
 		sameBytes(t, encoded, placed(naiveEnd(&m), seed, offset))
@@ -545,9 +541,10 @@ func TestImpossibleHeaders(t *testing.T) {
 		{"BEGIN with more events than room", frame{kind: 1, distance: 160, tail: mark(1, 0)}, false},
 		{"BEGIN with more notes than room", frame{kind: 1, distance: 160, tail: mark(0, 1)}, false},
 		{"BEGIN with all events there can be", frame{kind: 1, distance: 1 << 31, tail: mark(math.MaxUint32, 65535)}, false},
-		{"BEGIN with an unknown flag", frame{kind: 1, flags: 4, distance: 128, tail: mark(0, 0)}, false},
+		{"BEGIN with an unknown flag", frame{kind: 1, flags: 2, distance: 128, tail: mark(0, 0)}, false},
+		{"BEGIN with a clock", frame{kind: 1, flags: 1, distance: 136, tail: mark(0, 0), body: body(8)}, true},
 		{"BEGIN with a crooked distance", frame{kind: 1, distance: 132, tail: mark(0, 0)}, false},
-		{"BEGIN that does not count its body", frame{kind: 1, flags: 2, distance: 128, tail: mark(0, 0), body: body(8)}, false},
+		{"BEGIN that does not count its body", frame{kind: 1, flags: 1, distance: 128, tail: mark(0, 0), body: body(8)}, false},
 		{"EVENT", frame{kind: 2, distance: 104, tail: two(0, 8), body: body(8)}, true},
 		{"EVENT with a flag", frame{kind: 2, flags: 1, distance: 104, tail: two(0, 8), body: body(8)}, false},
 		{"EVENT of nothing", frame{kind: 2, distance: 104, tail: two(0, 0)}, false},
@@ -594,14 +591,10 @@ func TestImpossibleHeaders(t *testing.T) {
 		{"the time as the clock", 1, []field{number("", int64(testTime))}, false},
 		{"half a clock", 1, []field{number("", int32(1))}, false},
 		{"a clock without its flag", 0, []field{number("", int64(1))}, false},
-		{"key", 2, []field{lengthed("", []byte("k"))}, true},
-		{"an empty key", 2, []field{lengthed("", nil)}, false},
-		{"no key", 2, nil, false},
-		{"a key and more", 2, []field{lengthed("", []byte("k")), {"", []byte{0}}}, false},
-		{"a cut key", 2, []field{varint("", 2), {"", []byte("k")}}, false},
-		{"a long length", 2, []field{{"", []byte{0x81, 0x00, 'k'}}}, false},
-		{"clock and key", 3, []field{number("", int64(1)), lengthed("", []byte("k"))}, true},
-		{"clock and no key", 3, []field{number("", int64(1))}, false},
+		{"no clock", 1, nil, false},
+		{"a clock and more", 1, []field{number("", int64(1)), {"", []byte{0}}}, false},
+		{"an unknown flag", 2, nil, false},
+		{"a clock under an unknown flag", 2, []field{number("", int64(1))}, false},
 	} {
 		begin := frame{kind: 1, flags: c.flags, distance: 1024, tail: mark(0, 0), body: c.body}
 		encoded := placed([]frame{begin}, testSeed, testPlace)
@@ -834,7 +827,6 @@ func TestBadExtensions(t *testing.T) {
 
 func TestFaultsOfTheCallerPanic(t *testing.T) {
 	for name, f := range map[string]func(){
-		"key":    func() { encodeMark(&record.Mark{Key: strings.Repeat("k", 2048)}, 0) },
 		"offset": func() { encodeMark(&record.Mark{}, 4) },
 		"notes": func() {
 			record.AppendBatchNotes(nil, record.Place{}, 0, &record.Mark{}, nil, make([][]byte, 65536), chain.Hash{}, nil)
