@@ -179,6 +179,8 @@ type reader struct {
 	names  record.Names
 	hasher chain.Hasher
 	header []byte // a canonical header
+
+	scanner segment.Scanner // for those who read whole segments
 }
 
 const (
@@ -202,8 +204,8 @@ func (l *Log) reader() *reader {
 // giveBack keeps a reader's room for the next call, and nothing of what it read.
 func (l *Log) giveBack(r *reader) {
 	r.forget()
-	if cap(r.bytes) > keptWindow {
-		r.bytes = nil
+	if cap(r.bytes) > keptWindow || r.scanner.Room() > keptWindow {
+		r.bytes, r.scanner = nil, segment.Scanner{}
 	}
 	l.mu.Lock()
 	l.spare = r

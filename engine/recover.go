@@ -74,7 +74,7 @@ type recovering struct {
 	found     segment.Found // what ended the last segment
 	size      int64         // of the last segment's file
 
-	reader  *reader // for its room
+	reader  *reader // for its scanner
 	hashes  []chain.Hash
 	inBatch map[index.Name]uint64 // versions after the earlier items of a batch
 }
@@ -300,8 +300,8 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
 		return err
 	}
-	scanner := segment.NewScanner(s.file, &s.header, offset, size, r.reader.bytes)
-	defer func() { r.reader.bytes = scanner.Room() }()
+	scanner := &r.reader.scanner
+	scanner.Reset(s.file, &s.header, offset, size)
 	for scanner.Offset() != limit {
 		found := scanner.Next()
 		if err := scanner.Err(); err != nil {

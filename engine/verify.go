@@ -46,7 +46,7 @@ func (l *Log) Verify(ctx context.Context) (Verification, error) {
 type verifying struct {
 	Verification
 	log     *Log
-	reader  *reader // for its room
+	reader  *reader // for its scanner and hasher
 	hashes  []chain.Hash
 	last    point
 	streams map[index.Name]index.Stream
@@ -118,8 +118,8 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 	if _, err := section.Seek(record.DataStart, io.SeekStart); err != nil {
 		return err
 	}
-	scanner := segment.NewScanner(section, &s.header, record.DataStart, end, v.reader.bytes)
-	defer func() { v.reader.bytes = scanner.Room() }()
+	scanner := &v.reader.scanner
+	scanner.Reset(section, &s.header, record.DataStart, end)
 	for v.last.batch < until.batch && scanner.Offset() < end {
 		if err := ctx.Err(); err != nil {
 			return err

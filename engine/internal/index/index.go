@@ -84,7 +84,7 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 	}
 	s := x.streams[name]
 	if s == nil {
-		s = &Stream{Name: name}
+		s = &Stream{Name: name, Ordinals: make([]uint64, 0, 4)}
 		x.streams[name] = s
 	}
 	s.Version, s.Hash = version, hash

@@ -103,7 +103,7 @@ func scan(t *testing.T, file []byte, h *record.SegmentHeader) (end int64, tear s
 	if _, err := reader.Seek(record.DataStart, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
-	s := segment.NewScanner(reader, h, record.DataStart, int64(len(file)), nil)
+	s := segment.NewScanner(reader, h, record.DataStart, int64(len(file)))
 	end = record.DataStart
 	for {
 		found := s.Next()

@@ -92,7 +92,10 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 // length, at most lookAhead, behind offset, or -1. It reads sector after sector,
 // and none behind the frame that it finds.
 func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int) (int64, error) {
-	var window [lookAhead + record.MarkSize]byte
+	if offset >= size {
+		return -1, nil
+	}
+	window := make([]byte, min(lookAhead+record.MarkSize, size-offset))
 	have := 0
 	reach := func(n int) (bool, error) {
 		for have < n {

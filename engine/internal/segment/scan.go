@@ -2,6 +2,7 @@ package segment
 
 import (
 	"io"
+	"slices"
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/record"
@@ -10,6 +11,7 @@ import (
 const (
 	firstRead = 16 << 10 // most logs opened in a simulation fit
 	mostRead  = 1 << 20
+	mostItems = 64 // that are made room for before they are seen
 )
 
 // Source is a segment's file.
@@ -82,18 +84,25 @@ type Found struct {
 	Reason string       // for FoundTear
 }
 
-// NewScanner scans from offset, where file must stand. size is the file's. room
-// is what the scanner may read into, and may be nil; see Room.
-func NewScanner(file Source, header *record.SegmentHeader, offset, size int64, room []byte) *Scanner {
-	s := &Scanner{file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size}
-	s.room = room[:cap(room)]
-	s.buf = s.room[:0]
+// NewScanner scans from offset, where file must stand. size is the file's.
+func NewScanner(file Source, header *record.SegmentHeader, offset, size int64) *Scanner {
+	s := new(Scanner)
+	s.Reset(file, header, offset, size)
 	return s
 }
 
-// Room is what the scanner has read into, for the next scanner, when nothing
-// that this one has found is needed any more.
-func (s *Scanner) Room() []byte { return s.room[:0] }
+// Reset makes a new scanner of s, which keeps the room that it has. What s has
+// found is not valid any more.
+func (s *Scanner) Reset(file Source, header *record.SegmentHeader, offset, size int64) {
+	*s = Scanner{
+		file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size,
+		room: s.room, buf: s.room[:0], names: s.names,
+		batch: Batch{Items: s.batch.Items[:0], Notes: s.batch.Notes[:0]},
+	}
+}
+
+// Room is how many bytes the scanner keeps.
+func (s *Scanner) Room() int { return len(s.room) }
 
 // Err is what the disk said, or nil.
 func (s *Scanner) Err() error {
@@ -231,6 +240,7 @@ func (s *Scanner) at(offset int64) Found {
 	if b.End > s.size {
 		return torn("the batch runs past the end of the file")
 	}
+	b.Items = slices.Grow(b.Items, int(min(mark.Events, mostItems)))
 	next := offset + int64(mark.Size)
 	for i := uint32(0); i < mark.Events; i++ {
 		bytes, end, reason := s.assemble(record.KindEvent, i, next, b)
