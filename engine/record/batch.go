@@ -32,16 +32,6 @@ func ItemSize(recordSize int64) int64 {
 	return padded(recordSize + pieces*HeaderSize)
 }
 
-// BatchSize is how long a batch is, in bytes, when the records of its events
-// and notes have the given sizes. It does not depend on m.Synced.
-func BatchSize(m *Mark, recordSizes []int) int64 {
-	total := BeginSize(m) + CommitSize
-	for _, size := range recordSizes {
-		total += ItemSize(int64(size))
-	}
-	return total
-}
-
 // EndSize is how long an END is, in bytes.
 const EndSize = MarkSize
 
@@ -51,7 +41,7 @@ const EndSize = MarkSize
 // nil it has room for every event, and gets where their first frames begin,
 // counted from the start of the batch.
 //
-// It does not allocate if dst has room for BatchSize. A batch above
+// It does not allocate if dst has room for the batch. A batch above
 // MaxBatchSize and an offset that no frame can have are faults of the caller,
 // upon which it panics.
 func AppendBatch(dst []byte, place Place, offset int64, m *Mark, events []Event, head chain.Hash, positions []int32) []byte {

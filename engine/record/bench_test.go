@@ -42,7 +42,6 @@ func TestNoAllocations(t *testing.T) {
 		{"CheckBatch", 0, func() { _ = record.CheckBatch(buf, place, testPlace) }},
 		{"ReadItem", 0, func() { record.ReadItem(buf[mark.Size:], place, testPlace+int64(mark.Size), dst) }},
 		{"Relocate", 0, func() { _ = record.Relocate(buf, place, testPlace, place, testPlace) }},
-		{"SetSynced", 0, func() { record.SetSynced(buf, place, testPlace, 0) }},
 		{"DecodeEvent", 2, func() { _, _ = record.DecodeEvent(full) }}, // the names, the key
 		{"SegmentHeader.Append", 0, func() { header.Append(dst) }},
 		{"ParseSegmentHeader", 0, func() { _, _ = record.ParseSegmentHeader(block) }},

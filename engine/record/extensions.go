@@ -6,15 +6,6 @@ import (
 	"strings"
 )
 
-// ExtensionsSize is the length of what AppendExtensions appends, in bytes.
-func ExtensionsSize(extensions map[string][]byte) int {
-	size := 0
-	for key, value := range extensions {
-		size += sizeWithLength(len(key)) + sizeWithLength(len(value))
-	}
-	return size
-}
-
 // AppendExtensions appends the extensions of an event in the order of their
 // keys, bytewise: key, value, key, value …, each behind its length as a
 // uvarint. No extensions are no bytes.

@@ -236,14 +236,6 @@ func ParseMark(b []byte, place Place, offset int64) (m Mark, ok bool) {
 	return m, true
 }
 
-// SetSynced writes another Synced into an encoded BEGIN or END that begins with
-// b at an offset of its segment, and corrects the CRC. No size and no hash
-// depends on it.
-func SetSynced(b []byte, place Place, offset int64, synced uint64) {
-	le.PutUint64(b[48:], synced)
-	le.PutUint32(b, place.sum(offset, b[4:MarkSize]))
-}
-
 // seal completes the frame that is the whole of b up to the end of its body:
 // everything of the header but the CRCs stands there already.
 func seal(b []byte, header int, place Place, offset int64) {
