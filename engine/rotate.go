@@ -36,7 +36,6 @@ type preparation struct {
 	number uint64
 	done   Signal
 	file   afero.File
-	seed   record.Seed
 	filled int64
 	err    error // why there is none; nothing is lost
 	fatal  bool  // err is a failed sync: the log must fail

@@ -226,7 +226,7 @@ func (h *file) sync(op OpKind, really func() error) (err error) {
 	}
 	happened := false
 	h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
-		err, why = h.fs.syncFails(a, op, h.Name(), now.path, h.base)
+		why, err = h.fs.syncFails(a, op, h.Name(), now.path, h.base)
 		happened = why == ""
 		return why
 	})

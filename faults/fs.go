@@ -564,7 +564,7 @@ func (f *FS) SyncDir(name string) (err error) {
 	if due := f.count(SyncDir, name); due != nil {
 		happened := false
 		f.try(due, name, func(a *armed) (why string) {
-			err, why = f.syncFails(a, SyncDir, name, clean(name), nil)
+			why, err = f.syncFails(a, SyncDir, name, clean(name), nil)
 			happened = why == ""
 			return why
 		})
@@ -609,9 +609,9 @@ func (f *FS) FailSync(name string, dataOnly bool, mode string) error {
 // name, "" if it has no name any more; handle is what is synced, nil if it is
 // synced by name. why is "" when it did fail; err, which may be nil then, is what
 // the caller must see.
-func (f *FS) syncFails(a *armed, op OpKind, name, at string, handle afero.File) (err error, why string) {
+func (f *FS) syncFails(a *armed, op OpKind, name, at string, handle afero.File) (why string, err error) {
 	if a.Kind == Fail {
-		return pathError(op, name, a.Errno), "" // nothing is written, and all stays dirty
+		return "", pathError(op, name, a.Errno) // nothing is written, and all stays dirty
 	}
 	byHandle, ofHandle := handle.(fileSyncFailer)
 	byName, ofName := f.base.(SyncFailer)
@@ -619,22 +619,22 @@ func (f *FS) syncFails(a *armed, op OpKind, name, at string, handle afero.File) 
 	case ofHandle:
 		err = byHandle.FailSync(op == SyncData, string(a.Mode))
 	case !ofName:
-		return nil, "cannot happen here: the file system has no FailSync, which a sync that fails as in mode " + string(a.Mode) + " needs"
+		return "cannot happen here: the file system has no FailSync, which a sync that fails as in mode " + string(a.Mode) + " needs", nil
 	case at == "":
-		return nil, "cannot happen here: the file has no name any more"
+		return "cannot happen here: the file has no name any more", nil
 	default:
 		err = byName.FailSync(at, op == SyncData, string(a.Mode))
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil, "cannot happen here: the file system does not fail a sync as in mode " + string(a.Mode)
+		return "cannot happen here: the file system does not fail a sync as in mode " + string(a.Mode), nil
 	}
 	if a.Kind != NoSpace {
-		return err, ""
+		return "", err
 	}
 	f.mu.Lock()
 	a.doomed = slices.DeleteFunc(a.doomed, func(p string) bool { return p == at })
 	f.mu.Unlock()
-	return pathError(op, name, ENOSPC), ""
+	return "", pathError(op, name, ENOSPC)
 }
 
 // gone forgets what is known about a file that was removed, or a directory and

@@ -124,17 +124,6 @@ func Latest() Chooser { return Prefix(math.MaxInt) }
 // Oldest takes the oldest version of each variable: nothing arrived.
 func Oldest() Chooser { return ChooserFunc(func(Var) int { return 0 }) }
 
-// Deviate answers as base does, except for the variables of the map. An option
-// that is not there any more is taken from the end.
-func Deviate(base Chooser, from map[VarID]int) Chooser {
-	return ChooserFunc(func(v Var) int {
-		if k, ok := from[v.ID]; ok {
-			return min(k, len(v.Options)-1)
-		}
-		return base.Choose(v)
-	})
-}
-
 // Random answers as a function of the seed and the variable, so that the order in
 // which variables are asked for does not matter.
 func Random(seed uint64) Chooser {

@@ -25,18 +25,6 @@ func newPlain() *plain {
 	return &plain{files: map[string]*[]byte{}, dirs: map[string]bool{"": true}}
 }
 
-func (m *plain) copy() *plain {
-	c := newPlain()
-	for k, v := range m.files {
-		b := append([]byte(nil), *v...)
-		c.files[k] = &b
-	}
-	for k := range m.dirs {
-		c.dirs[k] = true
-	}
-	return c
-}
-
 func (m *plain) exists(p string) bool { return m.files[p] != nil || m.dirs[p] }
 
 func parent(p string) string {

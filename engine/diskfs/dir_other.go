@@ -3,6 +3,7 @@
 package diskfs
 
 import (
+	"errors"
 	"io"
 	"os"
 )
@@ -19,6 +20,6 @@ func openDir(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-func syncDirHandle(*os.File) error { return errUnsupported }
+func syncDirHandle(*os.File) error { return errors.ErrUnsupported }
 
 func mayMakeNames(string) bool { return true }

@@ -30,10 +30,7 @@ type FS struct {
 
 var _ afero.Fs = (*FS)(nil)
 
-var (
-	errReadOnly    = fmt.Errorf("opened read-only: %w", fs.ErrPermission)
-	errUnsupported = fmt.Errorf("not on this platform: %w", errors.ErrUnsupported)
-)
+var errReadOnly = fmt.Errorf("opened read-only: %w", fs.ErrPermission)
 
 // Open opens a directory. Those that are missing are made, mode 0755 less the
 // umask, and each one's name is durable before the next is made and before Open

@@ -2,8 +2,11 @@
 
 package diskfs
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
-func lockFile(*os.File) (ok bool, err error) { return false, errUnsupported }
+func lockFile(*os.File) (ok bool, err error) { return false, errors.ErrUnsupported }
 
 func unlockFile(*os.File) error { return nil }
