@@ -309,7 +309,7 @@ func TestKeysOfNotes(t *testing.T) {
 	}
 }
 
-const wantKey = "start 1 e25043fb2067e474eb2f7d65ce48820e"
+const wantKey = "start 1 641380d71e170c58c34e2d756e0401a3"
 
 // The containers against the plain ones that they stand for.
 func TestContainers(t *testing.T) {
