@@ -298,11 +298,14 @@ func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 func (r *reader) fill(s *segmentFile, from, to int64, backward bool) error {
 	entry := &r.where.entry
 	offset, size := int64(entry.Offset), int64(entry.Length)
-	near := r.segment == s && offset < r.offset+2*r.ahead && offset+size > r.offset-r.ahead
-	if near {
-		r.ahead = min(2*r.ahead, mostAhead)
-	} else {
+	reach := max(r.ahead, firstAhead)
+	switch {
+	case r.segment != s:
 		r.ahead = firstAhead
+	case offset < r.offset+2*reach && offset+size > r.offset-reach:
+		r.ahead = min(2*reach, mostAhead)
+	default:
+		r.ahead = 0 // the events wanted lie far apart
 	}
 	if ahead := max(size, r.ahead); backward {
 		from, to = max(from, offset+size-ahead), offset+size
