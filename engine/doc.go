@@ -40,7 +40,7 @@
 // and of its files
 //
 //	SyncData() error                          // else: Sync
-//	Preallocate(offset, length int64) error   // else: zeros are written
+//	Preallocate(offset, length int64) error   // else: no room is reserved
 //
 // Each may answer errors.ErrUnsupported. What the disk must keep is said in
 // FORMAT.md.

@@ -53,7 +53,7 @@ type Options struct {
 	SyncCount int
 
 	Clock  Clock        // nil: the system's
-	Rand   io.Reader    // nil: crypto/rand; ids, salts and session bytes come from here
+	Rand   io.Reader    // nil: crypto/rand; ids, salts, seeds and session bytes come from here
 	Waits  Waits        // nil: goroutines
 	Logger *slog.Logger // nil: silent
 

@@ -9,7 +9,7 @@ import (
 // Suffixes of the files of a log.
 const (
 	Suffix    = ".seg" // a segment, prepared or in use
-	SuffixNew = ".new" // a segment that recovery has not finished
+	SuffixNew = ".new" // a segment that is not finished
 )
 
 const digits = 12
@@ -17,8 +17,8 @@ const digits = 12
 // Name is the file name of segment number n.
 func Name(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, Suffix) }
 
-// NameNew is the file name under which segment number n is made by recovery,
-// before a rename puts it in place.
+// NameNew is the file name under which segment number n is made, before a
+// rename puts it in place.
 func NameNew(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, SuffixNew) }
 
 // ParseName returns the number and the suffix of a segment's file name.
