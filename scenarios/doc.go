@@ -5,7 +5,7 @@
 //	                  ▲  │
 //	  edit, shrink ───┘  ├─ steps before the last crash: executed
 //	                     ├─ steps after it: recorded once, explored everywhere
-//	                     └─ damage: done to the bytes of the closed log
+//	                     └─ damage: done to the bytes of the log that is left
 //
 // A plan says everything about a run; the seed only draws the plan. So a plan
 // from which steps were deleted still means the same in what is left.
@@ -30,7 +30,7 @@
 //	jump by=-1h              move the wall clock only
 //	drift ppm=500            let the wall clock gain or lose
 //	crash kind=K choices=C   power loss or kill; choices "newest", "oldest" or a number
-//	damage what=W …          change the closed log's bytes; each on a copy of its own
+//	damage what=W …          change bytes of the log that is left; each on a copy of its own
 //
 // An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
 //

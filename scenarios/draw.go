@@ -40,8 +40,11 @@ func (d *drawing) oneOf(words string) string {
 // set draws a setting out of several.
 func (d *drawing) set(key, values string) { d.plan.Set(key, d.oneOf(values)) }
 
+// fault adds a fault. Where oneOf draws several words of it, underscores stand
+// between them.
 func (d *drawing) fault(step int, format string, args ...any) {
-	d.plan.Faults = append(d.plan.Faults, fmt.Sprintf("step=%d ", step)+fmt.Sprintf(format, args...))
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "_", " ")
+	d.plan.Faults = append(d.plan.Faults, fmt.Sprintf("step=%d %s", step, text))
 }
 
 // batches says what the batches of a workload look like.
@@ -255,9 +258,6 @@ func drawNoSpace(d *drawing) {
 	write(d.between(4, 6))
 	full()
 	write(2)
-	for i, f := range d.plan.Faults {
-		d.plan.Faults[i] = strings.ReplaceAll(f, "_", " ")
-	}
 }
 
 func drawRollback(d *drawing) {
@@ -342,9 +342,6 @@ func drawSyncFail(d *drawing) {
 	d.step("close")
 	d.step("open")
 	write(2)
-	for i, f := range d.plan.Faults {
-		d.plan.Faults[i] = strings.ReplaceAll(f, "_", " ")
-	}
 }
 
 func drawReadFault(d *drawing) {
@@ -379,9 +376,6 @@ func drawReadFault(d *drawing) {
 		d.step("read")
 	}
 	write(d.between(2, 4))
-	for i, f := range d.plan.Faults {
-		d.plan.Faults[i] = strings.ReplaceAll(f, "_", " ")
-	}
 }
 
 func drawSkew(d *drawing) {
@@ -451,12 +445,10 @@ func drawBitRot(d *drawing) {
 	d.set("preallocate", "-1 -1 8192")
 	d.set("align", "0 0 0 4096")
 	d.step("open")
-	size := d.oneOf("120 600 3000 9000")
-	var most int
-	fmt.Sscan(size, &most)
+	size := []int{120, 600, 3000, 9000}[d.rand.IntN(4)]
 	write := func(n int) {
 		for range n {
-			d.batch(batches{items: 3, size: most, keyed: 30, buffered: 10, rich: 20})
+			d.batch(batches{items: 3, size: size, keyed: 30, buffered: 10, rich: 20})
 		}
 	}
 	write(d.between(5, 7))
