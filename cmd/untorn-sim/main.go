@@ -38,7 +38,7 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(1 << 30)
 	}
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // The exit codes.
@@ -87,7 +87,7 @@ func fail(code int, format string, args ...any) error {
 }
 
 // run does what main is there for, and returns the exit code.
-func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	e := &env{ctx: ctx, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr}

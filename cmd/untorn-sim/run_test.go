@@ -19,7 +19,7 @@ import (
 // output is what a run of the command has said.
 func output(args ...string) (code int, stdout, stderr string) {
 	var out, errs strings.Builder
-	code = run(args, strings.NewReader(""), &out, &errs)
+	code = run(args, &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -239,7 +239,7 @@ func TestProgress(t *testing.T) {
 func TestBrokenOutput(t *testing.T) {
 	for _, args := range [][]string{{"list"}, {"help"}, {"run", "--seeds", "1", "--scenario", "batch", "--images", "1"}, {"replay", "1", "--scenario", "batch", "--images", "1"}} {
 		var errs strings.Builder
-		if code := run(args, nil, failing{}, &errs); code != exitWrong || !strings.Contains(errs.String(), "write the output: the cable is out") {
+		if code := run(args, failing{}, &errs); code != exitWrong || !strings.Contains(errs.String(), "write the output: the cable is out") {
 			t.Errorf("%v: exit %d, %q", args, code, errs.String())
 		}
 	}
