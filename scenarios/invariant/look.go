@@ -100,7 +100,7 @@ func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 	s.streams(log)
 	for i := range s.Events {
 		event, err := log.Get(s.Events[i].ID)
-		s.same("Get", &s.Events[i], &event, err)
+		s.same(way{text: "Get"}, &s.Events[i], &event, err)
 		s.receipt(log, &s.Events[i])
 	}
 	s.keys(log, m)
@@ -149,10 +149,28 @@ func (s *Seen) head() {
 	}
 }
 
+// A way is a way of reading, which only a violation puts in words.
+type way struct {
+	text     string
+	stream   *stream // nil: none
+	backward bool
+}
+
+func (w way) String() string {
+	if w.stream == nil {
+		return w.text
+	}
+	text := fmt.Sprintf("%s of stream %q/%q", w.text, w.stream.scope, w.stream.name)
+	if w.backward {
+		text += ", backward,"
+	}
+	return text
+}
+
 // same checks that another way of reading yields the same event.
-func (s *Seen) same(way string, want, got *engine.Event, err error) bool {
+func (s *Seen) same(way way, want, got *engine.Event, err error) bool {
 	if err != nil {
-		s.violate("I1", want.Sequence, way+" to yield what a forward read does", "an error: "+err.Error())
+		s.violate("I1", want.Sequence, way.String()+" to yield what a forward read does", "an error: "+err.Error())
 		return false
 	}
 	if field, wanted, found := model.Difference(want, got); field != "" {
@@ -163,12 +181,12 @@ func (s *Seen) same(way string, want, got *engine.Event, err error) bool {
 }
 
 // read compares what a query yields with the events at these indices.
-func (s *Seen) read(log Log, way string, q engine.Query, want func(k int) *engine.Event) {
+func (s *Seen) read(log Log, way way, q engine.Query, want func(k int) *engine.Event) {
 	k := 0
 	for event, err := range log.Read(q) {
 		next := want(k)
 		if next == nil {
-			s.violate("I1", event.Sequence, way+" to end where a forward read does", "one more event")
+			s.violate("I1", event.Sequence, way.String()+" to end where a forward read does", "one more event")
 			return
 		}
 		if !s.same(way, next, &event, err) {
@@ -177,13 +195,13 @@ func (s *Seen) read(log Log, way string, q engine.Query, want func(k int) *engin
 		k++
 	}
 	if next := want(k); next != nil {
-		s.violate("I1", next.Sequence, way+" to yield what a forward read does", "an earlier end")
+		s.violate("I1", next.Sequence, way.String()+" to yield what a forward read does", "an earlier end")
 	}
 }
 
 func (s *Seen) backward(log Log) {
 	n := len(s.Events)
-	s.read(log, "a backward read", engine.Query{Backward: true}, func(k int) *engine.Event {
+	s.read(log, way{text: "a backward read"}, engine.Query{Backward: true}, func(k int) *engine.Event {
 		if k >= n {
 			return nil
 		}
@@ -191,12 +209,14 @@ func (s *Seen) backward(log Log) {
 	})
 }
 
+// stream is the events of one stream, by their indices.
+type stream struct {
+	scope, name string
+	events      []int
+}
+
 // streams checks Head, Streams, Scopes, and a read of each stream both ways.
 func (s *Seen) streams(log Log) {
-	type stream struct {
-		scope, name string
-		events      []int
-	}
 	var all []*stream // in order of their first event
 	byName := make(map[[2]string]*stream)
 	for i := range s.Events {
@@ -233,11 +253,7 @@ func (s *Seen) streams(log Log) {
 				return
 			}
 			for _, backward := range [...]bool{false, true} {
-				way := fmt.Sprintf("a read of stream %q/%q", scope, one.name)
-				if backward {
-					way += ", backward,"
-				}
-				s.read(log, way, engine.Query{Scope: scope, Stream: one.name, Backward: backward}, func(k int) *engine.Event {
+				s.read(log, way{"a read", one, backward}, engine.Query{Scope: scope, Stream: one.name, Backward: backward}, func(k int) *engine.Event {
 					if k >= len(one.events) {
 						return nil
 					}
