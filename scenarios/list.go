@@ -37,32 +37,35 @@ func All() []Scenario {
 	}
 	// Enough to cut every batch of a workload in many ways, few enough for
 	// thousands of seeds: it is their number that finds what is rare.
-	ordinary := explore.Config{MaxDeviation: 2, Samples: 4, Exhaustive: 64, MaxImages: 70, Depth: 1}
-	dense := ordinary
-	dense.Points, dense.MaxImages, dense.Depth = explore.All, 110, 1
+	// A recovery that reads long segments costs more, and gets fewer.
+	images := func(n int) explore.Config {
+		return explore.Config{MaxDeviation: 2, Samples: 4, Exhaustive: 64, MaxImages: n, Depth: 1}
+	}
+	dense := images(64)
+	dense.Points = explore.All
 	return []Scenario{
 		{Name: "batch", Says: "batches of one to five events, cut at every operation, named point and cell",
 			Reach: reach(commit, recovery), Explore: dense, draw: drawBatch},
 		{Name: "mixed", Says: "appends, batches, keys, compare-and-set, buffered calls and reopens on several streams and scopes",
-			Reach: reach(commit, recovery), Explore: ordinary, draw: drawMixed},
+			Reach: reach(commit, recovery), Explore: images(54), draw: drawMixed},
 		{Name: "rotate", Says: "payloads that fill segment after segment",
-			Reach: reach(commit, rotation, recovery), Explore: ordinary, draw: drawRotate},
+			Reach: reach(commit, rotation, recovery), Explore: images(24), draw: drawRotate},
 		{Name: "rollback", Says: "writes that fail or end early, and rollbacks that fail in their turn",
-			Reach: reach(commit, []string{"fault short", "fault fail"}), Explore: ordinary, draw: drawRollback},
+			Reach: reach(commit, []string{"fault short", "fault fail"}), Explore: images(46), draw: drawRollback},
 		{Name: "nospace", Says: "a disk that is full in the middle of a group, of a rollback, of a recovery",
-			Reach: reach(commit, []string{"fault enospc", "fault short", "fault fail"}), Explore: ordinary, draw: drawNoSpace},
+			Reach: reach(commit, []string{"fault enospc", "fault short", "fault fail"}), Explore: images(34), draw: drawNoSpace},
 		{Name: "syncfail", Says: "syncs that fail in every mode, of groups, recoveries and closes, or lie",
-			Reach: reach(commit, []string{"fault failsync"}), Explore: ordinary, draw: drawSyncFail},
+			Reach: reach(commit, []string{"fault failsync"}), Explore: images(58), draw: drawSyncFail},
 		{Name: "readfault", Says: "reads that fail or end early, while the log opens and while it serves",
-			Reach: reach(commit, recovery, []string{"fault fail", "fault short"}), Explore: ordinary, draw: drawReadFault},
+			Reach: reach(commit, recovery, []string{"fault fail", "fault short"}), Explore: images(38), draw: drawReadFault},
 		{Name: "bitrot", Says: "flipped bits, lost and swapped sectors, foreign and missing files: reported, never served",
 			Reach: reach(commit, recovery), Explore: explore.Config{MaxImages: 12, Exhaustive: 16}, draw: drawBitRot},
 		{Name: "skew", Says: "a clock that jumps both ways, drifts and stands still",
-			Reach: reach(commit, recovery), Explore: ordinary, draw: drawSkew},
+			Reach: reach(commit, recovery), Explore: images(54), draw: drawSkew},
 		{Name: "retry", Says: "replies that are lost, and keyed calls that are made again",
-			Reach: reach(commit, recovery), Explore: ordinary, draw: drawRetry},
+			Reach: reach(commit, recovery), Explore: images(62), draw: drawRetry},
 		{Name: "crashloop", Says: "five crashes in a row, power and process mixed, with a little work between them",
-			Reach: reach(commit, recovery), Explore: ordinary, draw: drawCrashLoop},
+			Reach: reach(commit, recovery), Explore: images(44), draw: drawCrashLoop},
 	}
 }
 
