@@ -2,7 +2,6 @@ package explore
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/untorn-db/untorn/simfs"
@@ -72,15 +71,14 @@ type follower struct {
 }
 
 func (f *follower) Choose(v simfs.Var) int {
-	chosen := f.crash.Choose(v)
-	v.Options = slices.Clone(v.Options) // they may be written over after this call
-	f.choices = append(f.choices, Choice{v, chosen})
+	answer := f.crash.Choose(v)
+	f.choices = append(f.choices, chosen(v, answer))
 	for k, d := range f.crash.Deviations {
 		if d.Var != VarText(v) {
 			continue
 		}
 		f.used[k] = true
-		if f.problem != "" || OptionText(v.Options, chosen) == d.Option {
+		if f.problem != "" || OptionText(v.Options, answer) == d.Option {
 			continue
 		}
 		have := ""
@@ -89,5 +87,5 @@ func (f *follower) Choose(v simfs.Var) int {
 		}
 		f.problem = fmt.Sprintf("%s cannot be %s: choose one of%s", word(d.Var), word(d.Option), have)
 	}
-	return chosen
+	return answer
 }

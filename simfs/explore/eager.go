@@ -481,8 +481,8 @@ func (e eager) crash(s *state, p *pick) Crash {
 	all := prefixes(vars)
 	for _, n := range slices.Backward(all) {
 		deviations := 0
-		for _, q := range w.questions {
-			if newest(q.v.Options, n) != q.chosen {
+		for _, q := range w.choices {
+			if newest(q.Var.Options, n) != q.Option {
 				deviations++
 			}
 		}
@@ -490,9 +490,9 @@ func (e eager) crash(s *state, p *pick) Crash {
 			best, c.Prefix = deviations, n
 		}
 	}
-	for _, q := range w.questions {
-		if newest(q.v.Options, c.Prefix) != q.chosen {
-			c.Deviations = append(c.Deviations, Deviation{VarText(q.v), OptionText(q.v.Options, q.chosen)})
+	for _, q := range w.choices {
+		if newest(q.Var.Options, c.Prefix) != q.Option {
+			c.Deviations = append(c.Deviations, q.Deviation())
 		}
 	}
 	return c
@@ -501,17 +501,11 @@ func (e eager) crash(s *state, p *pick) Crash {
 // A witness remembers what a chooser answered.
 type witness struct {
 	chooser
-	questions []question
-}
-
-type question struct {
-	v      simfs.Var
-	chosen int
+	choices []Choice
 }
 
 func (w *witness) Choose(v simfs.Var) int {
 	i := w.chooser.Choose(v)
-	v.Options = slices.Clone(v.Options)
-	w.questions = append(w.questions, question{v, i})
+	w.choices = append(w.choices, chosen(v, i))
 	return i
 }

@@ -23,6 +23,12 @@ type Choice struct {
 	Option int // index into Var.Options
 }
 
+// chosen is a choice that outlives the question, whose options do not.
+func chosen(v simfs.Var, option int) Choice {
+	v.Options = slices.Clone(v.Options)
+	return Choice{v, option}
+}
+
 // Deviation is the choice as a crash path says it.
 func (c Choice) Deviation() Deviation {
 	return Deviation{Var: VarText(c.Var), Option: OptionText(c.Var.Options, c.Option)}
