@@ -1,11 +1,11 @@
 package replay
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/zeebo/blake3"
 
@@ -120,18 +120,8 @@ func (t *tally) add(seed uint64, r scenarios.Result, failed []Failure, seconds f
 		t.sum[i] += binary.BigEndian.Uint64(sum[8*i:])
 	}
 	t.Failures = append(t.Failures, failed...)
-	slices.SortStableFunc(t.Failures, func(a, b Failure) int { return compareUint(a.Seed, b.Seed) })
+	slices.SortStableFunc(t.Failures, func(a, b Failure) int { return cmp.Compare(a.Seed, b.Seed) })
 	t.Failures = t.Failures[:min(len(t.Failures), MaxFailures)]
-}
-
-func compareUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (t *tally) row() Row {
@@ -145,20 +135,12 @@ func (t *tally) row() Row {
 	r.MedianOpens = median(r.OpensPerSeed)
 	r.Unreached = []string{}
 	for _, name := range t.scenario.Reach {
-		if !reached(r.Reached, name) {
+		if r.Reached[name] == 0 {
 			r.Unreached = append(r.Unreached, name)
 		}
 	}
 	r.Describe()
 	return r
-}
-
-// reached takes "point batch.sync" as well as "batch.sync".
-func reached(counts map[string]int64, name string) bool {
-	if strings.HasPrefix(name, "point ") || strings.HasPrefix(name, "fault ") {
-		return counts[name] > 0
-	}
-	return counts[name]+counts["point "+name]+counts["fault "+name] > 0
 }
 
 // median is the lower median of values that come so often; 0 if there are none.

@@ -338,7 +338,7 @@ func TestStops(t *testing.T) {
 
 // TestReach checks that a scenario that misses its aim fails, with seeds enough.
 func TestReach(t *testing.T) {
-	s := scenarios.Scenario{Name: "x", Reach: []string{"point sync", "fault short", "held"}}
+	s := scenarios.Scenario{Name: "x", Reach: []string{"point sync", "fault short", "fault held"}}
 	row := newTally(s, "posix")
 	row.Seeds = ReachSeeds
 	row.Reached = map[string]int64{"point sync": 1, "fault held": 2, "fault shorter": 1}
