@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,45 +48,15 @@ func Ops() []OpKind {
 
 // String returns the word that a fault's text uses.
 func (o OpKind) String() string {
-	switch o {
-	case Open:
-		return "open"
-	case Create:
-		return "create"
-	case Mkdir:
-		return "mkdir"
-	case Read:
-		return "read"
-	case ReadAt:
-		return "readat"
-	case Write:
-		return "write"
-	case WriteAt:
-		return "writeat"
-	case Sync:
-		return "sync"
-	case SyncData:
-		return "syncdata"
-	case SyncDir:
-		return "syncdir"
-	case Truncate:
-		return "truncate"
-	case Preallocate:
-		return "preallocate"
-	case Rename:
-		return "rename"
-	case Remove:
-		return "remove"
-	case Stat:
-		return "stat"
-	case Readdir:
-		return "readdir"
-	case Lock:
-		return "lock"
-	case Close:
-		return "close"
+	if o >= numOps {
+		return "op(" + strconv.Itoa(int(o)) + ")"
 	}
-	return "op(" + strconv.Itoa(int(o)) + ")"
+	return [...]string{
+		Open: "open", Create: "create", Mkdir: "mkdir", Read: "read", ReadAt: "readat", Write: "write",
+		WriteAt: "writeat", Sync: "sync", SyncData: "syncdata", SyncDir: "syncdir", Truncate: "truncate",
+		Preallocate: "preallocate", Rename: "rename", Remove: "remove", Stat: "stat", Readdir: "readdir",
+		Lock: "lock", Close: "close",
+	}[o]
 }
 
 // Kind is what goes wrong.
@@ -118,31 +89,13 @@ func Kinds() []Kind {
 
 // String returns the word that a fault's text uses.
 func (k Kind) String() string {
-	switch k {
-	case Fail:
-		return "fail"
-	case Short:
-		return "short"
-	case NoSpace:
-		return "enospc"
-	case Flip:
-		return "flip"
-	case Zero:
-		return "zero"
-	case Stale:
-		return "stale"
-	case Misdirect:
-		return "misdirect"
-	case Lose:
-		return "lose"
-	case FailSync:
-		return "failsync"
-	case Held:
-		return "held"
-	case Slow:
-		return "slow"
+	if k >= numKinds {
+		return "kind(" + strconv.Itoa(int(k)) + ")"
 	}
-	return "kind(" + strconv.Itoa(int(k)) + ")"
+	return [...]string{
+		Fail: "fail", Short: "short", NoSpace: "enospc", Flip: "flip", Zero: "zero", Stale: "stale",
+		Misdirect: "misdirect", Lose: "lose", FailSync: "failsync", Held: "held", Slow: "slow",
+	}[k]
 }
 
 // Hits reports whether a fault of kind k can happen to an operation o.
@@ -257,14 +210,7 @@ const (
 // Modes returns all modes.
 func Modes() []Mode { return []Mode{Ext4, XFS, Ext4Data, Btrfs, KeepDirty, Shutdown, Silent} }
 
-func (m Mode) known() bool {
-	for _, k := range Modes() {
-		if m == k {
-			return true
-		}
-	}
-	return false
-}
+func (m Mode) known() bool { return slices.Contains(Modes(), m) }
 
 // Lasting is how long a fault lasts.
 type Lasting uint8
