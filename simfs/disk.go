@@ -693,7 +693,8 @@ func (d *disk) journalOpen() bool {
 	return false
 }
 
-// decideJournal decides how much of the journal is on the platter.
+// decideJournal decides how much of the journal is on the platter: before the
+// first metadata operation on an image.
 func (d *disk) decideJournal() {
 	for d.journalOpen() {
 		v, ids := d.journalVar()

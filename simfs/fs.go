@@ -387,7 +387,7 @@ func (f *FS) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
 		if err := f.begin(Op{Kind: OpCreate, Path: name}, nil); err != nil {
 			return nil, err
 		}
-		f.d.metadata()
+		f.d.decideJournal()
 		made := f.d.newInode(false)
 		made.mode = perm.Perm()
 		ino = made.ino
@@ -424,7 +424,7 @@ func (f *FS) mkdir(name string, perm fs.FileMode) error {
 	if f.d.lookup(dir, base, p) != none {
 		return f.end(syscall.EEXIST)
 	}
-	f.d.metadata()
+	f.d.decideJournal()
 	in := f.d.newInode(true)
 	in.mode = fs.ModeDir | perm.Perm()
 	f.d.link(dir, base, in.ino)
@@ -498,7 +498,7 @@ func (f *FS) remove(name string) error {
 	if f.d.inodes[n].dir && !f.emptyLocked(int32(n), p) {
 		return f.end(syscall.ENOTEMPTY)
 	}
-	f.d.metadata()
+	f.d.decideJournal()
 	f.d.buryFile(f.d.inodes[n])
 	f.d.unlink(dir, base, int32(n))
 	return f.end(nil)
@@ -608,7 +608,7 @@ func (f *FS) rename(oldname, newname string) error {
 	case dst != none && isDir && !f.emptyLocked(int32(dst), p2):
 		return f.end(syscall.ENOTEMPTY)
 	}
-	f.d.metadata()
+	f.d.decideJournal()
 	if dst != none {
 		f.d.buryFile(f.d.inodes[dst])
 	}

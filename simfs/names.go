@@ -22,9 +22,6 @@ func (d *disk) lookup(dir int32, name, path string) int64 {
 	return e.ino
 }
 
-// metadata decides the journal before its first operation on an image.
-func (d *disk) metadata() { d.decideJournal() }
-
 // setName makes a name stand for another inode, or none. The name must have been
 // looked up.
 func (d *disk) setName(dir int32, name string, ino int64, id int32) {
@@ -144,16 +141,8 @@ func (d *disk) flush(in *inode, id int32) {
 // syncDir makes the names in a directory durable, and what else the preset says.
 func (d *disk) syncDir(dir int32) {
 	g := &d.cfg.g
+	d.commitWith(dir)
 	in := d.mut(dir)
-	switch g.FileSync {
-	case SyncEverything, SyncAll:
-		d.commit()
-	case SyncEarlier:
-		d.commitTo(in.meta)
-	case SyncOwnNames:
-		d.ownNames(dir)
-		in = d.mut(dir)
-	}
 	if !in.stirred {
 		return
 	}

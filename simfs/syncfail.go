@@ -2,6 +2,7 @@ package simfs
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -54,11 +55,7 @@ func (h *File) FailSync(dataOnly bool, mode string) error {
 }
 
 func (f *FS) failSync(ino int32, h *File, name string, dataOnly bool, mode string) error {
-	known := false
-	for _, m := range strings.Fields(f.d.cfg.g.SyncFailures) {
-		known = known || m == mode
-	}
-	if !known {
+	if !slices.Contains(strings.Fields(f.d.cfg.g.SyncFailures), mode) {
 		return errors.ErrUnsupported
 	}
 	kind := OpSync
@@ -139,14 +136,7 @@ func (d *disk) forget(ino int32, dataOnly, written bool) {
 		}
 	}
 	if written && !dataOnly {
-		switch d.cfg.g.FileSync {
-		case SyncAll, SyncEverything:
-			d.commit()
-		case SyncEarlier:
-			d.commitTo(d.inodes[ino].meta)
-		case SyncOwnNames:
-			d.ownNames(ino)
-		}
+		d.commitWith(ino)
 	}
 	in = d.mut(ino) // after the metadata, which may have cut versions off
 	for _, c := range in.marks {

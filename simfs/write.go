@@ -293,11 +293,8 @@ func (d *disk) truncate(ino int32, n int64, why reason, path string) {
 	}
 	if last > from {
 		zid := id
-		if n > size {
+		if n > size && !d.cfg.g.Sequential {
 			zid = 0
-		}
-		if d.cfg.g.Sequential {
-			zid = id
 		}
 		d.zero(in, from, last, zid, path)
 	}
@@ -378,15 +375,20 @@ func (d *disk) sync(ino int32, dataOnly bool) {
 	if in = d.inodes[ino]; in.szch == nil && len(in.marks) == 0 && len(in.undec) == 0 {
 		in.high = in.size
 	}
-	switch {
-	case g.FileSync == SyncEverything:
+	if !dataOnly || g.FileSync == SyncEverything {
+		d.commitWith(ino)
+	}
+}
+
+// commitWith makes the metadata operations durable that a sync of an inode
+// covers.
+func (d *disk) commitWith(ino int32) {
+	switch d.cfg.g.FileSync {
+	case SyncEverything, SyncAll:
 		d.commit()
-	case dataOnly:
-	case g.FileSync == SyncAll:
-		d.commit()
-	case g.FileSync == SyncEarlier:
-		d.commitTo(in.meta)
-	case g.FileSync == SyncOwnNames:
+	case SyncEarlier:
+		d.commitTo(d.inodes[ino].meta)
+	case SyncOwnNames:
 		d.ownNames(ino)
 	}
 }
