@@ -137,50 +137,40 @@ func set(list []KV, key, value string) []KV {
 }
 
 func toInt(list []KV, where, key string, standard int64) (int64, error) {
-	text, ok := lookup(list, key)
-	if !ok {
-		return standard, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, &ArgError{Where: where, Key: key, Value: text, Want: "a whole number of 64 bits"}
-	}
-	return n, nil
+	return value(list, where, key, standard, "a whole number of 64 bits", func(text string) (int64, error) {
+		return strconv.ParseInt(text, 10, 64)
+	})
 }
 
 func toUint(list []KV, where, key string, standard uint64) (uint64, error) {
-	text, ok := lookup(list, key)
-	if !ok {
-		return standard, nil
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, &ArgError{Where: where, Key: key, Value: text, Want: "a whole number of 64 bits, 0 or more"}
-	}
-	return n, nil
+	return value(list, where, key, standard, "a whole number of 64 bits, 0 or more", func(text string) (uint64, error) {
+		return strconv.ParseUint(text, 10, 64)
+	})
 }
 
 func toBool(list []KV, where, key string, standard bool) (bool, error) {
-	text, ok := lookup(list, key)
-	switch {
-	case !ok:
-		return standard, nil
-	case text == "true":
-		return true, nil
-	case text == "false":
-		return false, nil
-	}
-	return false, &ArgError{Where: where, Key: key, Value: text, Want: "true or false"}
+	return value(list, where, key, standard, "true or false", func(text string) (bool, error) {
+		if text != "true" && text != "false" {
+			return false, strconv.ErrSyntax
+		}
+		return text == "true", nil
+	})
 }
 
 func toDuration(list []KV, where, key string, standard time.Duration) (time.Duration, error) {
+	return value(list, where, key, standard, "a length of time such as 1m30s", time.ParseDuration)
+}
+
+// value reads what stands under a key, or says that it is not what is wanted.
+func value[T any](list []KV, where, key string, standard T, want string, parse func(string) (T, error)) (T, error) {
 	text, ok := lookup(list, key)
 	if !ok {
 		return standard, nil
 	}
-	d, err := time.ParseDuration(text)
+	read, err := parse(text)
 	if err != nil {
-		return 0, &ArgError{Where: where, Key: key, Value: text, Want: "a length of time such as 1m30s"}
+		var none T
+		return none, &ArgError{Where: where, Key: key, Value: text, Want: want}
 	}
-	return d, nil
+	return read, nil
 }

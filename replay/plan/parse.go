@@ -273,7 +273,7 @@ func readArg(rest string) (KV, string, *Error) {
 	if rest[0] == '#' {
 		return KV{}, "", syntax("a comment behind a step", "put it on a line of its own, above")
 	}
-	key, after, err := readKey(rest)
+	key, after, err := readToken(rest, true)
 	if err != nil {
 		return KV{}, "", err
 	}
@@ -391,11 +391,7 @@ func readText(lead, rest string) (string, *Error) {
 // readWord reads a bare or quoted word and the blanks behind it. A bare word is
 // "" where the line ends; a quoted one may be empty too.
 func readWord(s string, key bool) (text, rest string, err *Error) {
-	read := readValue
-	if key {
-		read = readKey
-	}
-	if text, rest, err = read(s); err != nil {
+	if text, rest, err = readToken(s, key); err != nil {
 		return "", "", err
 	}
 	trimmed := trimLeft(rest)
@@ -405,10 +401,8 @@ func readWord(s string, key bool) (text, rest string, err *Error) {
 	return text, trimmed, nil
 }
 
-func readKey(s string) (text, rest string, err *Error)   { return readUntil(s, true) }
-func readValue(s string) (text, rest string, err *Error) { return readUntil(s, false) }
-
-func readUntil(s string, key bool) (text, rest string, err *Error) {
+// readToken reads a bare or quoted word alone. A bare key ends before = too.
+func readToken(s string, key bool) (text, rest string, err *Error) {
 	if s != "" && s[0] == '"' {
 		quoted, bad := strconv.QuotedPrefix(s)
 		if bad != nil {
