@@ -35,7 +35,7 @@ func benchPlan(disk string, seed uint64) (*plan.Plan, error) {
 // has ten events before the batch that is cut. Recording the workload and
 // finding the images is part of it, once for all the images of a seed.
 func BenchmarkRecovery(b *testing.B) {
-	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // as untorn-sim
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // as untorn-sim
 	for _, disk := range []string{"posix", "ext4"} {
 		for _, workers := range []int{1, runtime.NumCPU()} {
 			b.Run(fmt.Sprintf("%s/cores=%d", disk, workers), func(b *testing.B) {

@@ -30,10 +30,10 @@ import (
 )
 
 func main() {
-	// The live heap is tiny: collecting seldom is worth a third of the speed, and
+	// The live heap is tiny: collecting seldom is worth a quarter of the speed, and
 	// the limit keeps a large sweep small.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(1600)
+		debug.SetGCPercent(800)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(1 << 30)
