@@ -182,24 +182,20 @@ func (h *file) Preallocate(offset, length int64) (err error) {
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	if now := h.begin(Preallocate); now.due != nil {
-		happened := false
-		h.fs.try(now.due, h.Name(), func(a *armed) string {
-			errno := a.Errno
-			if a.Kind == NoSpace {
-				_, why := h.room(a, now.path, offset, length, true)
-				if why != "" {
-					return why
-				}
-				errno = ENOSPC
+	now := h.begin(Preallocate)
+	if now.due != nil && h.fs.try(now.due, h.Name(), func(a *armed) string {
+		errno := a.Errno
+		if a.Kind == NoSpace {
+			_, why := h.room(a, now.path, offset, length, true)
+			if why != "" {
+				return why
 			}
-			happened = true
-			err = pathError(Preallocate, h.Name(), errno)
-			return ""
-		})
-		if happened {
-			return err
+			errno = ENOSPC
 		}
+		err = pathError(Preallocate, h.Name(), errno)
+		return ""
+	}) {
+		return err
 	}
 	return base.Preallocate(offset, length)
 }
@@ -221,16 +217,10 @@ func (h *file) SyncData() error {
 
 func (h *file) sync(op OpKind, really func() error) (err error) {
 	now := h.begin(op)
-	if now.due == nil {
-		return really()
-	}
-	happened := false
-	h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
+	if now.due != nil && h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
 		why, err = h.fs.syncFails(a, op, h.Name(), now.path, h.base)
-		happened = why == ""
 		return why
-	})
-	if happened {
+	}) {
 		return err
 	}
 	return really()
@@ -459,8 +449,7 @@ func (h *file) write(now at, op OpKind, p []byte, off int64) (n int, err error) 
 	if err != nil || op == WriteAt && h.appends || place.off < 0 || place.off > math.MaxInt64-int64(len(p)) {
 		return really(p) // it fails without us
 	}
-	done := false
-	h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
+	if !h.fs.try(now.due, h.Name(), func(a *armed) (why string) {
 		if len(p) == 0 && a.Kind != Fail {
 			return "nothing was written"
 		}
@@ -510,10 +499,8 @@ func (h *file) write(now at, op OpKind, p []byte, off int64) (n int, err error) 
 				n, err = h.put(op, place, p, part{0, fit, a.N})
 			}
 		}
-		done = true
 		return ""
-	})
-	if !done {
+	}) {
 		n, err = really(p)
 	}
 	if now.bad != nil && n > 0 {

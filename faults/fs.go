@@ -331,8 +331,8 @@ func (f *FS) count(op OpKind, name string) []*armed {
 
 // try lets the faults that are due happen: all the slow ones, and the first of
 // the others for which happen answers "", done. Any other answer says why it
-// cannot.
-func (f *FS) try(due []*armed, name string, happen func(a *armed) (why string)) {
+// cannot. It reports whether one happened, the slow ones aside.
+func (f *FS) try(due []*armed, name string, happen func(a *armed) (why string)) bool {
 	for _, a := range due {
 		if a.Kind != Slow {
 			continue
@@ -359,6 +359,7 @@ func (f *FS) try(due []*armed, name string, happen func(a *armed) (why string)) 
 			first = a
 		}
 	}
+	return first != nil
 }
 
 func (f *FS) hit(a *armed, name string) {
@@ -384,12 +385,10 @@ func (f *FS) spared(a *armed, why string) {
 
 // fails reports how an operation on a path fails that can only be slow or fail.
 func (f *FS) fails(op OpKind, name string) (err error) {
-	if due := f.count(op, name); due != nil {
-		f.try(due, name, func(a *armed) string {
-			err = pathError(op, name, a.Errno)
-			return ""
-		})
-	}
+	f.try(f.count(op, name), name, func(a *armed) string {
+		err = pathError(op, name, a.Errno)
+		return ""
+	})
 	return err
 }
 
@@ -507,14 +506,11 @@ func (f *FS) RemoveAll(name string) error {
 
 // Rename renames; its class is that of the old name.
 func (f *FS) Rename(from, to string) (err error) {
-	if due := f.count(Rename, from); due != nil {
-		f.try(due, from, func(a *armed) string {
-			err = &os.LinkError{Op: "rename", Old: from, New: to, Err: a.Errno.Err()}
-			return ""
-		})
-		if err != nil {
-			return err
-		}
+	if f.try(f.count(Rename, from), from, func(a *armed) string {
+		err = &os.LinkError{Op: "rename", Old: from, New: to, Err: a.Errno.Err()}
+		return ""
+	}) {
+		return err
 	}
 	if err := f.base.Rename(from, to); err != nil {
 		return err
@@ -561,16 +557,11 @@ func (f *FS) SyncDir(name string) (err error) {
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	if due := f.count(SyncDir, name); due != nil {
-		happened := false
-		f.try(due, name, func(a *armed) (why string) {
-			why, err = f.syncFails(a, SyncDir, name, clean(name), nil)
-			happened = why == ""
-			return why
-		})
-		if happened {
-			return err
-		}
+	if f.try(f.count(SyncDir, name), name, func(a *armed) (why string) {
+		why, err = f.syncFails(a, SyncDir, name, clean(name), nil)
+		return why
+	}) {
+		return err
 	}
 	return base.SyncDir(name)
 }
@@ -582,17 +573,13 @@ func (f *FS) TryLock(name string) (unlock func() error, ok bool, err error) {
 	if !can {
 		return nil, false, errors.ErrUnsupported
 	}
-	if due := f.count(Lock, name); due != nil {
-		happened := false
-		f.try(due, name, func(a *armed) string {
-			if happened = true; a.Kind == Fail {
-				err = pathError(Lock, name, a.Errno)
-			}
-			return ""
-		})
-		if happened {
-			return nil, false, err
+	if f.try(f.count(Lock, name), name, func(a *armed) string {
+		if a.Kind == Fail {
+			err = pathError(Lock, name, a.Errno)
 		}
+		return ""
+	}) {
+		return nil, false, err
 	}
 	return base.TryLock(name)
 }
