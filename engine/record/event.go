@@ -217,7 +217,8 @@ func (e *Event) appendOptional(dst []byte, flags uint64) []byte {
 	return dst
 }
 
-// DecodeError: a record, note or extension is not one that this package writes.
+// A DecodeError says why a record, note or extension is not one that this
+// package writes.
 type DecodeError struct {
 	Offset int    // byte at which the field begins that is wrong
 	Field  string // its name

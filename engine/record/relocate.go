@@ -2,7 +2,8 @@ package record
 
 import "fmt"
 
-// FrameError: a frame of a batch is not whole, or does not belong there.
+// A FrameError says why a frame of a batch is not whole, or does not belong
+// there.
 type FrameError struct {
 	Offset int64 // of the frame in its segment
 	Kind   byte  // what the frame says, under a right CRC, or 0

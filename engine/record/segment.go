@@ -75,11 +75,11 @@ const (
 	KnownReadCompatible uint32 = 0
 )
 
-// ErrNoHeader: the block holds no whole segment header: it is zeros, torn, or
-// something else.
+// ErrNoHeader says that a block holds no whole segment header: it is zeros,
+// torn, or something else.
 var ErrNoHeader = errors.New("no whole segment header")
 
-// MajorError: the segment was written in another major version of the format.
+// A MajorError says that a segment was written in another major version of the format.
 type MajorError struct {
 	Major uint16
 }
@@ -88,7 +88,8 @@ func (e *MajorError) Error() string {
 	return fmt.Sprintf("segment of format version %d, this program reads version %d: use another release", e.Major, Major)
 }
 
-// FeatureError: the segment uses features that this program does not know.
+// A FeatureError says that a segment uses features that this program does not
+// know.
 type FeatureError struct {
 	Incompatible uint32 // the unknown bits
 }
@@ -97,8 +98,8 @@ func (e *FeatureError) Error() string {
 	return fmt.Sprintf("segment uses unknown features %#x: use a newer release", e.Incompatible)
 }
 
-// HeaderError: a field of a header has a value that no version of this package
-// has written, under a right CRC.
+// A HeaderError says that a field of a header has a value that no version of
+// this package has written, under a right CRC.
 type HeaderError struct {
 	Field string
 	Value uint64

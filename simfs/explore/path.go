@@ -10,10 +10,10 @@ import (
 	"github.com/untorn-db/untorn/simfs"
 )
 
-// End, as Crash.Op, is the moment after the run's last operation and note.
+// End is, as Crash.Op, the moment after the run's last operation and note.
 const End = -1
 
-// None, as Crash.Prefix, is the prefix without any operation.
+// None is, as Crash.Prefix, the prefix without any operation.
 const None = nothing
 
 // A Crash is one crash of one run: the moment, the kind, and what the disk
