@@ -9,6 +9,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/afero"
@@ -170,7 +171,7 @@ func dump(t failer, f afero.Fs, order int) string {
 				}
 			} else {
 				b, err = io.ReadAll(h)
-				if errors.Is(err, errIsDir) {
+				if errors.Is(err, syscall.EISDIR) {
 					lines = append(lines, p+"/\n")
 					h.Close()
 					visit(p)

@@ -1,5 +1,0 @@
-package simfs
-
-import "syscall"
-
-const errIsDir = syscall.EISDIR
