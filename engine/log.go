@@ -34,6 +34,7 @@ type Log struct {
 	segments     map[uint64]*segmentFile // (t) all that count
 	firstSegment uint64                  // (t)
 	lastSegment  uint64                  // (t)
+	numbers      []uint64                // (t) of segments, rising: numbers between them may be missing
 	active       *segmentFile            // (t) where the next group goes
 	written      point                   // (t) behind the last event handed to a file
 	durable      point                   // (t) behind the last event that a sync has covered
@@ -152,8 +153,8 @@ func (l *Log) abandon() {
 // others.
 func (l *Log) filesLocked() []afero.File {
 	var files []afero.File
-	for number := l.firstSegment; number <= l.lastSegment; number++ {
-		if s := l.segments[number]; s != nil && s.file != nil {
+	for _, number := range l.numbers {
+		if s := l.segments[number]; s.file != nil {
 			if file := s.dropLocked(); file != nil {
 				files = append(files, file)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"slices"
 	"syscall"
 
@@ -90,7 +91,7 @@ func (l *Log) recover() error {
 		return err
 	}
 	l.observe(Point{Name: PointRecoverIndex, Offset: -1})
-	for number := l.firstSegment; number <= l.lastSegment && number > 0; number++ {
+	for _, number := range l.numbers {
 		if err := r.scan(l.segments[number]); err != nil {
 			return err
 		}
@@ -154,7 +155,12 @@ func (r *recovering) openSegments() error {
 			s.file.Close()
 			return err
 		}
+		if err := r.spareFile(); err != nil {
+			s.file.Close()
+			return err
+		}
 		l.segments[number] = s
+		l.numbers = append(l.numbers, number)
 		l.lastSegment = number
 		if l.firstSegment == 0 {
 			l.firstSegment = number
@@ -164,14 +170,22 @@ func (r *recovering) openSegments() error {
 	return nil
 }
 
+// spareFile closes the file of the last segment so far, which has a follower
+// now, if many are open. The scan opens it again.
+func (r *recovering) spareFile() error {
+	if len(r.numbers) < mostWaiting {
+		return nil
+	}
+	s := r.segments[r.lastSegment]
+	file := s.file
+	s.file = nil
+	return file.Close()
+}
+
 // openSegment opens segment number n and reads its header. The error matches
 // record.ErrNoHeader if it does not count.
 func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
-	flag := readWrite
-	if r.opts.ReadOnly {
-		flag = readOnly
-	}
-	file, err := r.dir.open(segment.Name(n), flag)
+	file, err := r.openFile(n)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +210,14 @@ func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
 	s.place = record.NewPlace(s.header.Seed)
 	s.headed = true
 	return s, nil
+}
+
+func (r *recovering) openFile(n uint64) (afero.File, error) {
+	flag := readWrite
+	if r.opts.ReadOnly {
+		flag = readOnly
+	}
+	return r.dir.open(segment.Name(n), flag)
 }
 
 // belongs checks that a file is the segment that its name says, of this log.
@@ -240,8 +262,14 @@ func (r *recovering) salvage(err error) bool {
 // scan takes the batches of one segment into the index.
 func (r *recovering) scan(s *segmentFile) error {
 	l := r.Log
-	if s == nil {
-		return nil // salvaged around
+	if s.file == nil {
+		file, err := r.openFile(s.number)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		s.file = file
+		l.mu.Unlock()
 	}
 	info, err := s.file.Stat()
 	if err != nil {
@@ -251,7 +279,7 @@ func (r *recovering) scan(s *segmentFile) error {
 	next := l.segments[s.number+1]
 	limit := int64(-1) // where the batches end, if that is known
 	if next != nil {
-		limit = int64(next.header.PreviousEnd)
+		limit = int64(min(next.header.PreviousEnd, math.MaxInt64))
 	}
 	if err := r.enter(s); err != nil && !r.salvage(err) {
 		return err
@@ -297,11 +325,15 @@ func (r *recovering) enter(s *segmentFile) error {
 
 // scanFrom scans from an offset to the limit, or to wherever the batches end.
 func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
-	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
+	scanner := &r.reader.scanner
+	start := func(offset int64) error {
+		_, err := s.file.Seek(offset, io.SeekStart)
+		scanner.Reset(s.file, &s.header, offset, size)
 		return err
 	}
-	scanner := &r.reader.scanner
-	scanner.Reset(s.file, &s.header, offset, size)
+	if err := start(offset); err != nil {
+		return err
+	}
 	for scanner.Offset() != limit {
 		found := scanner.Next()
 		if err := scanner.Err(); err != nil {
@@ -323,7 +355,9 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 		if resume < 0 || err != nil {
 			return err
 		}
-		return r.scanFrom(s, resume, size, limit)
+		if err := start(resume); err != nil {
+			return err
+		}
 	}
 	return nil
 }

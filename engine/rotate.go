@@ -45,6 +45,10 @@ type preparation struct {
 // file gets that name only when its zeros are durable: before, it may show what a
 // file that was removed had on the same blocks, such as the header of a segment.
 func (l *Log) prepare(p *preparation) {
+	if p.number > segment.MaxNumber {
+		p.err = errNoNumber
+		return
+	}
 	name, unfinished := segment.Name(p.number), segment.NameNew(p.number)
 	p.file, p.err = l.dir.open(name, readWrite)
 	made := errors.Is(p.err, fs.ErrNotExist)
@@ -197,6 +201,9 @@ func (l *Log) use(p *preparation, header record.SegmentHeader) error {
 func (l *Log) activate(s *segmentFile) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.segments[s.number] == nil {
+		l.numbers = append(l.numbers, s.number)
+	}
 	l.segments[s.number] = s
 	if l.firstSegment == 0 {
 		l.firstSegment = s.number
@@ -208,6 +215,9 @@ func (l *Log) activate(s *segmentFile) {
 // errNothingWritten marks an error upon which no byte of the group has been
 // handed to a file.
 var errNothingWritten = errors.New("nothing was written")
+
+// errNoNumber ends a log after 2^32 − 1 segments.
+var errNoNumber = errors.New("the log has used up the numbers of its segments: begin another one")
 
 // rotate leaves the active segment for the next one: END, sync, and from then
 // on nothing in it changes. The caller has the commit token. If the error
@@ -285,6 +295,9 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	if !s.proven {
 		number = s.number
 		header = s.header
+	}
+	if number > segment.MaxNumber {
+		return errNoNumber
 	}
 	header.LogID, header.Number, header.Align = l.logID, number, uint32(l.opts.Align)
 	header.Carried, header.Synced = uint32(len(l.unsynced)), true

@@ -37,6 +37,9 @@ type segmentFile struct {
 	filling Signal // a fill at work, or nil
 }
 
+// mostWaiting bounds the files that Open has open before it has read them.
+const mostWaiting = 8
+
 // mostOpen bounds the files that are open for reading.
 const mostOpen = 64
 
@@ -107,9 +110,9 @@ func (s *segmentFile) dropLocked() (now afero.File) {
 func (l *Log) idleFileLocked() afero.File {
 	var oldest *segmentFile
 	open := 0
-	for number := l.firstSegment; number <= l.lastSegment; number++ {
+	for _, number := range l.numbers {
 		s := l.segments[number]
-		if s == nil || s.file == nil || !s.sealed {
+		if s.file == nil || !s.sealed {
 			continue
 		}
 		open++

@@ -34,11 +34,8 @@ func (l *Log) Stats() Stats {
 		Accepted: l.accepted, Written: l.written.frontier(), Durable: l.durable.frontier(), Visible: visible,
 		Events: l.index.Len(), Batches: l.index.Batches(), Streams: l.index.Streams(), Failed: l.failed,
 	}
-	for number := l.firstSegment; number <= l.lastSegment; number++ {
+	for _, number := range l.numbers {
 		s := l.segments[number]
-		if s == nil {
-			continue
-		}
 		stats.Segments = append(stats.Segments, SegmentStats{
 			Number: number, Used: s.end, Size: max(s.end, s.filled), Batches: s.batches,
 			FirstSequence: s.first, LastSequence: s.last, Sealed: s.sealed,

@@ -56,14 +56,19 @@ func (v *verifying) run(ctx context.Context) error {
 	l := v.log
 	l.mu.Lock()
 	until := l.durable
-	first, last := l.firstSegment, l.lastSegment
+	numbers := l.numbers
 	l.mu.Unlock()
 	v.last = point{head: chain.LogRoot(l.logID)}
 	v.Problems = append(v.Problems, l.recovery.Damage...) // what Salvage went around
-	for number := first; number <= last && number > 0; number++ {
+	last := uint64(0)
+	for i, number := range numbers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if missing := number - last - 1; i > 0 && missing > 0 {
+			v.problem(last+1, 0, fmt.Sprintf("%d segments are missing", missing))
+		}
+		last = number
 		if err := v.segment(ctx, number, until); err != nil {
 			return err
 		}

@@ -14,6 +14,9 @@ const (
 
 const digits = 12
 
+// MaxNumber is the highest number of a segment.
+const MaxNumber = 1<<32 - 1
+
 // Name is the file name of segment number n.
 func Name(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, Suffix) }
 
@@ -31,5 +34,5 @@ func ParseName(name string) (n uint64, suffix string, ok bool) {
 		return 0, "", false
 	}
 	n, err := strconv.ParseUint(name[:digits], 10, 64)
-	return n, suffix, err == nil && n > 0 && n <= 1<<32-1
+	return n, suffix, err == nil && n > 0 && n <= MaxNumber
 }
