@@ -239,14 +239,70 @@ func (e *keyConflict) Unwrap() error { return e.err }
 
 // input is what a line may say.
 type input struct {
-	Stream   *string         `json:"stream"`
-	Type     *string         `json:"type"`
-	Scope    string          `json:"scope"`
-	Key      string          `json:"key"`
-	Data     json.RawMessage `json:"data"`
-	Meta     json.RawMessage `json:"meta"`
-	Expect   json.RawMessage `json:"expect"`
-	CausedBy json.RawMessage `json:"causedBy"`
+	Stream   value `json:"stream"`
+	Type     value `json:"type"`
+	Scope    value `json:"scope"`
+	Key      value `json:"key"`
+	Data     value `json:"data"`
+	Meta     value `json:"meta"`
+	Expect   value `json:"expect"`
+	CausedBy value `json:"causedBy"`
+}
+
+// value is what a field holds, as it stands. Package json would take the last of
+// two fields with one name, and say nothing.
+type value struct {
+	text  json.RawMessage
+	again bool
+}
+
+func (v *value) UnmarshalJSON(text []byte) error {
+	v.again = v.text != nil
+	return v.text.UnmarshalJSON(text)
+}
+
+// string is the string that the field holds, or "".
+func (v *value) string(field string) (string, error) {
+	if len(v.text) == 0 || string(v.text) == "null" {
+		return "", nil
+	}
+	var text string
+	if err := json.Unmarshal(v.text, &text); err != nil {
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			kind.Field = field
+		}
+		return "", explain(err)
+	}
+	if strings.ContainsRune(text, utf8.RuneError) && !bytes.ContainsRune(v.text, utf8.RuneError) &&
+		!bytes.Contains(bytes.ToLower(v.text), []byte(`\ufffd`)) {
+		return "", fmt.Errorf("%q has half a surrogate pair, which is no character: write the character itself", field)
+	}
+	return text, nil
+}
+
+// strings reads the fields that are text, and refuses any field that stands
+// twice.
+func (in *input) strings() (stream, kind, scope, key string, err error) {
+	for _, field := range []struct {
+		name  string
+		value *value
+		text  *string // nil: not text
+	}{
+		{"stream", &in.Stream, &stream}, {"type", &in.Type, &kind}, {"scope", &in.Scope, &scope}, {"key", &in.Key, &key},
+		{"data", &in.Data, nil}, {"meta", &in.Meta, nil}, {"expect", &in.Expect, nil}, {"causedBy", &in.CausedBy, nil},
+	} {
+		if field.value.again {
+			return "", "", "", "", fmt.Errorf("%q stands twice: write it once", field.name)
+		}
+		if field.text == nil {
+			continue
+		}
+		if *field.text, err = field.value.string(field.name); err != nil {
+			return "", "", "", "", err
+		}
+	}
+	return stream, kind, scope, key, nil
 }
 
 const fields = "stream, type, data, scope, key, expect, meta or causedBy"
@@ -268,23 +324,27 @@ func parseLine(text []byte, index int) (engine.Draft, error) {
 	if int64(len(text)) != decoder.InputOffset() {
 		return engine.Draft{}, fmt.Errorf("something follows the event at byte %d of the line: one event a line", decoder.InputOffset()+1)
 	}
-	if in.Stream == nil || *in.Stream == "" {
-		return engine.Draft{}, errors.New(`no "stream": name the event's stream`)
-	}
-	if in.Type == nil || *in.Type == "" {
-		return engine.Draft{}, errors.New(`no "type": name the event's type`)
-	}
-	expect, err := parseExpect(in.Expect)
+	stream, kind, scope, key, err := in.strings()
 	if err != nil {
 		return engine.Draft{}, err
 	}
-	cause, err := parseCause(in.CausedBy, index)
+	if stream == "" {
+		return engine.Draft{}, errors.New(`no "stream": name the event's stream`)
+	}
+	if kind == "" {
+		return engine.Draft{}, errors.New(`no "type": name the event's type`)
+	}
+	expect, err := parseExpect(in.Expect.text)
+	if err != nil {
+		return engine.Draft{}, err
+	}
+	cause, err := parseCause(in.CausedBy.text, index)
 	if err != nil {
 		return engine.Draft{}, err
 	}
 	return engine.Draft{
-		Scope: in.Scope, Stream: *in.Stream, Type: *in.Type, Key: in.Key,
-		Data: in.Data, Metadata: in.Meta, Expect: expect, CausedBy: cause,
+		Scope: scope, Stream: stream, Type: kind, Key: key,
+		Data: in.Data.text, Metadata: in.Meta.text, Expect: expect, CausedBy: cause,
 	}, nil
 }
 

@@ -89,7 +89,7 @@ func inspectText(e *env, dir string, log *engine.Log, streams bool) {
 	fmt.Fprintf(out, "\n%s in %s\n", count(uint64(stats.Streams), "stream", "streams"), count(uint64(len(log.Scopes())), "scope", "scopes"))
 	if streams {
 		streamHeads(log, func(h engine.Head) {
-			fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%v\n", h.Scope, h.Stream, h.Version, h.Sequence, h.Hash)
+			fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%v\n", appendVisible(nil, h.Scope), appendVisible(nil, h.Stream), h.Version, h.Sequence, h.Hash)
 		})
 	}
 	if recovery.Unproven > 0 {

@@ -174,26 +174,29 @@ func appendEvent(b []byte, event *engine.Event) []byte {
 }
 
 // appendEventText appends an event as columns between tabs: sequence, time,
-// scope, stream, version, type, data. Names hold no control characters; data
-// that does is quoted.
+// scope, stream, version, type, data. What holds control characters is quoted:
+// data may, and names in a log that somebody made up.
 func appendEventText(b []byte, event *engine.Event) []byte {
 	b = strconv.AppendUint(b, event.Sequence, 10)
 	b = append(b, '\t')
 	b = event.Time.UTC().AppendFormat(b, timeFormat)
 	for _, name := range []string{event.Scope, event.Stream, strconv.FormatUint(event.Version, 10), event.Type} {
-		b = append(b, '\t')
-		b = append(b, name...)
+		b = appendVisible(append(b, '\t'), name)
 	}
-	b = append(b, '\t')
-	if visible(event.Data) {
-		b = append(b, event.Data...)
-	} else {
-		b = strconv.AppendQuote(b, string(event.Data))
-	}
+	b = appendVisible(append(b, '\t'), event.Data)
 	if !event.Durable {
 		b = append(b, "\t(not durable)"...)
 	}
 	return append(b, '\n')
+}
+
+// appendVisible appends text as it stands if it can go to a terminal, else
+// quoted.
+func appendVisible[T string | []byte](b []byte, text T) []byte {
+	if visible([]byte(text)) {
+		return append(b, text...)
+	}
+	return strconv.AppendQuote(b, string(text))
 }
 
 // visible reports whether bytes can go to a terminal as they are.

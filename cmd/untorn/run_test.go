@@ -169,6 +169,9 @@ func TestPrintEvent(t *testing.T) {
 		{"an escape sequence for the terminal", func(e *engine.Event) { e.Data = []byte("\x1b[31m") },
 			head + `,"data64":"G1szMW0=","hash":` + hash + `,"durable":true}`,
 			"7\t1970-01-01T00:00:01.000000005Z\t\ts\t2\tt\t\"\\x1b[31m\""},
+		{"a name that somebody made up", func(e *engine.Event) { e.Stream = "s\x1b[31m" },
+			strings.Replace(head, `"stream":"s"`, `"stream":"s\u001b[31m"`, 1) + `,"hash":` + hash + `,"durable":true}`,
+			"7\t1970-01-01T00:00:01.000000005Z\t\t\"s\\x1b[31m\"\t2\tt\t"},
 		{"everything", func(e *engine.Event) {
 			e.Scope, e.Key, e.CausedBy, e.Correlation = `a"b\`, "k", id, uuid.Nil
 			e.Lane, e.Depth, e.Flags, e.PayloadVersion, e.Erasable, e.Durable = 1, 2, 3, 4, true, false
