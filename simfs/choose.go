@@ -91,31 +91,35 @@ type ChooserFunc func(v Var) int
 // Choose calls f.
 func (f ChooserFunc) Choose(v Var) int { return f(v) }
 
-// Prefix keeps what operations before op made: of each variable the newest
-// version whose operation is less than op, and what was durable where there is
-// none. It never takes garbage where it has a choice.
+// Prefix keeps what operations before op made: of each variable Newest.
 func Prefix(op int) Chooser {
-	return ChooserFunc(func(v Var) int {
-		best, newest := 0, math.MinInt
-		for i, o := range v.Options {
-			if o.Garbage {
-				continue
-			}
-			for k := -1; k < len(o.Again); k++ {
-				at := o.Op
-				if k >= 0 {
-					at = o.Again[k]
-				}
-				if at == -1 {
-					at = math.MinInt // durable is older than what earlier runs made
-				}
-				if at < op && at >= newest {
-					best, newest = i, at
-				}
-			}
+	return ChooserFunc(func(v Var) int { return Newest(v.Options, op) })
+}
+
+// Newest returns the index of the newest version that an operation before op
+// made: what was durable where there is none, and the oldest version where none
+// was. It never takes garbage where it has a choice.
+func Newest(options []VarOption, op int) int {
+	best, when := 0, math.MinInt
+	look := func(i, made int) {
+		if made == -1 {
+			made = math.MinInt // durable is older than what earlier runs made
 		}
-		return best
-	})
+		if made < op && made >= when {
+			best, when = i, made
+		}
+	}
+	for i := range options {
+		o := &options[i]
+		if o.Garbage {
+			continue
+		}
+		look(i, o.Op)
+		for _, made := range o.Again {
+			look(i, made)
+		}
+	}
+	return best
 }
 
 // Latest takes the newest version of each variable: all writes arrived.

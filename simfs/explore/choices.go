@@ -58,7 +58,7 @@ func (c Crash) Choose(v simfs.Var) int {
 			}
 		}
 	}
-	return newest(v.Options, c.Prefix)
+	return simfs.Newest(v.Options, c.Prefix)
 }
 
 // A follower answers as a crash does, remembers what it answered, and finds out

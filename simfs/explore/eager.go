@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -108,9 +107,9 @@ func (c *chooser) follow(v simfs.Var) int {
 				return i
 			}
 		}
-		return newest(v.Options, age(want.Op)+1)
+		return simfs.Newest(v.Options, behind(want.Op))
 	}
-	return newest(v.Options, c.pick.prefix)
+	return simfs.Newest(v.Options, c.pick.prefix)
 }
 
 func (c *chooser) roll(v simfs.Var) int {
@@ -126,44 +125,10 @@ func (c *chooser) roll(v simfs.Var) int {
 		}
 	case 3: // mostly a prefix
 		if c.random.below(8) > 0 {
-			return newest(v.Options, c.pick.prefix)
+			return simfs.Newest(v.Options, c.pick.prefix)
 		}
 	}
 	return c.random.below(n)
-}
-
-// Prefixes count operations as simfs does: from 0 in the run that crashed,
-// from -2 down in the runs before it.
-const nothing = math.MinInt32 // the prefix without any operation
-
-// age orders versions in time, by the operation that made them.
-func age(op int) int {
-	if op == -1 { // it was durable before all of them
-		return nothing
-	}
-	return op
-}
-
-// newest returns the index of the newest version made before the operation
-// prefix; the oldest there is, if all were made later. It is never garbage if
-// it need not be.
-func newest(options []simfs.VarOption, prefix int) int {
-	best, when := 0, math.MinInt
-	for i := range options {
-		o := &options[i]
-		if o.Garbage {
-			continue
-		}
-		if a := age(o.Op); a < prefix && a >= when {
-			best, when = i, a
-		}
-		for _, op := range o.Again {
-			if a := age(op); a < prefix && a >= when {
-				best, when = i, a
-			}
-		}
-	}
-	return best
 }
 
 func newChooser(p *pick, vars []simfs.Var) chooser {
@@ -343,6 +308,15 @@ func (b *bounded) enumerate(random stream) {
 	b.allSwaps()
 }
 
+// behind is the shortest prefix that has what an operation made, -1 being what
+// was durable before all of them.
+func behind(op int) int {
+	if op == -1 {
+		return None + 1
+	}
+	return op + 1
+}
+
 // prefixes returns an operation for each prefix that differs from the others,
 // the shortest first.
 func prefixes(vars []simfs.Var) []int {
@@ -350,9 +324,9 @@ func prefixes(vars []simfs.Var) []int {
 	add := func(op int) {
 		switch {
 		case op < -1: // of an earlier run, so that 0 is not the shortest
-			ops = append(ops, nothing, op+1)
+			ops = append(ops, None, behind(op))
 		case op >= 0:
-			ops = append(ops, op+1)
+			ops = append(ops, behind(op))
 		}
 	}
 	for i := range vars {
@@ -389,7 +363,7 @@ func (b *bounded) swap(p pick, k, first int) {
 	}
 	p.n++
 	for v := first; v < len(b.vars); v++ {
-		base := newest(b.vars[v].Options, p.prefix)
+		base := simfs.Newest(b.vars[v].Options, p.prefix)
 		for o := range b.vars[v].Options {
 			if o != base {
 				p.swaps[p.n-1] = swap{int32(v), int32(o)}
@@ -442,12 +416,12 @@ func (b *bounded) hash(p pick) uint64 {
 	sum, ok := b.sums[p.prefix]
 	if !ok {
 		for i := range b.vars {
-			sum += term(i, newest(b.vars[i].Options, p.prefix))
+			sum += term(i, simfs.Newest(b.vars[i].Options, p.prefix))
 		}
 		b.sums[p.prefix] = sum
 	}
 	for _, s := range p.swaps[:p.n] {
-		sum -= term(int(s.v), newest(b.vars[s.v].Options, p.prefix))
+		sum -= term(int(s.v), simfs.Newest(b.vars[s.v].Options, p.prefix))
 		sum += term(int(s.v), int(s.option))
 	}
 	return sum
@@ -482,7 +456,7 @@ func (e eager) crash(s *state, p *pick) Crash {
 	for _, n := range slices.Backward(all) {
 		deviations := 0
 		for _, q := range w.choices {
-			if newest(q.Var.Options, n) != q.Option {
+			if simfs.Newest(q.Var.Options, n) != q.Option {
 				deviations++
 			}
 		}
@@ -491,7 +465,7 @@ func (e eager) crash(s *state, p *pick) Crash {
 		}
 	}
 	for _, q := range w.choices {
-		if newest(q.Var.Options, c.Prefix) != q.Option {
+		if simfs.Newest(q.Var.Options, c.Prefix) != q.Option {
 			c.Deviations = append(c.Deviations, q.Deviation())
 		}
 	}

@@ -495,29 +495,6 @@ func TestPrefixesAfterReopen(t *testing.T) {
 	}
 }
 
-// Crash.Prefix means what simfs.Prefix means.
-func TestPrefixIsThatOfSimfs(t *testing.T) {
-	for _, g := range simfs.Presets() {
-		for _, p := range []explore.Program{register{puts: 3, noFileSync: true, noDirSync: true}.program(), journal{appends: 3}.program()} {
-			disk := simfs.New(simfs.Options{Guarantees: g})
-			check := func(simfs.Op) {
-				image := disk.Crash(simfs.PowerLoss)
-				for n := range disk.Ops() + 2 {
-					got, want := image.Resolve(explore.Crash{Prefix: n}), image.Resolve(simfs.Prefix(n))
-					if got.Hash() != want.Hash() {
-						t.Fatalf("%s, before operation %d: prefix %d differs", g.Name, disk.Ops(), n)
-					}
-				}
-			}
-			disk.Observe(check)
-			if err := p.Workload(&explore.Run{FS: disk, Disk: disk, Note: func(explore.Note) {}}); err != nil {
-				t.Fatal(err)
-			}
-			check(simfs.Op{})
-		}
-	}
-}
-
 func keys(m map[string]bool) []string {
 	all := make([]string, 0, len(m))
 	for k := range m {

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -13,8 +14,10 @@ import (
 // End is, as Crash.Op, the moment after the run's last operation and note.
 const End = -1
 
-// None is, as Crash.Prefix, the prefix without any operation.
-const None = nothing
+// None is, as Crash.Prefix, the prefix without any operation. Prefixes count
+// operations as simfs does: from 0 in the run that crashed, from -2 down in the
+// runs before it.
+const None = math.MinInt32
 
 // A Crash is one crash of one run: the moment, the kind, and what the disk
 // kept.
