@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -115,7 +116,7 @@ func (r *runner) corpus(e *env) error {
 	}
 	ran := 0
 	for _, k := range kept {
-		if !r.chosen(k.Plan.Scenario) {
+		if !slices.Contains(r.options.Scenarios, k.Plan.Scenario) {
 			continue
 		}
 		o, err := k.Run(e.ctx, scenarios.Config{Workers: r.options.Jobs})
@@ -136,15 +137,6 @@ func (r *runner) corpus(e *env) error {
 		fmt.Fprintf(e.stdout, "corpus: %d plans pass\n", ran)
 	}
 	return nil
-}
-
-func (r *runner) chosen(scenario string) bool {
-	for _, name := range r.options.Scenarios {
-		if name == scenario {
-			return true
-		}
-	}
-	return false
 }
 
 // texts is where the text of a failure goes.
