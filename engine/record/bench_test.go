@@ -40,7 +40,7 @@ func TestNoAllocations(t *testing.T) {
 		{"ParseFrame", 0, func() { record.ParseFrame(buf[mark.Size:], place, testPlace+int64(mark.Size)) }},
 		{"ParseMark", 0, func() { record.ParseMark(buf, place, testPlace) }},
 		{"CheckBatch", 0, func() { _ = record.CheckBatch(buf, place, testPlace) }},
-		{"ReadItem", 0, func() { record.ReadItem(buf[mark.Size:], place, testPlace+int64(mark.Size), dst) }},
+		{"ReadItem", 0, func() { _, _ = record.ReadItem(buf[mark.Size:], place, testPlace+int64(mark.Size), dst) }},
 		{"Relocate", 0, func() { _ = record.Relocate(buf, place, testPlace, place, testPlace) }},
 		{"DecodeEvent", 2, func() { _, _ = record.DecodeEvent(full) }}, // the names, the key
 		{"SegmentHeader.Append", 0, func() { header.Append(dst) }},
@@ -91,7 +91,7 @@ func BenchmarkReadItem(b *testing.B) {
 	buf := record.AppendBatch(nil, place, testPlace, &m, events, chain.Hash{}, nil)[record.MarkSize:]
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := record.ReadItem(buf, place, testPlace+record.MarkSize, nil); !ok {
+		if _, err := record.ReadItem(buf, place, testPlace+record.MarkSize, nil); err != nil {
 			b.Fatal("no item")
 		}
 	}

@@ -17,7 +17,7 @@
 //
 //	begin, ok := record.ParseMark(encoded, place, record.DataStart)
 //	at := begin.Size                                          // of the first event
-//	item, ok := record.ReadItem(encoded[at:], place, record.DataStart+int64(at), nil)
+//	item, err := record.ReadItem(encoded[at:], place, record.DataStart+int64(at), nil)
 //	event, err := record.DecodeEvent(item.Record)
 //
 // The contract:

@@ -24,9 +24,9 @@ func Example() {
 	}
 	at := begin.Size
 	for i := range begin.Events {
-		item, ok := record.ReadItem(encoded[at:], place, record.DataStart+int64(at), nil)
-		if !ok {
-			fmt.Println("torn")
+		item, err := record.ReadItem(encoded[at:], place, record.DataStart+int64(at), nil)
+		if err != nil {
+			fmt.Println(err)
 			return
 		}
 		event, err := record.DecodeEvent(item.Record)

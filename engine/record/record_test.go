@@ -198,9 +198,9 @@ func TestBatchRoundTrip(t *testing.T) {
 			if positions[i] != int32(at) {
 				t.Fatalf("position %d is %d, want %d", i, positions[i], at)
 			}
-			item, ok := record.ReadItem(encoded[at:], place, offset+int64(at), []byte("kept"))
-			if !ok || item.Session != b.mark.Session || int64(item.Size) != record.ItemSize(int64(sizes[i])) {
-				t.Fatalf("item %d is %+v, %v", i, item, ok)
+			item, err := record.ReadItem(encoded[at:], place, offset+int64(at), []byte("kept"))
+			if err != nil || item.Session != b.mark.Session || int64(item.Size) != record.ItemSize(int64(sizes[i])) {
+				t.Fatalf("item %d is %+v, %v", i, item, err)
 			}
 			if i < len(b.events) {
 				event, err := record.DecodeEvent(item.Record)
@@ -412,12 +412,12 @@ func TestEveryCut(t *testing.T) {
 				t.Errorf("%s: %d bytes pass for a BEGIN with its body", b.name, n)
 			}
 		}
-		item, ok := record.ReadItem(encoded[mark.Size:], place, testPlace+int64(mark.Size), nil)
-		if !ok {
-			t.Fatalf("%s: no first item", b.name)
+		item, err := record.ReadItem(encoded[mark.Size:], place, testPlace+int64(mark.Size), nil)
+		if err != nil {
+			t.Fatalf("%s: no first item: %v", b.name, err)
 		}
 		for n := range item.Size {
-			if _, ok := record.ReadItem(encoded[mark.Size:mark.Size+n:mark.Size+n], place, testPlace+int64(mark.Size), nil); ok {
+			if _, err := record.ReadItem(encoded[mark.Size:mark.Size+n:mark.Size+n], place, testPlace+int64(mark.Size), nil); err == nil {
 				t.Errorf("%s: %d bytes of %d pass for the first item", b.name, n, item.Size)
 			}
 		}
@@ -440,19 +440,23 @@ func TestReadItemChecksPieces(t *testing.T) {
 	offset := testPlace + int64(mark.Size)
 	unused := padding(t, encoded, place, testPlace)[mark.Size:]
 	encoded = encoded[mark.Size:]
-	whole, ok := record.ReadItem(encoded, place, offset, nil)
-	if !ok || whole.Size <= 2*record.MaxBody {
-		t.Fatalf("first item is %d bytes, %v, want three frames", whole.Size, ok)
+	whole, err := record.ReadItem(encoded, place, offset, nil)
+	if err != nil || whole.Size <= 2*record.MaxBody {
+		t.Fatalf("first item is %d bytes, %v, want three frames", whole.Size, err)
 	}
 	want := bytes.Clone(whole.Record)
 	room := make([]byte, 0, len(want)) // used again for each
 	for i := range whole.Size {
 		encoded[i] ^= 0x08
-		item, ok := record.ReadItem(encoded, place, offset, room)
-		if ok != unused[i] || ok && !bytes.Equal(item.Record, want) {
-			t.Errorf("with byte %d changed, in padding: %v, the item reads as %v", i, unused[i], ok)
+		item, err := record.ReadItem(encoded, place, offset, room)
+		if (err == nil) != unused[i] || err == nil && !bytes.Equal(item.Record, want) {
+			t.Errorf("with byte %d changed, in padding: %v, reading the item gives %v", i, unused[i], err)
 		}
 		encoded[i] ^= 0x08
+	}
+	item, err := record.ReadItem(encoded, place, offset, encoded[record.HeaderSize:record.HeaderSize])
+	if err != nil || !bytes.Equal(item.Record, want) || &item.Record[0] != &encoded[record.HeaderSize] {
+		t.Errorf("moved together in its own bytes the item reads as %d bytes, %v", len(item.Record), err)
 	}
 }
 
@@ -617,26 +621,26 @@ func TestImpossibleBatches(t *testing.T) {
 		{"no frames", func(f []frame) []frame { return nil }, "without COMMIT"},
 		{"no BEGIN", func(f []frame) []frame { return f[1:] }, "begins with BEGIN"},
 		{"no COMMIT", func(f []frame) []frame { return f[:7] }, "header is not whole"},
-		{"an event less", func(f []frame) []frame { return slices.Delete(f, 1, 2) }, "not the next item"},
-		{"an event twice", func(f []frame) []frame { return slices.Insert(f, 1, f[1]) }, "not the next item"},
-		{"events swapped", func(f []frame) []frame { f[1].tail[0], f[2].tail[0] = f[2].tail[0], f[1].tail[0]; return f }, "not the next item"},
+		{"an event less", func(f []frame) []frame { return slices.Delete(f, 1, 2) }, "an event is missing"},
+		{"an event twice", func(f []frame) []frame { return slices.Insert(f, 1, f[1]) }, "an event is missing"},
+		{"events swapped", func(f []frame) []frame { f[1].tail[0], f[2].tail[0] = f[2].tail[0], f[1].tail[0]; return f }, "an event is missing"},
 		{"a piece less", func(f []frame) []frame { return slices.Delete(f, 3, 4) }, "header is not whole"},
 		{"the last piece less", func(f []frame) []frame { return slices.Delete(f, 4, 5) }, "header is not whole"},
-		{"pieces swapped", func(f []frame) []frame { f[3].tail[1], f[4].tail[1] = f[4].tail[1], f[3].tail[1]; return f }, "not the next piece"},
-		{"a note before the last piece", func(f []frame) []frame { return slices.Insert(f, 4, f[5]) }, "not the next item"},
+		{"pieces swapped", func(f []frame) []frame { f[3].tail[1], f[4].tail[1] = f[4].tail[1], f[3].tail[1]; return f }, "a piece of an item is missing"},
+		{"a note before the last piece", func(f []frame) []frame { return slices.Insert(f, 4, f[5]) }, "a piece of an item is missing"},
 		{"COMMIT before the last piece", func(f []frame) []frame { return slices.Insert(f, 4, f[7]) }, "distance"},
-		{"a piece twice", func(f []frame) []frame { return slices.Insert(f, 3, f[3]) }, "not the next piece"},
-		{"a piece of another item", func(f []frame) []frame { f[4].tail[0] = number("", uint32(0)); return f }, "not the next piece"},
-		{"a longer piece", func(f []frame) []frame { f[4].body = append(f[4].body, field{"", []byte{0}}); return f }, "not the next piece"},
-		{"a note less", func(f []frame) []frame { return slices.Delete(f, 6, 7) }, "does not end this batch"},
-		{"notes swapped", func(f []frame) []frame { f[5].tail[0], f[6].tail[0] = f[6].tail[0], f[5].tail[0]; return f }, "not the next item"},
-		{"a note for an event", func(f []frame) []frame { f[1].kind = 4; return f }, "not the next item"},
-		{"an event for a note", func(f []frame) []frame { f[5].kind = 2; return f }, "not the next item"},
+		{"a piece twice", func(f []frame) []frame { return slices.Insert(f, 3, f[3]) }, "a piece of an item is missing"},
+		{"a piece of another item", func(f []frame) []frame { f[4].tail[0] = number("", uint32(0)); return f }, "a piece of an item is missing"},
+		{"a longer piece", func(f []frame) []frame { f[4].body = append(f[4].body, field{"", []byte{0}}); return f }, "a piece of an item is missing"},
+		{"a note less", func(f []frame) []frame { return slices.Delete(f, 6, 7) }, "a note is missing"},
+		{"notes swapped", func(f []frame) []frame { f[5].tail[0], f[6].tail[0] = f[6].tail[0], f[5].tail[0]; return f }, "a note is missing"},
+		{"a note for an event", func(f []frame) []frame { f[1].kind = 4; return f }, "an event is missing"},
+		{"an event for a note", func(f []frame) []frame { f[5].kind = 2; return f }, "a note is missing"},
 		{"another session within", func(f []frame) []frame { f[2].session[0]++; return f }, "another session"},
 		{"another session at the end", func(f []frame) []frame { f[7].session[0]++; return f }, "another session"},
-		{"another batch's COMMIT", func(f []frame) []frame { f[7].tail = []field{number("", uint64(2))}; return f }, "does not end this batch"},
+		{"another batch's COMMIT", func(f []frame) []frame { f[7].tail = []field{number("", uint64(2))}; return f }, "COMMIT is missing"},
 		{"two COMMITs", func(f []frame) []frame { return append(f, f[7]) }, "distance"},
-		{"BEGIN within", func(f []frame) []frame { return slices.Insert(f, 1, f[0]) }, "does not belong"},
+		{"BEGIN within", func(f []frame) []frame { return slices.Insert(f, 1, f[0]) }, "an event is missing"},
 	} {
 		frames := c.change(naiveBatch(&mark, events, notes, chain.Hash{}))
 		distance := uint32(0)

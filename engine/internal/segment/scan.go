@@ -119,7 +119,9 @@ func (s *Scanner) Offset() int64 { return s.offset }
 // whole. With FoundNothing and FoundTear the scanner stays. The caller looks at
 // Err first.
 func (s *Scanner) Next() Found {
-	if free := cap(s.buf) - len(s.buf); free < len(s.room)/2 {
+	if done := len(s.room) - cap(s.buf); done > len(s.buf) {
+		// What is left moves only when more than that is done with: a batch of
+		// megabytes leaves room in which thousands of small ones lie.
 		s.buf = s.room[:copy(s.room, s.buf)]
 	}
 	found := s.at(s.offset)
@@ -241,34 +243,9 @@ func (s *Scanner) at(offset int64) Found {
 		return torn("the batch runs past the end of the file")
 	}
 	b.Items = slices.Grow(b.Items, int(min(mark.Events, mostItems)))
-	next := offset + int64(mark.Size)
-	for i := uint32(0); i < mark.Events; i++ {
-		bytes, end, reason := s.assemble(record.KindEvent, i, next, b)
-		if reason != "" {
-			return torn(reason)
-		}
-		b.Items = append(b.Items, Item{Offset: next, Length: end - next})
-		if err := b.Items[i].Event.Decode(bytes, &s.names); err != nil {
-			return torn(err.Error())
-		}
-		next = end
-	}
-	for i := uint32(0); i < uint32(mark.Notes); i++ {
-		bytes, end, reason := s.assemble(record.KindNote, i, next, b)
-		if reason != "" {
-			return torn(reason)
-		}
-		b.Notes = append(b.Notes, bytes)
-		next = end
-	}
-	frame, body, reason := s.frame(next, b)
-	if reason == "" && (frame.Kind != record.KindCommit || len(body) != len(b.Head) || next+frame.Size() != b.End) {
-		reason = "COMMIT is missing"
-	}
-	if reason != "" {
+	if reason := s.items(b); reason != "" {
 		return torn(reason)
 	}
-	copy(b.Head[:], body)
 	if following, ok := s.mark(b.End); ok {
 		b.Next = &following
 	} else if gap := alignUp(b.End, s.align); gap != b.End {
@@ -279,39 +256,47 @@ func (s *Scanner) at(offset int64) Found {
 	return Found{Kind: FoundBatch, Offset: offset, Batch: b}
 }
 
-// assemble returns the record of item i at offset, and where it ends. The
-// pieces are moved together in the buffer, so that a record is one run of
-// bytes; it stays valid when the buffer grows, since that copies.
-func (s *Scanner) assemble(kind byte, i uint32, offset int64, b *Batch) (bytes []byte, end int64, reason string) {
-	frame, body, reason := s.frame(offset, b)
-	if reason != "" {
-		return nil, 0, reason
-	}
-	if frame.Kind != kind || frame.A != i {
-		return nil, 0, "an item is missing"
-	}
-	start, have, total := offset+record.HeaderSize, int64(len(body)), int64(frame.B)
-	offset += frame.Size()
-	if total > b.End-offset+have {
-		return nil, 0, "an item is longer than its batch"
-	}
-	for piece := uint32(1); have < total; piece++ {
-		frame, body, reason := s.frame(offset, b)
+// items reads what follows the BEGIN of a batch, or says why it is not whole.
+// The pieces of an item are moved together in the buffer, so that its record is
+// one run of bytes; it stays valid when the buffer grows, since that copies.
+func (s *Scanner) items(b *Batch) (reason string) {
+	walk := b.Mark.Walk()
+	next := b.Offset + int64(b.Mark.Size)
+	var first, start, have int64 // of the item at work: where it and its record begin, and how much of that is together
+	for !walk.Done() {
+		frame, body, reason := s.frame(next, b)
+		if reason == "" {
+			reason = walk.Next(&frame)
+		}
 		if reason != "" {
-			return nil, 0, reason
+			return reason
 		}
-		if frame.Kind != record.KindPiece || frame.A != i || frame.B != piece || len(body) == 0 {
-			return nil, 0, "a piece of an item is missing"
+		switch frame.Kind {
+		case record.KindCommit:
+			copy(b.Head[:], body)
+			return ""
+		case record.KindPiece:
+			copy(s.buf[start-s.offset+have:], body)
+		default:
+			first, start, have = next, next+record.HeaderSize, 0
 		}
-		copy(s.buf[start-s.offset+have:], body)
 		have += int64(len(body))
-		offset += frame.Size()
+		next += frame.Size()
+		if walk.Within() {
+			continue
+		}
+		from := start - s.offset
+		bytes := s.buf[from : from+have : from+have]
+		if len(b.Items) == int(b.Mark.Events) {
+			b.Notes = append(b.Notes, bytes)
+			continue
+		}
+		b.Items = append(b.Items, Item{Offset: first, Length: next - first})
+		if err := b.Items[len(b.Items)-1].Event.Decode(bytes, &s.names); err != nil {
+			return err.Error()
+		}
 	}
-	if have != total {
-		return nil, 0, "an item has another length than it says"
-	}
-	from := start - s.offset
-	return s.buf[from : from+total : from+total], offset, ""
+	return ""
 }
 
 // frame returns the whole frame at offset with its body, or why there is none.
@@ -350,21 +335,22 @@ func allZero(b []byte) bool {
 // ReadItem decodes one event from the bytes of its frames, which lie at an
 // offset of the segment. The event keeps the bytes, which change. A frame that
 // is not whole, or of another batch or item, is told by the reason.
-func ReadItem(e *record.Event, bytes []byte, place record.Place, offset int64, session record.Session, item uint32, names *record.Names) (reason string) {
-	frame, ok := record.ParseFrame(bytes, place, offset)
-	if !ok {
+func ReadItem(e *record.Event, bytes []byte, place record.Place, offset int64, session record.Session, index uint32, names *record.Names) (reason string) {
+	if len(bytes) < record.HeaderSize {
 		return "a frame header is not whole"
 	}
-	s := Scanner{place: place, buf: bytes, offset: offset, size: offset + int64(len(bytes)), err: io.EOF}
-	s.batch = Batch{Mark: record.Mark{Session: session}, End: offset + int64(frame.Distance)}
-	rec, end, reason := s.assemble(record.KindEvent, item, offset, &s.batch)
-	if reason == "" && end != offset+int64(len(bytes)) {
-		reason = "an item has another length than it had"
+	item, err := record.ReadItem(bytes, place, offset, bytes[record.HeaderSize:record.HeaderSize])
+	switch {
+	case err != nil:
+		return err.Error()
+	case item.Session != session:
+		return "it belongs to another batch"
+	case item.Kind != record.KindEvent || item.Index != index:
+		return "another item lies there"
+	case item.Size != len(bytes):
+		return "it has another length than it had"
 	}
-	if reason != "" {
-		return reason
-	}
-	if err := e.Decode(rec, names); err != nil {
+	if err := e.Decode(item.Record, names); err != nil {
 		return err.Error()
 	}
 	return ""
