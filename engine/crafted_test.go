@@ -26,6 +26,9 @@ type crafted struct {
 	head   chain.Hash
 	event  chain.Hash // the last one's
 	batch  uint64
+
+	extensions []byte // of the next event
+	payload    []byte // of the next event, "x" if nil
 }
 
 func craft(number uint64) *crafted {
@@ -54,8 +57,11 @@ func (c *crafted) add() {
 	}
 	var h chain.Hasher
 	c.batch++
-	e := record.Event{ID: uuid.UUID{byte(c.batch), byte(c.batch >> 8), 1}, Version: c.batch, Stream: "s", Type: "t", Payload: []byte("x")}
+	e := record.Event{ID: uuid.UUID{byte(c.batch), byte(c.batch >> 8), 1}, Version: c.batch, Stream: "s", Type: "t", Payload: []byte("x"), Extensions: c.extensions}
 	e.Correlation = e.ID
+	if c.payload != nil {
+		e.Payload = c.payload
+	}
 	c.event = h.Event(c.event, record.AppendCanonical(nil, &e, c.batch, 1, 1, h.Content(nil, nil, e.Payload)))
 	e.Hash = c.event
 	c.head = h.Head(c.head, c.batch, c.batch, []chain.Hash{e.Hash}, chain.Hash{})
@@ -144,6 +150,53 @@ func TestAnEndBeyondAnyFile(t *testing.T) {
 		next.write(t, dir)
 		_, err := engine.Open(engine.Options{Dir: dir})
 		matches(t, err, engine.ErrCorrupt)
+	}
+}
+
+// TestVerifyFindsWhatReadRefuses: no log is fine by Verify and damaged by Read.
+func TestVerifyFindsWhatReadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	c := craft(1)
+	c.extensions = []byte{255, 1}
+	c.add()
+	c.extensions = nil
+	c.add()
+	c.write(t, dir)
+	log, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, log)
+	for _, err := range log.Read(engine.Query{}) {
+		matches(t, err, engine.ErrCorrupt)
+	}
+	found, err := log.Verify(context.Background())
+	matches(t, err, engine.ErrCorrupt)
+	if len(found.Problems) != 1 || !strings.Contains(found.Problems[0].Reason, "extensions of event 1") {
+		t.Errorf("problems: %v", found.Problems)
+	}
+}
+
+// TestSmallBatchesBehindALargeOne: a large batch leaves a large buffer, which
+// must not be moved for each of the small ones in it.
+func TestSmallBatchesBehindALargeOne(t *testing.T) {
+	dir := t.TempDir()
+	c := craft(1)
+	c.payload = make([]byte, 8<<20)
+	c.add()
+	c.payload = nil
+	for range 60_000 {
+		c.add()
+	}
+	c.write(t, dir)
+	began := time.Now()
+	log, err := engine.Open(engine.Options{Dir: dir, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, log)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("Open took %v", took)
 	}
 }
 

@@ -178,6 +178,9 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 		case hasher.Event(stream.Hash, v.reader.header) != e.Hash:
 			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d does not have the hash that it says", m.Sequence+uint64(i)))
 		}
+		if _, err := record.DecodeExtensions(e.Extensions); err != nil {
+			v.problem(number, b.Items[i].Offset, fmt.Sprintf("the extensions of event %d: %v", m.Sequence+uint64(i), err))
+		}
 		stream.Version, stream.Hash = e.Version, e.Hash
 		v.streams[name] = stream
 	}
