@@ -120,9 +120,7 @@ func layOut(name string, bytes []byte) (segmentBytes, bool) {
 
 func (v *victim) open(disk *simfs.FS, salvage bool) (invariant.Log, error) {
 	v.opened++
-	calm := *v.run.script
-	calm.faults = nil
-	w := newWorld(&calm, disk, disk, v.run.plan.Seed+uint64(v.opened), memory{})
+	w := newWorld(v.run.script.calm(), disk, disk, v.run.plan.Seed+uint64(v.opened), memory{})
 	o := w.options(v.run.plan.Seed + uint64(v.opened))
 	o.ReadOnly, o.Salvage = salvage, salvage
 	return engine.Open(o)
@@ -290,9 +288,7 @@ func (f *segmentBytes) tailOf(ranges [][2]int64) uint64 {
 // plant puts a segment of another log behind the last one.
 func (v *victim) plant(disk *simfs.FS) error {
 	other := simfs.New(simfs.Options{Guarantees: v.run.explorer.Guarantees})
-	calm := *v.run.script
-	calm.faults = nil
-	w := newWorld(&calm, other, other, v.run.plan.Seed+1, memory{})
+	w := newWorld(v.run.script.calm(), other, other, v.run.plan.Seed+1, memory{})
 	log, err := engine.Open(w.options(v.run.plan.Seed + 0x0f0f))
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/faults"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/scenarios/model"
@@ -94,6 +97,7 @@ type run struct {
 	recorded []plan.Step // its steps
 	began    []begun     // those that have begun, and where
 	world    *world      // of the recorded part, when it has run
+	lives    []life      // that faults could happen in, in order
 	final    *simfs.FS   // its disk at the end
 }
 
@@ -107,7 +111,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 		return nil, err
 	}
 	s.wrap = c.Wrap
-	guarantees, err := simfs.PresetByName(cmpOr(p.Disk, "posix"))
+	guarantees, err := simfs.PresetByName(cmp.Or(p.Disk, "posix"))
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +154,6 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	return r, errors.Join(problems...)
 }
 
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
-}
-
 // prologue executes the steps up to the last crash. Every open in it is
 // checked.
 func (r *run) prologue() error {
@@ -181,10 +178,12 @@ func (r *run) prologue() error {
 	for i, step := range r.plan.Steps[:last+1] {
 		if step.Verb != "crash" {
 			if err := w.do(r.ctx, step); err != nil {
+				r.ended(w, math.MaxInt)
 				return err
 			}
 			continue
 		}
+		r.ended(w, step.Number)
 		r.trace.begin(step)
 		image, err := crash(disk, step)
 		if err != nil {
@@ -272,7 +271,10 @@ func (r *run) workload(run *explore.Run) error {
 	w := newWorld(r.script, run.Disk, run.FS, r.plan.Seed^uint64(len(r.recorded)), r.start)
 	w.trace, w.reached, w.note = r.trace, r.result.Reached, run.Note
 	r.world = w
-	defer func() { r.final = run.Disk.Clone() }()
+	defer func() {
+		r.final = run.Disk.Clone()
+		r.ended(w, math.MaxInt)
+	}()
 	for _, step := range r.recorded {
 		if step.Verb == "damage" {
 			continue
@@ -308,9 +310,7 @@ func (r *run) recover(run *explore.Run) error {
 	if n := len(run.History); n > 0 {
 		m = run.History[n-1].Value.(memory)
 	}
-	calm := *r.script
-	calm.faults = nil
-	w := newWorld(&calm, run.Disk, run.FS, run.Entropy, m)
+	w := newWorld(r.script.calm(), run.Disk, run.FS, run.Entropy, m)
 	w.note = run.Note
 	seen, err := w.open(r.ctx, run.Entropy, invariant.How{})
 	if err != nil || seen == nil {
@@ -398,15 +398,46 @@ func (r *run) violated(err error, path explore.CrashPath) {
 	r.trace.add("violation ", err.Error())
 }
 
-func (r *run) finish() {
-	if r.world != nil && r.world.faults != nil {
-		for _, f := range r.world.faults.Fired() {
-			r.result.FaultsFired = append(r.result.FaultsFired, f.String())
-		}
-		for _, f := range r.world.faults.NotFired() {
-			r.result.NotFired = append(r.result.NotFired, f.String())
+// life is what the faults of a plan did between two crashes of it.
+type life struct {
+	last   int // number of its last step
+	faults *faults.FS
+}
+
+// ended keeps what is to be told of a world's faults.
+func (r *run) ended(w *world, last int) {
+	if w.faults != nil {
+		r.lives = append(r.lives, life{last, w.faults})
+	}
+}
+
+// tellFaults lists the faults that fired in some life; of the others it tells
+// why, as the life does that their step was in.
+func (r *run) tellFaults() {
+	fired := map[faults.Fault]bool{}
+	for _, l := range r.lives {
+		for _, f := range l.faults.Fired() {
+			if !fired[f] {
+				fired[f] = true
+				r.result.FaultsFired = append(r.result.FaultsFired, f.String())
+			}
 		}
 	}
+	first := math.MinInt // of a life's steps
+	for i, l := range r.lives {
+		for _, n := range l.faults.NotFired() {
+			step := n.Fault.Step
+			here := step >= first && step <= l.last || step == faults.AnyStep && i == len(r.lives)-1
+			if here && !fired[n.Fault] {
+				r.result.NotFired = append(r.result.NotFired, n.String())
+			}
+		}
+		first = l.last + 1
+	}
+}
+
+func (r *run) finish() {
+	r.tellFaults()
 	r.result.Digests = slices.Clone(r.trace.digests)
 	r.result.Digest = hex.EncodeToString(r.trace.sum[:])
 }

@@ -101,6 +101,13 @@ func read(p *plan.Plan) (*script, error) {
 	return s, errors.Join(problems...)
 }
 
+// calm is the script without its faults.
+func (s *script) calm() *script {
+	calm := *s
+	calm.faults = nil
+	return &calm
+}
+
 func parseBatch(step plan.Step) (engine.Batch, error) {
 	b := engine.Batch{Key: step.Get("key")}
 	buffered, err := step.Bool("buffered", false)
