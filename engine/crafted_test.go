@@ -200,26 +200,33 @@ func TestSmallBatchesBehindALargeOne(t *testing.T) {
 	}
 }
 
-// TestManyDamagedPlaces salvages every second batch.
+// TestManyDamagedPlaces salvages every second batch, with a large buffer.
 func TestManyDamagedPlaces(t *testing.T) {
 	dir := t.TempDir()
 	c := craft(1)
-	for i := range 2000 {
+	c.payload = make([]byte, 4<<20)
+	c.add()
+	c.payload = nil
+	for i := range 20_000 {
 		at := len(c.bytes)
 		c.add()
-		if i%2 == 1 {
+		if i%2 == 0 {
 			c.bytes[at+100] ^= 1
 		}
 	}
 	c.write(t, dir)
+	began := time.Now()
 	log, err := engine.Open(engine.Options{Dir: dir, ReadOnly: true, Salvage: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closed(t, log)
 	got := all(t, log, engine.Query{Buffered: true})
-	if len(got) != 1000 || slices.ContainsFunc(got, func(e engine.Event) bool { return e.Sequence%2 == 0 }) {
-		t.Errorf("%d events of 1000", len(got))
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if len(got) != 10_001 || slices.ContainsFunc(got, func(e engine.Event) bool { return e.Sequence%2 == 0 }) {
+		t.Errorf("%d events of 10001", len(got))
 	}
 }
 

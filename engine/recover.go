@@ -355,6 +355,9 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 		if resume < 0 || err != nil {
 			return err
 		}
+		if scanner.Skip(resume) {
+			continue // damage may come at every step: do not read all again each time
+		}
 		if err := start(resume); err != nil {
 			return err
 		}

@@ -101,6 +101,15 @@ func (s *Scanner) Reset(file Source, header *record.SegmentHeader, offset, size 
 	}
 }
 
+// Skip moves ahead to an offset, if what lies there has arrived already.
+func (s *Scanner) Skip(offset int64) bool {
+	if offset <= s.offset || offset-s.offset > int64(len(s.buf)) {
+		return false
+	}
+	s.discard(offset)
+	return true
+}
+
 // Room is how many bytes the scanner keeps.
 func (s *Scanner) Room() int { return len(s.room) }
 
