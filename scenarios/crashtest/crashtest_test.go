@@ -147,7 +147,7 @@ func TestMissingDirectorySyncIsNamed(t *testing.T) {
 		"steps   1 of 20 suffice: step 1, put k0\n",
 		"crash   the power failed after step 1, put k0, was acknowledged, after the last operation\n",
 		"lost    the name \"db/k0\" is not there\n",
-		`without 6, rename "db/k0.new" to "db/k0", at ‹f› < ‹f›`,
+		`without operation 6, rename "db/k0.new" to "db/k0", at ‹f› < ‹f›`,
 		"missing: a sync of the directory \"db\" after that; none ever comes\n",
 		"replay  UNTORN_PLAN=testdata/untorn/TestStore-posix-", ".plan go test -run '^TestStore$' ./store\n")
 	// The line is that of the rename in Put.
@@ -182,14 +182,14 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 		{"write without sync", func(t *testing.T) string { return fails(t, logStore(20, 5, LogStore{noSync: true})) },
 			[]string{"acked-present", "found   nothing", "ext4 fails too", "missing: a sync of the directory \".\" after that; none ever comes"}},
 		{"rename without a sync of the file", func(t *testing.T) string { return fails(t, fileStore(20, 5, FileStore{noFileSync: true})) },
-			[]string{"nothing-else", "which nobody wrote", "ext4 fails too", `without 4, write "db/k0.new", 6 bytes at 0, at ‹f› < ‹f›`,
+			[]string{"nothing-else", "which nobody wrote", "ext4 fails too", `without operation 4, write "db/k0.new", 6 bytes at 0, at ‹f› < ‹f›`,
 				`missing: a sync of the file "db/k0" while it was "db/k0.new" after that; none ever comes`}},
 		{"overwrite in place", func(t *testing.T) string {
 			s := fileStore(20, 700, FileStore{inPlace: true})
 			s.Options.DirtyReads = true
 			return fails(t, s)
 		},
-			[]string{"nothing-else", `which nobody wrote: its first`, "posix fails", "ext4 holds", "the power failed in step", `which was to become durable with 5, sync "db/k0", at ‹f›`}},
+			[]string{"nothing-else", `which nobody wrote: its first`, "posix fails", "ext4 holds", "the power failed in step", `which was to become durable with operation 5, sync "db/k0", at ‹f›`}},
 		{"recovery trusts the tail", func(t *testing.T) string { return fails(t, logStore(20, 700, LogStore{trustTail: true})) },
 			[]string{"nothing-else", "posix fails", "ext4 holds", "steps   1 of 20 suffice", `cell 1 of "log"`, `write "log", 711 bytes at 0`}},
 		{"acknowledged before the sync", func(t *testing.T) string { return fails(t, logStore(20, 5, LogStore{ackFirst: true})) },
@@ -202,10 +202,10 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			s.Options.DirtyReads = true // what is lost was acknowledged after the recovery
 			return fails(t, s)
 		}, []string{"acked-present", "posix fails", "ext4 holds", "the process was killed before the first step, before operation 1, truncate",
-			"the power failed after step 1, put k0, was acknowledged", `the name "log" is not there`, `without 0, create "log", at ‹f›`,
+			"the power failed after step 1, put k0, was acknowledged", `the name "log" is not there`, `without operation 0, create "log", at ‹f›`,
 			`missing: a sync of the directory "." in the recovery, which takes what it reads for durable`}},
 		{"fine on ext4, not on posix", func(t *testing.T) string { return fails(t, logStore(20, 5, LogStore{noDirSync: true})) },
-			[]string{"acked-present", "posix fails", "ext4 holds (", "it promises more than POSIX does", `the name "log" is not there`, `without 0, create "log", at ‹f›`,
+			[]string{"acked-present", "posix fails", "ext4 holds (", "it promises more than POSIX does", `the name "log" is not there`, `without operation 0, create "log", at ‹f›`,
 				`missing: a sync of the directory "."`}},
 		{"a lost record comes back from a stale block", func(t *testing.T) string {
 			s := logStore(4, 5, LogStore{})
@@ -217,7 +217,7 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			s.Options.Disks = []string{"ext4", "posix"}
 			return fails(t, s)
 		}, []string{"acked-present", "ext4 fails\n", "posix fails too\n", "lost    the end of the file system's journal\n",
-			`without 6, rename "db/k0.new" to "db/k0", at ‹f› < ‹f›`, "missing: a sync of any file or directory after that; none ever comes\n"}},
+			`without operation 6, rename "db/k0.new" to "db/k0", at ‹f› < ‹f›`, "missing: a sync of any file or directory after that; none ever comes\n"}},
 		{"a panic", func(t *testing.T) string { return fails(t, logStore(20, 700, LogStore{panicsTorn: true})) },
 			[]string{"crashtest: panic: the store does not open after the crash: panic: torn at 0, at store_test.go:"}},
 		{"t.Fatal in the check", func(t *testing.T) string {

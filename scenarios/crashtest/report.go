@@ -119,7 +119,7 @@ func (b *report) crash(p *program, crashes []explore.Moment, n int) {
 	}
 	place := "at the end of the run"
 	if m.At < len(m.Log) {
-		place = "before operation " + operation(m.Log[m.At])
+		place = "before " + operation(m.Log[m.At])
 	} else if m.Crash.Op != explore.End {
 		place = "after the last operation"
 	}
@@ -262,7 +262,7 @@ func clean(name string) string {
 // operation prints an operation with the lines that called it.
 func operation(op simfs.Op) string {
 	var b strings.Builder
-	b.WriteString(strconv.Itoa(op.Index) + ", ")
+	b.WriteString("operation " + strconv.Itoa(op.Index) + ", ")
 	switch op.Kind {
 	case simfs.OpRename:
 		fmt.Fprintf(&b, "rename %q to %q", op.Path, op.Path2)
