@@ -25,6 +25,16 @@ func listCommand() command {
 	}
 }
 
+// diskSays is what the file system of a disk keeps when the power goes.
+var diskSays = map[string]string{
+	"posix":          "what POSIX promises and no more: what is not synced may be lost, kept or torn in any order",
+	"ext4-writeback": "ext4 with data=writeback: metadata does not wait for data",
+	"xfs":            "xfs: a rename that replaces a file does not wait for the data of the new one",
+	"ext4":           "ext4 with data=ordered: a rename that replaces a file waits for the data of the new one",
+	"btrfs":          "btrfs: an extent is there whole or not at all",
+	"sequential":     "the kindest: the operations up to some moment, none behind it",
+}
+
 // entry is a name and what it stands for.
 type entry struct {
 	Name string `json:"name"`
@@ -56,7 +66,7 @@ func list(e *env, asJSON bool) error {
 	section("scenarios, for --scenario", all.Scenarios)
 	fmt.Fprint(e.stdout, "disks, for --disk\n")
 	for _, name := range all.Disks {
-		fmt.Fprintf(e.stdout, "  %s\n", name)
+		fmt.Fprintf(e.stdout, "  %-14s  %s\n", name, diskSays[name])
 	}
 	section("invariants, checked after every crash", all.Invariants)
 	return nil

@@ -19,7 +19,20 @@ func replayCommand() command {
 		name: "replay", args: "(SEED|PLAN)", short: "run a seed or a plan file again, twice",
 		long: "A seed is replayed in every scenario on posix, unless --scenario and --disk say where; a plan file says\n" +
 			"that itself. A plan with crash lines takes these crashes; without, every crash is explored. Where the\n" +
-			"plan holds digests, the first step whose digest differs is printed.",
+			"plan holds digests, the first step whose digest differs is printed. To make a plan smaller, delete its\n" +
+			"digest lines, its crash lines and what steps you like: the others mean the same.\n\n" +
+			"How to read a failure:\n\n" +
+			"  step      22 batch …             the step that the workload was in\n" +
+			"  crash     power op=11 notes=7 prefix=9 ~size:log/1.seg#5=truncate@6\n" +
+			"            kill op=4 notes=0      the next crash, of the log that was opened after the first\n" +
+			"  expected  event 26: call 15, item 0\n\n" +
+			"  power, kill   the power failed; the process was killed, which loses no write\n" +
+			"  op=11         before the run's file operation 11, the first being 0; end: behind the last\n" +
+			"  notes=7       so many calls had begun, been answered or read something\n" +
+			"  prefix=9      of what no sync had made durable, only operations before 9 had reached the disk\n" +
+			"  ~size:…@6     but the size of that file (inode 5) is what truncate, operation 6, had made it;\n" +
+			"                cell: is a sector of a file, name: an entry of a directory, durable: as last synced\n" +
+			"  call 15       the 15th append of the workload, a retry being one; its items count from 0",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var r replayer
 			flags.StringVar(&r.scenario, "scenario", "", "`names` of the seed's scenarios, separated by commas, or all")
@@ -204,7 +217,7 @@ func (r *replayer) print(e *env, p *plan.Plan, o replay.Outcome) {
 	} else {
 		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", count(result.CrashPoints, "crash point"), result.Images, result.Recoveries)
 		if result.Why != "" {
-			fmt.Fprintf(w, "  not every image was tried: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
+			fmt.Fprintf(w, "  not every image was tried, more are with --images: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
 	}
 	if r.verbose {

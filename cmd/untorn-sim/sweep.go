@@ -22,7 +22,18 @@ func runCommand() command {
 		name: "run", short: "run seeds, cut the power everywhere, check what is left",
 		long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
 			"scenario on every disk. What fails is printed and its plan saved. A scenario also fails when " +
-			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.",
+			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.\n\n" +
+			"The table, for each scenario and disk:\n\n" +
+			"  seeds       that were run\n" +
+			"  steps       operations of their workloads: an append, a read, a crash, …\n" +
+			"  points      moments at which the power could go or the process be killed\n" +
+			"  images      disks that this may leave, of those that were tried\n" +
+			"  unique      of these, seen for the first time, with what had been promised\n" +
+			"  recoveries  logs opened on them and checked; bitrot opens each with several damages\n" +
+			"  faults      that were planned, and came\n" +
+			"  violations  promises that were broken: 0 is what it should be\n" +
+			"  digest      of all that happened: the same seeds give the same one on every machine\n" +
+			"  seconds     of work, summed over the jobs",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var r runner
 			flags.StringVar(&r.scenario, "scenario", "all", "`names`, separated by commas, or all")
@@ -198,16 +209,16 @@ func (r *runner) verdict(report *replay.Report, interrupted bool) error {
 	if r.saved > 0 {
 		plans = fmt.Sprintf("; plans are in %s, untorn-sim replay PLAN runs one again", r.plans)
 	}
+	violated := int64(0)
+	for _, row := range report.Rows {
+		violated += row.Violated
+	}
 	switch {
 	case r.unstable || !report.Deterministic():
 		return fail(exitDiffer, "not deterministic: see what differs above%s", plans)
 	case r.failed:
-		return fail(exitWrong, "a plan of the corpus fails: see above%s", plans)
+		return fail(exitWrong, "a plan of the corpus fails, and seeds have %s: see above%s", count(int(violated), "violation"), plans)
 	case report.Failed():
-		violated := int64(0)
-		for _, row := range report.Rows {
-			violated += row.Violated
-		}
 		if violated == 0 {
 			return fail(exitWrong, "a scenario never reached what it means to reach: see above")
 		}
