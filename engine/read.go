@@ -20,12 +20,9 @@ import (
 // Get returns the event with this id. The error matches ErrNotFound if the log
 // does not show one.
 func (l *Log) Get(id uuid.UUID) (Event, error) {
-	l.mu.Lock()
-	ordinal, ok := l.index.ByID(id)
-	ok = ok && l.index.Sequence(ordinal) <= l.visible
-	l.mu.Unlock()
-	if !ok {
-		return Event{}, fmt.Errorf("engine: get %v: %w", id, ErrNotFound)
+	ordinal, err := l.visibleBy(func() (uint64, bool) { return l.index.ByID(id) })
+	if err != nil {
+		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
 	r := l.reader()
 	defer l.giveBack(r)
@@ -39,16 +36,25 @@ func (l *Log) Get(id uuid.UUID) (Event, error) {
 	return event, nil
 }
 
+// visibleBy looks the ordinal of one event up, with the mutex held. The error is
+// ErrNotFound if the log does not show it.
+func (l *Log) visibleBy(look func() (ordinal uint64, ok bool)) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ordinal, ok := look()
+	if !ok || l.index.Sequence(ordinal) > l.visible {
+		return 0, ErrNotFound
+	}
+	return ordinal, nil
+}
+
 // ReceiptOf returns the receipt of the event with this idempotency key. Item i
 // of a batch with key k has the key "k/i". The error matches ErrNotFound if the
 // log does not show one.
 func (l *Log) ReceiptOf(key string) (Receipt, error) {
-	l.mu.Lock()
-	ordinal, ok := l.index.ByKey(key)
-	ok = ok && l.index.Sequence(ordinal) <= l.visible
-	l.mu.Unlock()
-	if !ok {
-		return Receipt{}, fmt.Errorf("engine: receipt of key %q: %w", key, ErrNotFound)
+	ordinal, err := l.visibleBy(func() (uint64, bool) { return l.index.ByKey(key) })
+	if err != nil {
+		return Receipt{}, fmt.Errorf("engine: receipt of key %q: %w", key, err)
 	}
 	r := l.reader()
 	defer l.giveBack(r)

@@ -238,12 +238,9 @@ func (v *verifying) prepared() error {
 // ErrInvalid when the receipt says something else than the log.
 func (l *Log) VerifyReceipt(r Receipt) error {
 	fail := func(err error) error { return fmt.Errorf("engine: verify the receipt of event %v: %w", r.ID, err) }
-	l.mu.Lock()
-	ordinal, ok := l.index.ByID(r.ID)
-	ok = ok && l.index.Sequence(ordinal) <= l.visible
-	l.mu.Unlock()
-	if !ok {
-		return fail(ErrNotFound)
+	ordinal, err := l.visibleBy(func() (uint64, bool) { return l.index.ByID(r.ID) })
+	if err != nil {
+		return fail(err)
 	}
 	read := l.reader()
 	defer l.giveBack(read)
