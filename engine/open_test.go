@@ -209,6 +209,30 @@ func segmented(t *testing.T) *machine {
 	return m
 }
 
+// TestStatsOfAnOpenedLog checks the sizes that Stats tells against the files,
+// whoever opened them.
+func TestStatsOfAnOpenedLog(t *testing.T) {
+	m := segmented(t)
+	for _, readOnly := range []bool{true, false} {
+		options := m.seams()
+		options.ReadOnly = readOnly
+		log, err := engine.Open(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range log.Stats().Segments {
+			info, err := m.disk.Stat(fmt.Sprintf("%s/%012d.seg", options.Dir, s.Number))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Size != info.Size() || s.Used > s.Size {
+				t.Errorf("read only %v, segment %d: %d of %d bytes used, the file has %d", readOnly, s.Number, s.Used, s.Size, info.Size())
+			}
+		}
+		closed(t, log)
+	}
+}
+
 // TestDamage damages a closed log. Open says where, changes nothing, and salvage
 // reads what is whole.
 func TestDamage(t *testing.T) {

@@ -276,6 +276,9 @@ func (r *recovering) scan(s *segmentFile) error {
 		return err
 	}
 	r.size = info.Size()
+	l.mu.Lock()
+	s.filled = r.size
+	l.mu.Unlock()
 	next := l.segments[s.number+1]
 	limit := int64(-1) // where the batches end, if that is known
 	if next != nil {
@@ -566,7 +569,6 @@ func (r *recovering) goOn() error {
 	}
 	s := l.segments[l.lastSegment]
 	s.proven = s.header.Synced || r.proven.end > record.DataStart
-	s.filled = r.size
 	l.active = s
 	goOn := r.blankEnd
 	if r.found.Kind == segment.FoundTear || len(l.unsynced) > 0 || !s.proven {
