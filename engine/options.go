@@ -63,7 +63,7 @@ type Options struct {
 }
 
 const (
-	blockSize     = 4096
+	blockSize     = record.BlockSize
 	minSegment    = 64 << 10
 	maxSegment    = 4 << 30
 	maxNameLength = 255
