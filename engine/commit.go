@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -373,9 +372,7 @@ func (l *Log) undo(group []*call, cause error) {
 		l.accepted = l.written.frontier()
 		l.mu.Unlock()
 	}()
-	if errors.Is(cause, syscall.ENOSPC) {
-		cause = fmt.Errorf("%w: %w", ErrNoSpace, cause)
-	}
+	cause = noSpace(cause)
 	if errors.Is(cause, errNothingWritten) {
 		answer(group, fmt.Errorf("%w: %w", ErrRejected, cause))
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 )
@@ -51,6 +52,14 @@ var (
 	// ErrVersion: the log was written by a newer version of this package.
 	ErrVersion = errors.New("the log's format is newer than this program: upgrade it")
 )
+
+// noSpace adds ErrNoSpace to what a full disk says.
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) && !errors.Is(err, ErrNoSpace) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}
 
 // ItemError says which draft of a batch is wrong, and how.
 type ItemError struct {

@@ -97,7 +97,7 @@ func timeOf(ns int64, sequence uint64) time.Time {
 func Open(options Options) (*Log, error) {
 	l, err := open(options)
 	if err != nil {
-		return nil, fmt.Errorf("engine: open %s: %w", options.Dir, err)
+		return nil, fmt.Errorf("engine: open %s: %w", options.Dir, noSpace(err))
 	}
 	l.opts.Logger.Info("log opened", "dir", options.Dir, "recovery", l.recovery)
 	return l, nil
@@ -279,7 +279,7 @@ func (l *Log) Close() error {
 	}
 	l.mu.Unlock()
 	for _, file := range files {
-		closeFile(file, &err)
+		err = errors.Join(err, file.Close())
 	}
 	if l.unlock != nil {
 		err = errors.Join(err, l.unlock())

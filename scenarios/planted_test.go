@@ -31,6 +31,10 @@ func corners() map[string]string {
 	return map[string]string{
 		"a sync by the timer, and who reads what it covered": fmt.Sprintf(head, "mixed") +
 			"step 1 open\nstep 2 batch buffered=true 0=\"s t size=700\"\nstep 3 advance by=20ms\nstep 4 read\n",
+		"a sync of buffered events": fmt.Sprintf(head, "mixed") +
+			"step 1 open\nstep 2 batch buffered=true 0=\"s t size=700\"\nstep 3 sync\n",
+		"a wait for buffered events": fmt.Sprintf(head, "mixed") +
+			"step 1 open\nstep 2 batch buffered=true 0=\"s t size=700\"\nstep 3 wait\n",
 		"a close with buffered events": fmt.Sprintf(head, "mixed") +
 			"step 1 open\nstep 2 batch 0=\"s t size=100\"\nstep 3 batch buffered=true 0=\"s t size=3000\"\nstep 4 close\n",
 		"buffered events, a kill, and no room to carry them": fmt.Sprintf(head, "nospace") +
