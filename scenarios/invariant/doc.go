@@ -10,8 +10,8 @@
 //	seen := invariant.Look(ctx, m, log, invariant.How{})            // reads everything, every way
 //	if err := invariant.First(invariant.Judge(m, seen)); err != nil { … }
 //	m = m.With(seen.Opened())                                       // decided once
-//	m, err = invariant.CheckAppend(ctx, m, log, draft)              // I9
-//	m, err = invariant.CheckRetry(ctx, m, log)                      // I6
+//	m, err = invariant.CheckAppend(ctx, m, log, call, draft)        // I9
+//	m, err = invariant.CheckRetry(ctx, m, log, call+1, pick)        // I6
 //
 // Every discrepancy has one name: what one invariant reports, the others leave
 // out, so that a failure says what broke and not what follows from it. The

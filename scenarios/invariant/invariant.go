@@ -1,13 +1,14 @@
 package invariant
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/untorn-db/untorn/scenarios/model"
 )
 
-// Invariant is one promise of the engine.
+// Invariant is one promise of the engine. Judge checks all at once; I6, I9, I10
+// and I11 have parts that change the log or open it: see CheckRetry,
+// CheckAppend, CheckSecondOpen, CheckDamage and CheckOpen.
 type Invariant struct {
 	ID       string // "I1" … "I13"
 	Sentence string
@@ -40,24 +41,6 @@ func ByID(id string) (Invariant, bool) {
 		}
 	}
 	return Invariant{}, false
-}
-
-// Check looks at a log and returns the first *Violation of this invariant, or
-// nil. I6, I9, I10 and I11 have parts that change the log or open it: see
-// CheckRetry, CheckAppend, CheckSecondOpen, CheckDamage and CheckOpen.
-func (i Invariant) Check(ctx context.Context, m *model.Model, log Log, how How) error {
-	for _, v := range Judge(m, Look(ctx, m, log, how)) {
-		if v.Invariant == i.ID {
-			return v
-		}
-	}
-	return nil
-}
-
-// Check looks at a log and returns the first *Violation of any invariant, or
-// nil.
-func Check(ctx context.Context, m *model.Model, log Log, how How) error {
-	return First(Judge(m, Look(ctx, m, log, how)))
 }
 
 // First returns the first of the violations as an error, or nil.
