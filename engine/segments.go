@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"errors"
-
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine/internal/segment"
@@ -51,7 +49,6 @@ func (l *Log) acquire(number uint32) (*segmentFile, afero.File, error) {
 		return nil, nil, ErrClosed
 	}
 	s := l.segments[uint64(number)]
-	var idle afero.File
 	if s.file == nil {
 		l.mu.Unlock()
 		file, err := l.dir.open(segment.Name(s.number), readOnly)
@@ -74,7 +71,7 @@ func (l *Log) acquire(number uint32) (*segmentFile, afero.File, error) {
 	l.uses++
 	s.lastUsed = l.uses
 	file := s.file
-	idle = l.idleFileLocked() // never the one that was just taken
+	idle := l.idleFileLocked() // never the one that was just taken
 	l.mu.Unlock()
 	if idle != nil {
 		idle.Close()
@@ -95,7 +92,7 @@ func (l *Log) release(s *segmentFile) {
 	}
 }
 
-// drop says that a segment's file is not needed any more, once its readers are
+// dropLocked says that a segment's file is not needed any more, once its readers are
 // done. It returns the file if that is now.
 func (s *segmentFile) dropLocked() (now afero.File) {
 	s.dropped = true
@@ -126,11 +123,4 @@ func (l *Log) idleFileLocked() afero.File {
 	file := oldest.file
 	oldest.file = nil
 	return file
-}
-
-// closeFile closes, and keeps the first error.
-func closeFile(f afero.File, err *error) {
-	if f != nil {
-		*err = errors.Join(*err, f.Close())
-	}
 }
