@@ -162,7 +162,11 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 		}
 		var misfit *explore.PathError
 		if errors.As(err, &misfit) {
-			return usage("%w: the plan or the code has changed: delete the crash lines of %s to explore every crash", err, file)
+			lines := "crash lines"
+			if len(p.Digests) > 0 {
+				lines = "crash and digest lines"
+			}
+			return usage("%w: the plan or the code has changed: delete the %s of %s to explore every crash", err, lines, file)
 		}
 		return usage("%w%s", err, planHint(file))
 	}
