@@ -34,6 +34,9 @@
 //
 // An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
 //
+// A crash line behind the steps is one crash of an [explore.CrashPath]: when it
+// came, and what the disk kept. Without such lines every crash is tried.
+//
 // # Contract
 //
 // The same plan gives the same digest, in any process, alone or in a sweep, for
