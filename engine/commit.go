@@ -11,6 +11,7 @@ import (
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
@@ -239,7 +240,7 @@ func (l *Log) write(group []*call) error {
 	}
 	l.mu.Lock()
 	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
-	s.filled = max(s.filled, alignUp(s.end, blockSize))
+	s.filled = max(s.filled, segment.AlignUp(s.end, blockSize))
 	for _, c := range group {
 		if c.staged != nil {
 			l.enterLocked(s, c.staged)
@@ -273,7 +274,7 @@ func (l *Log) room(size int64) error {
 	if end <= filled {
 		return nil
 	}
-	if err := preallocate(s.file, filled, alignUp(end, blockSize)-filled); err != nil {
+	if err := preallocate(s.file, filled, segment.AlignUp(end, blockSize)-filled); err != nil {
 		return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
 	}
 	return nil
@@ -292,7 +293,7 @@ func (l *Log) groupOffset(s *segmentFile) int64 {
 	if len(s.endBytes) > 0 || len(l.unsynced) > 0 {
 		return s.end
 	}
-	return alignUp(s.end, int64(s.header.Align))
+	return segment.AlignUp(s.end, int64(s.header.Align))
 }
 
 // opening returns what is written before the next batch, in the same write, and

@@ -12,6 +12,7 @@ import (
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
@@ -325,7 +326,7 @@ func (l *Log) putEnd(s *segmentFile, last point, rotated bool) error {
 	at := l.groupOffset(s) - int64(len(s.endBytes)) // in place of an END that is there
 	if !rotated && len(s.endBytes) == 0 {
 		// One lost sector or page must not take the last batch and its proof.
-		at = alignUp(at, blockSize)
+		at = segment.AlignUp(at, blockSize)
 	}
 	mark := record.Mark{
 		Session: l.session, Sequence: last.sequence + 1, Batch: last.batch, Time: last.time,

@@ -36,7 +36,8 @@ type Recovery struct {
 	Fresh   uint64
 	Carried int
 
-	// Removed names left-overs of an earlier recovery that were removed.
+	// Removed names the files of segments that were not finished, and were
+	// removed.
 	Removed []string
 
 	// Unproven, with Options.ReadOnly, counts the last events, whole but not
@@ -558,7 +559,7 @@ func (r *recovering) goOn() error {
 	l := r.Log
 	for _, name := range r.leftovers {
 		if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove what an earlier recovery left: %w", err)
+			return fmt.Errorf("remove a segment that was not finished: %w", err)
 		}
 		l.recovery.Removed = append(l.recovery.Removed, name)
 	}
@@ -598,7 +599,7 @@ func (r *recovering) blankEnd(s *segmentFile) error {
 	if next+record.MarkSize <= r.size {
 		return nil
 	}
-	until := alignUp(next+record.MarkSize, blockSize)
+	until := segment.AlignUp(next+record.MarkSize, blockSize)
 	err := writeAt(s.file, make([]byte, until-next), next)
 	if err == nil {
 		err = s.file.Sync()

@@ -273,7 +273,7 @@ func (l *Log) headerBehind(p point) record.SegmentHeader {
 // trim gives back the zeros behind the end of a segment. It stays away from
 // the block that the end is in. That it fails is no harm.
 func (l *Log) trim(s *segmentFile) {
-	end := alignUp(s.end+record.MarkSize, blockSize)
+	end := segment.AlignUp(s.end+record.MarkSize, blockSize)
 	l.mu.Lock()
 	idle := s.filling == nil && s.filled > end
 	if idle {
@@ -324,7 +324,7 @@ func (l *Log) freshSegment(s *segmentFile) error {
 		p.file.Close()
 	}
 	end := int64(len(bytes))
-	bytes = append(bytes, make([]byte, alignUp(end, int64(header.Align))+record.MarkSize-end)...) // see blankEnd
+	bytes = append(bytes, make([]byte, segment.AlignUp(end, int64(header.Align))+record.MarkSize-end)...) // see blankEnd
 	file, err := l.install(number, bytes)
 	if err != nil {
 		return err
@@ -423,7 +423,7 @@ func (l *Log) fillAhead(group int64) {
 	l.mu.Unlock()
 	done := l.opts.Waits.Signal("zeros ahead")
 	l.mu.Lock()
-	from := alignUp(max(s.filled, s.end), blockSize)
+	from := segment.AlignUp(max(s.filled, s.end), blockSize)
 	s.filling = done
 	s.step = min(2*step, l.opts.Preallocate)
 	l.mu.Unlock()
@@ -449,11 +449,4 @@ func (l *Log) joinFill(s *segmentFile) error {
 		return nil
 	}
 	return filling.Wait(context.Background())
-}
-
-func alignUp(offset, align int64) int64 {
-	if align == 0 {
-		return offset
-	}
-	return (offset + align - 1) / align * align
 }

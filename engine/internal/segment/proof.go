@@ -37,7 +37,7 @@ func Proof(f io.ReaderAt, size int64, header *record.SegmentHeader, tear Found, 
 	}
 	for {
 		frame, ok, err := frameAt(f, size, place, at)
-		if gap := alignUp(at, record.BlockSize); !ok && err == nil && gap != at {
+		if gap := AlignUp(at, record.BlockSize); !ok && err == nil && gap != at {
 			if frame, ok, err = frameAt(f, size, place, gap); ok {
 				at = gap
 			}

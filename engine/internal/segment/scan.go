@@ -137,13 +137,13 @@ func (s *Scanner) Next() Found {
 	if found.Kind == FoundBatch || found.Kind == FoundEnd {
 		return found
 	}
-	if gap := alignUp(s.offset, s.align); gap != s.offset {
+	if gap := AlignUp(s.offset, s.align); gap != s.offset {
 		// With alignment a synced group starts on a fresh block, and the gap
 		// before it was never written.
 		if behind := s.at(gap); behind.Kind == FoundBatch || behind.Kind == FoundEnd || found.Mark == nil && behind.Mark != nil {
 			return behind
 		}
-	} else if block := alignUp(s.offset, record.BlockSize); block != s.offset && block < s.size {
+	} else if block := AlignUp(s.offset, record.BlockSize); block != s.offset && block < s.size {
 		// The END of a Close has a block of its own.
 		frame, ok, err := frameAt(s.file, s.size, s.place, block)
 		if err != nil {
@@ -167,7 +167,9 @@ func (s *Scanner) Advance(found Found) {
 	}
 }
 
-func alignUp(offset, align int64) int64 {
+// AlignUp is the next multiple of align, or offset itself if it is one, or if
+// align is 0.
+func AlignUp(offset, align int64) int64 {
 	if align == 0 {
 		return offset
 	}
@@ -257,7 +259,7 @@ func (s *Scanner) at(offset int64) Found {
 	}
 	if following, ok := s.mark(b.End); ok {
 		b.Next = &following
-	} else if gap := alignUp(b.End, s.align); gap != b.End {
+	} else if gap := AlignUp(b.End, s.align); gap != b.End {
 		if following, ok := s.mark(gap); ok {
 			b.Next = &following
 		}
