@@ -27,7 +27,8 @@ func replayCommand() command {
 			"            kill op=4 notes=0      the next crash, of the log that was opened after the first\n" +
 			"  expected  event 26: call 15, item 0\n\n" +
 			"  power, kill   the power failed; the process was killed, which loses no write\n" +
-			"  op=11         before the run's file operation 11, the first being 0; end: behind the last\n" +
+			"  op=11         before the run's file operation 11, the first being 0; end: behind the last;\n" +
+			"                op=11+3: inside it, a write, behind 3 of its sectors\n" +
 			"  notes=7       so many calls had begun, been answered or read something\n" +
 			"  prefix=9      of what no sync had made durable, only operations before 9 had reached the disk\n" +
 			"  ~size:…@6     but the size of that file (inode 5) is what truncate, operation 6, had made it;\n" +
