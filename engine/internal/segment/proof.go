@@ -38,7 +38,10 @@ func Proof(f io.ReaderAt, size int64, header *record.SegmentHeader, tear Found, 
 	for {
 		frame, ok, err := frameAt(f, size, place, at)
 		if gap := AlignUp(at, record.BlockSize); !ok && err == nil && gap != at {
-			if frame, ok, err = frameAt(f, size, place, gap); ok {
+			// Only a mark is worth the leap: what it says was synced is no less than
+			// what any mark that it passes over says.
+			frame, ok, err = frameAt(f, size, place, gap)
+			if ok = ok && (frame.Kind == record.KindBegin || frame.Kind == record.KindEnd); ok {
 				at = gap
 			}
 		}
