@@ -15,6 +15,7 @@ import (
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
 )
 
 // damage does each damage step of the plan to a copy of the disk that the
@@ -51,6 +52,7 @@ type victim struct {
 	truth  invariant.Truth
 	files  []segmentBytes // that count, in order
 	opened int
+	seen   map[[16]byte]bool // images, the undamaged one among them
 }
 
 // segmentBytes is one segment file with the places of its marks.
@@ -62,7 +64,7 @@ type segmentBytes struct {
 }
 
 func (r *run) victim() (*victim, error) {
-	v := &victim{run: r, disk: r.final}
+	v := &victim{run: r, disk: r.final, seen: map[[16]byte]bool{r.final.Crash(simfs.ProcessKill).Hash(): true}}
 	v.truth.Closed = r.world.log == nil
 	v.truth.LastGroup = r.world.lastGroup
 	log, err := v.open(v.disk.Clone(), false)
@@ -146,8 +148,15 @@ func (v *victim) suffer(step plan.Step) error {
 		truth.Closed, truth.LastGroup = false, exempt
 	}
 	v.run.result.Images++
+	image := disk.Crash(simfs.ProcessKill).Hash()
+	if v.seen[image] {
+		return nil // the same bytes were damaged in the same way before, or none was
+	}
+	v.seen[image] = true
 	v.run.result.ImagesUnique++
-	v.run.result.ImagesNew++
+	if v.run.config.Seen == nil || v.run.config.Seen.Add(explore.Key(image)) {
+		v.run.result.ImagesNew++
+	}
 	v.run.result.Recoveries += 2
 	v.run.result.Reached["damage "+step.Get("what")]++
 	salvaged := truth
