@@ -110,6 +110,13 @@ func (d *drawing) batch(b batches) int {
 	return n
 }
 
+// some draws n batches.
+func (d *drawing) some(n int, b batches) {
+	for range n {
+		d.batch(b)
+	}
+}
+
 // retry draws the retry of a keyed batch, if there is one.
 func (d *drawing) retry() {
 	if len(d.keyed) > 0 {
@@ -217,12 +224,8 @@ func drawRotate(d *drawing) {
 func drawNoSpace(d *drawing) {
 	d.set("preallocate", "-1 4096 16384")
 	d.step("open")
-	write := func(n int) {
-		for range n {
-			d.batch(batches{items: 3, size: 3000, keyed: 40, buffered: 30})
-		}
-	}
-	write(d.between(3, 6))
+	usual := batches{items: 3, size: 3000, keyed: 40, buffered: 30}
+	d.some(d.between(3, 6), usual)
 	full := func() {
 		step := d.batch(batches{items: 3, size: 4000, keyed: 40, buffered: 20})
 		switch d.rand.IntN(5) {
@@ -242,32 +245,28 @@ func drawNoSpace(d *drawing) {
 		}
 	}
 	full()
-	write(d.between(1, 3))
+	d.some(d.between(1, 3), usual)
 	d.retry()
 	d.reopen(30)
 	if d.chance(30) {
 		d.fault(len(d.plan.Steps), "create new #1: fail ENOSPC")
 		d.reopen(0)
 	}
-	write(d.between(2, 4))
+	d.some(d.between(2, 4), usual)
 	full()
-	write(d.between(1, 3))
+	d.some(d.between(1, 3), usual)
 	d.retry()
 	d.reopen(40)
 	d.step("read")
-	write(d.between(4, 6))
+	d.some(d.between(4, 6), usual)
 	full()
-	write(2)
+	d.some(2, usual)
 }
 
 func drawRollback(d *drawing) {
 	d.small()
 	d.step("open")
-	write := func(n int) {
-		for range n {
-			d.batch(batches{items: 4, size: 600, keyed: 40, buffered: 35, expect: 20})
-		}
-	}
+	usual := batches{items: 4, size: 600, keyed: 40, buffered: 35, expect: 20}
 	fail := func() {
 		step := d.batch(batches{items: 4, size: 1200, keyed: 50, buffered: 20})
 		if d.chance(50) {
@@ -282,16 +281,16 @@ func drawRollback(d *drawing) {
 			d.fault(step, "syncdir dir #1: fail EIO")
 		}
 	}
-	write(d.between(2, 4))
+	d.some(d.between(2, 4), usual)
 	for range 3 {
 		fail()
-		write(d.between(1, 3))
+		d.some(d.between(1, 3), usual)
 		d.retry()
 		d.reopen(50)
-		write(d.between(1, 2))
+		d.some(d.between(1, 2), usual)
 	}
 	fail()
-	write(2)
+	d.some(2, usual)
 }
 
 func drawSyncFail(d *drawing) {
@@ -306,16 +305,12 @@ func drawSyncFail(d *drawing) {
 	case "sequential":
 		modes = "keep-dirty shutdown silent"
 	}
-	write := func(n int) {
-		for range n {
-			d.batch(batches{items: 3, size: 800, keyed: 40, buffered: 30})
-		}
-	}
-	write(d.between(3, 5))
+	usual := batches{items: 3, size: 800, keyed: 40, buffered: 30}
+	d.some(d.between(3, 5), usual)
 	for range 2 {
 		step := d.batch(batches{items: 3, size: 1500, keyed: 60})
 		d.fault(step, "syncdata seg #1: failsync %s", d.oneOf(modes))
-		write(d.between(1, 2))
+		d.some(d.between(1, 2), usual)
 		d.retry()
 		if d.chance(40) {
 			d.crash()
@@ -329,30 +324,26 @@ func drawSyncFail(d *drawing) {
 				d.step("open")
 			}
 		}
-		write(d.between(1, 3))
+		d.some(d.between(1, 3), usual)
 	}
 	if d.chance(50) {
 		end := d.step("close")
 		d.fault(end, "sync seg #1: failsync %s", d.oneOf(modes))
 		d.step("open")
 	}
-	write(d.between(3, 5))
+	d.some(d.between(3, 5), usual)
 	step := d.batch(batches{items: 2, size: 700, keyed: 60})
 	d.fault(step, "syncdata seg #1: failsync %s", d.oneOf(modes))
 	d.step("close")
 	d.step("open")
-	write(2)
+	d.some(2, usual)
 }
 
 func drawReadFault(d *drawing) {
 	d.small()
 	d.step("open")
-	write := func(n int) {
-		for range n {
-			d.batch(batches{items: 3, size: 2500, keyed: 50, buffered: 20})
-		}
-	}
-	write(d.between(4, 7))
+	usual := batches{items: 3, size: 2500, keyed: 50, buffered: 20}
+	d.some(d.between(4, 7), usual)
 	for range 3 {
 		open := d.reopen(50)
 		switch d.rand.IntN(4) {
@@ -366,7 +357,7 @@ func drawReadFault(d *drawing) {
 			d.fault(open, "read seg #1: short %d", d.between(1, 5000))
 		}
 		d.step("open")
-		write(d.between(1, 3))
+		d.some(d.between(1, 3), usual)
 		read := d.step("read")
 		d.fault(read, "readat seg #%d: %s", d.between(1, 3), d.oneOf("fail_EIO short_50_EIO"))
 		d.retry()
@@ -375,7 +366,7 @@ func drawReadFault(d *drawing) {
 		}
 		d.step("read")
 	}
-	write(d.between(2, 4))
+	d.some(d.between(2, 4), usual)
 }
 
 func drawSkew(d *drawing) {
@@ -446,16 +437,12 @@ func drawBitRot(d *drawing) {
 	d.set("align", "0 0 0 4096")
 	d.step("open")
 	size := []int{120, 600, 3000, 9000}[d.rand.IntN(4)]
-	write := func(n int) {
-		for range n {
-			d.batch(batches{items: 3, size: size, keyed: 30, buffered: 10, rich: 20})
-		}
-	}
-	write(d.between(5, 7))
+	usual := batches{items: 3, size: size, keyed: 30, buffered: 10, rich: 20}
+	d.some(d.between(5, 7), usual)
 	d.reopen(60)
-	write(d.between(4, 6))
+	d.some(d.between(4, 6), usual)
 	d.reopen(60)
-	write(d.between(5, 7))
+	d.some(d.between(5, 7), usual)
 	if d.chance(60) {
 		d.step("close")
 	}
