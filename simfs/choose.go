@@ -39,6 +39,10 @@ type Var struct {
 	Path string // by which it was reached
 	Cell int    // index of a cell in its file; the cell's size is Image.CellSize
 
+	// Call counts the calls of the disk and of its files since Mount, reads included,
+	// up to the one that asks: 0 for the first. It is -1 where no call asks.
+	Call int
+
 	// Options are the versions that are still legal, oldest first. The slice is
 	// valid only until Choose returns.
 	Options []VarOption
@@ -153,7 +157,7 @@ func (d *disk) op(seq int32) int {
 
 // variable describes a variable for a Chooser, in the room of to.
 func (d *disk) variable(r ref, path string, ch *chain, rs []run, to []VarOption) Var {
-	v := Var{Path: path, ID: VarID{Inode: r.ino}}
+	v := Var{Path: path, ID: VarID{Inode: r.ino}, Call: int(d.call)}
 	switch r.kind {
 	case refName:
 		v.Kind, v.ID.Name = VarName, r.name
@@ -196,7 +200,7 @@ func (d *disk) variable(r ref, path string, ch *chain, rs []run, to []VarOption)
 // journalVar describes the journal for a Chooser, with the atoms it may end after.
 func (d *disk) journalVar() (Var, []int32) {
 	var ids []int32
-	v := Var{ID: VarID{Kind: VarJournal}, Kind: VarJournal}
+	v := Var{ID: VarID{Kind: VarJournal}, Kind: VarJournal, Call: int(d.call)}
 	v.Options = append(v.Options, VarOption{Op: -1, Label: "durable"})
 	for i := range d.atoms {
 		if a := &d.atoms[i]; a.journal && a.epoch != d.epoch {

@@ -36,6 +36,7 @@ type disk struct {
 	graves []grave // earlier contents of blocks, kept where Options.Garbage asks
 
 	choose  Chooser
+	call    int32       // file-system calls since Mount, less 1
 	options []VarOption // scratch for ask
 
 	freeBytes  []*content

@@ -48,9 +48,11 @@ func (f *FS) closeLocked(h *File) {
 	}
 }
 
-// lock checks that the handle can be used, and leaves FS.mu held unless it fails.
+// lock starts a call: it checks that the handle can be used, and leaves FS.mu held
+// unless it fails.
 func (h *File) lock() error {
 	h.f.mu.Lock()
+	h.f.d.call++
 	err := h.f.downLocked()
 	if err == nil && h.closed {
 		err = fs.ErrClosed

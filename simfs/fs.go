@@ -88,7 +88,7 @@ func New(o Options) *FS {
 	if o.Garbage.Block || !g.Powersafe {
 		cfg.block = noise(o.Garbage.Seed, cfg.unit)
 	}
-	f := &FS{d: disk{cfg: cfg, own: new(owner)}}
+	f := &FS{d: disk{cfg: cfg, own: new(owner), call: -1}}
 	root := f.d.newInode(true)
 	root.mode = fs.ModeDir | 0o755
 	return f
@@ -180,6 +180,14 @@ func (f *FS) Crash(k Kind) *Image {
 	}
 	m.d.sweep(func(int32) bool { return false })
 	return m
+}
+
+// enter starts an operation that the file system is asked for by name.
+func (f *FS) enter() {
+	f.opMu.Lock()
+	f.mu.Lock()
+	f.d.call++
+	f.mu.Unlock()
 }
 
 // begin tells the observer and records the operation. Unless it fails, mu is held
@@ -331,7 +339,7 @@ func (f *FS) Open(name string) (afero.File, error) { return f.OpenFile(name, os.
 
 // OpenFile opens a file with the flags of package os.
 func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (afero.File, error) {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	h, err := f.openFile(name, flag, perm)
 	if err != nil {
@@ -401,7 +409,7 @@ func (f *FS) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
 
 // Mkdir makes a directory.
 func (f *FS) Mkdir(name string, perm fs.FileMode) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	return pathError("mkdir", name, f.mkdir(name, perm))
 }
@@ -433,7 +441,7 @@ func (f *FS) mkdir(name string, perm fs.FileMode) error {
 
 // MkdirAll makes a directory and the missing ones above it.
 func (f *FS) MkdirAll(name string, perm fs.FileMode) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	p := clean(name)
 	for at := 0; at < len(p); {
@@ -471,7 +479,7 @@ func (f *FS) MkdirAll(name string, perm fs.FileMode) error {
 
 // Remove removes a file or an empty directory.
 func (f *FS) Remove(name string) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	return pathError("remove", name, f.remove(name))
 }
@@ -526,7 +534,7 @@ func (f *FS) namesLocked(dir int32, p string) []string {
 // RemoveAll removes a name and what is below it, the deepest first. A name that is
 // not there is no error.
 func (f *FS) RemoveAll(name string) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	return f.removeAll(name)
 }
@@ -563,7 +571,7 @@ func (f *FS) removeAll(name string) error {
 // Rename gives a file or directory another name, replacing a file, or an empty
 // directory by a directory, that has it.
 func (f *FS) Rename(oldname, newname string) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	if err := f.rename(oldname, newname); err != nil {
 		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
@@ -618,7 +626,7 @@ func (f *FS) rename(oldname, newname string) error {
 
 // Stat describes a file.
 func (f *FS) Stat(name string) (fs.FileInfo, error) {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -663,7 +671,7 @@ func (i info) Sys() any           { return nil }
 
 // change runs an operation on the attributes of a name.
 func (f *FS) change(kind OpKind, what, name string, set func(in *inode)) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	if err := f.begin(Op{Kind: kind, Path: name}, nil); err != nil {
 		return pathError(what, name, err)
@@ -692,7 +700,7 @@ func (f *FS) Chtimes(name string, _, mtime time.Time) error {
 
 // SyncDir makes the names in a directory durable.
 func (f *FS) SyncDir(name string) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	if err := f.begin(Op{Kind: OpSyncDir, Path: name, Barrier: true}, nil); err != nil {
 		return pathError("sync", name, err)
@@ -725,7 +733,7 @@ type lock struct{ held bool }
 // ok is false where somebody else holds it. The lock ends with unlock, or with the
 // disk: an image has none.
 func (f *FS) TryLock(name string) (unlock func() error, ok bool, err error) {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	h, err := f.openFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

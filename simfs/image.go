@@ -64,6 +64,7 @@ func (m *Image) Mount(c Chooser) *FS {
 	f.d.gone = m.d.gone[:len(m.d.gone):len(m.d.gone)]
 	f.d.base, f.d.past = f.d.seq, m.d.base
 	f.d.choose = c
+	f.d.call = -1
 	return f
 }
 

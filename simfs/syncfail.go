@@ -24,7 +24,7 @@ import (
 // guarantees. The handle told is the one opened last by that name;
 // (*File).FailSync says which.
 func (f *FS) FailSync(name string, dataOnly bool, mode string) error {
-	f.opMu.Lock()
+	f.enter()
 	defer f.opMu.Unlock()
 	f.mu.Lock()
 	if err := f.downLocked(); err != nil {
