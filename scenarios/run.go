@@ -28,6 +28,8 @@ type Config struct {
 	Workers int
 	// Images bounds the images tried; 0: as the plan says.
 	Images int
+	// Violations is how many the result lists; the others are counted. 0: 4.
+	Violations int
 	// Seen, if not nil, is shared by the runs of a sweep: Result.ImagesNew counts
 	// the images that no run before had. It must be of one scenario and disk.
 	Seen *explore.Set
@@ -128,7 +130,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	r.explorer.Seed = p.Seed
 	r.explorer.Seen = c.Seen
 	r.explorer.Workers = c.Workers
-	r.explorer.MaxViolations = 4
+	r.explorer.MaxViolations = cmp.Or(c.Violations, 4)
 	r.explorer.Garbage = simfs.Garbage{Block: true, Stale: true, Seed: p.Seed}
 	var problems []error
 	number := func(key string, field *int) {
@@ -173,7 +175,10 @@ func (r *run) prologue() error {
 	if last < 0 {
 		return nil
 	}
-	disk := simfs.New(simfs.Options{Guarantees: r.explorer.Guarantees, CellSize: r.explorer.CellSize, Garbage: r.explorer.Garbage})
+	disk := simfs.New(simfs.Options{
+		Guarantees: r.explorer.Guarantees, CellSize: r.explorer.CellSize, Garbage: r.explorer.Garbage,
+		Callers: r.explorer.Callers, CallerSkip: r.explorer.CallerSkip,
+	})
 	w := r.newWorld(disk, 0)
 	for i, step := range r.plan.Steps[:last+1] {
 		if step.Verb != "crash" {
@@ -233,7 +238,7 @@ func (r *run) newWorld(disk *simfs.FS, life uint64) *world {
 func (r *run) rest() error {
 	program := explore.Program{Workload: r.workload, Recover: r.recover}
 	if len(r.plan.Crashes) > 0 {
-		path, err := explore.ParseCrashPath(strings.Join(r.plan.Crashes, " | "))
+		path, err := explore.ParseCrashPath(crashText(r.plan))
 		if err != nil {
 			return err
 		}
