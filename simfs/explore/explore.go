@@ -91,6 +91,9 @@ type Config struct {
 
 	Points Points
 	Kinds  Kinds // 0: AllKinds
+	// From, if not nil, leaves out the crashes of the workload that come before
+	// the first note of which it says true: an injected fault, say.
+	From func(Note) bool
 	// Depth is how many more crashes may come during the recoveries, 0 to 2.
 	// The power loss that ends a Reopen is not counted.
 	Depth int

@@ -114,6 +114,7 @@ func (x *explorer) workload() ([]*state, error) {
 	r, run := x.config.workload()
 	r.power = x.config.Kinds&Power != 0
 	r.kill = x.config.Kinds&(Kill|Reopen) != 0
+	r.from = x.config.From
 	var err error
 	x.pool.each(1, func(int) { r.run(x.program.Workload, run, &err) })
 	return r.states, err

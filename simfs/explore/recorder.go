@@ -52,6 +52,9 @@ type recorder struct {
 	kill     bool
 	all      bool   // Points: All
 	only     *Crash // a single moment; then power, kill and all say nothing
+	// from, if not nil, waits for a note of which it says true: no crash comes
+	// before it.
+	from func(Note) bool
 
 	mu     sync.Mutex
 	before int      // notes made before the workload; guarded by mu, as all below
@@ -111,6 +114,9 @@ func (r *recorder) note(n Note) {
 	r.quiet()
 	r.notes = append(r.notes, n)
 	r.told = r.told.text(n.Key)
+	if r.from != nil && r.from(n) {
+		r.from = nil
+	}
 	r.quiet()
 }
 
@@ -146,6 +152,9 @@ func (r *recorder) quiet() {
 
 // cut freezes the disk before operation index, unless that has been done.
 func (r *recorder) cut(kind simfs.Kind, index int) {
+	if r.from != nil {
+		return
+	}
 	c := Crash{Kind: kind, Op: index, Notes: len(r.notes) - r.before}
 	for i := len(r.states) - 1; i >= 0 && i >= len(r.states)-2; i-- {
 		last := r.states[i].crash
@@ -160,6 +169,9 @@ func (r *recorder) cut(kind simfs.Kind, index int) {
 // can leave just these: what a power loss does to the cells of a write, it can
 // also do at the next point.
 func (r *recorder) torn(index, k int) {
+	if r.from != nil {
+		return
+	}
 	r.keep(Crash{Kind: simfs.ProcessKill, Op: index, Cells: k, Notes: len(r.notes) - r.before},
 		r.disk.CloneTorn(k).Crash(simfs.ProcessKill))
 }
