@@ -1,0 +1,306 @@
+// Command mutants plants bugs in the engine's source, one at a time, and lets
+// the simulator look for each.
+//
+//	go run ./scenarios/mutants                    all of testdata
+//	go run ./scenarios/mutants --patch my.patch   one more
+//	go run ./scenarios/mutants --list             what there is, and the proofs
+//
+// The way of a mutant:
+//
+//	patch ──apply──▶ changed files ──go build -overlay──▶ hunt ──seeds──▶ the invariant it broke
+//
+// A patch is a unified diff that is located by its lines, not by their numbers.
+// Its first line names the invariant that must kill it and what it is hunted
+// with; parsePatch has the format. A mutant that breaks another invariant within
+// the limit, or panics, is killed by luck. The patches of testdata/equivalent
+// change nothing that anyone is promised; each has its proof, and none is
+// counted.
+//
+// Exit codes: 0 all were killed; 1 one survived; 2 a patch cannot be read,
+// applied or compiled, or the engine without any breaks a promise itself.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/untorn-db/untorn/scenarios"
+)
+
+const (
+	exitKilled   = 0
+	exitSurvived = 1
+	exitWrong    = 2
+)
+
+// folder is where the patches are, from the module's root.
+const folder = "scenarios/mutants/testdata"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	code, err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+	}
+	stop()
+	os.Exit(code)
+}
+
+// options are the flags.
+type options struct {
+	patch string
+	json  bool
+	list  bool
+	jobs  int
+	limit time.Duration
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) (code int, err error) {
+	var o options
+	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
+	flags.StringVar(&o.patch, "patch", "", "the `FILE` of one patch, instead of all that there are")
+	flags.BoolVar(&o.json, "json", false, "print a JSON object on a line for each mutant, and one for all")
+	flags.BoolVar(&o.list, "list", false, "list the mutants, and the proofs of the equivalent ones; run none")
+	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many mutants are built and hunted at once; each hunt has one processor")
+	flags.DurationVar(&o.limit, "limit", time.Minute, "how much `TIME` of one processor a hunt may take")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitKilled, nil
+	case err != nil:
+		return exitWrong, nil // flag has told
+	case flags.NArg() > 0:
+		return exitWrong, fmt.Errorf("unexpected %q: a patch is named with --patch", flags.Arg(0))
+	case o.jobs < 1 || o.limit <= 0:
+		return exitWrong, errors.New("--jobs and --limit are more than 0")
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return exitWrong, err
+	}
+	mutants, equivalent, err := load(root, o.patch)
+	if err != nil {
+		return exitWrong, err
+	}
+	if o.list {
+		return exitKilled, list(stdout, mutants, equivalent)
+	}
+	tmp, err := os.MkdirTemp("", "untorn-mutants-")
+	if err != nil {
+		return exitWrong, err
+	}
+	defer os.RemoveAll(tmp)
+	b := &builder{root: root, tmp: tmp, limit: o.limit}
+	if err := b.control(ctx, mutants); err != nil {
+		return exitWrong, err
+	}
+	r := &report{out: stdout, json: o.json, equivalent: len(equivalent)}
+	r.begin()
+	if err := b.all(ctx, mutants, o.jobs, r.add); err != nil {
+		return exitWrong, err
+	}
+	if err := r.end(); err != nil {
+		return exitWrong, err
+	}
+	switch {
+	case r.broken > 0:
+		return exitWrong, fmt.Errorf("%d patches do not compile", r.broken)
+	case r.survived > 0:
+		return exitSurvived, nil
+	}
+	return exitKilled, nil
+}
+
+// moduleRoot is the folder of go.mod at or above the working directory.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("there is no go.mod here or above: run it inside the module")
+		}
+		dir = parent
+	}
+}
+
+// load reads the patches and applies each to the source as it is, so that
+// whatever does not fit is told before anything is built. An equivalent mutant is
+// hunted only where it is named.
+func load(root, patch string) (mutants, equivalent []*mutant, err error) {
+	files := []string{patch}
+	if patch == "" {
+		for _, pattern := range []string{"*.patch", "equivalent/*.patch"} {
+			found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(folder), filepath.FromSlash(pattern)))
+			if err != nil {
+				return nil, nil, err
+			}
+			slices.Sort(found)
+			files = append(files, found...)
+		}
+		files = files[1:]
+	}
+	var problems []error
+	for _, file := range files {
+		m, err := readPatch(file)
+		if err == nil {
+			_, err = m.mutate(root)
+		}
+		if err == nil {
+			err = m.checkPlan(root)
+		}
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(file), err))
+		case m.hunt.invariant == "" && patch == "":
+			equivalent = append(equivalent, m)
+		case m.hunt.invariant == "":
+			m.hunt.scenarios, m.hunt.disks = scenarios.Names(), []string{"posix", "ext4"}
+			mutants = append(mutants, m)
+		default:
+			mutants = append(mutants, m)
+		}
+	}
+	if len(files) == 0 {
+		problems = append(problems, fmt.Errorf("no patches in %s", folder))
+	}
+	return mutants, equivalent, errors.Join(problems...)
+}
+
+func list(out io.Writer, mutants, equivalent []*mutant) error {
+	var text strings.Builder
+	for _, m := range mutants {
+		fmt.Fprintf(&text, "%-4s %s\n     %s\n", m.hunt.invariant, m.name, m.says)
+	}
+	for _, m := range equivalent {
+		fmt.Fprintf(&text, "\nequivalent: %s\n  %s\n  %s\n", m.name, m.says, strings.ReplaceAll(m.proof, "\n", "\n  "))
+	}
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// report prints what became of the mutants.
+type report struct {
+	out        io.Writer
+	json       bool
+	equivalent int
+
+	mu                              sync.Mutex
+	killed, lucky, survived, broken int
+	seconds                         []float64 // of those that were killed
+	slowest                         outcome
+	err                             error
+}
+
+func (r *report) begin() {
+	if !r.json {
+		fmt.Fprintf(r.out, "%-44s %-14s %8s %6s  %s\n", "mutant", "killed by", "seconds", "seeds", "found by")
+	}
+}
+
+// add prints one mutant.
+func (r *report) add(o outcome) {
+	switch {
+	case o.Problem != "":
+		r.broken++
+	case !o.Killed:
+		r.survived++
+	default:
+		r.killed++
+		if o.Luck {
+			r.lucky++
+		}
+		r.seconds = append(r.seconds, o.Seconds)
+		if o.Seconds > r.slowest.Seconds {
+			r.slowest = o
+		}
+	}
+	if r.json {
+		r.object(o)
+		return
+	}
+	by := o.By
+	switch {
+	case o.Problem != "":
+		by = "ERROR"
+	case !o.Killed:
+		by = "SURVIVED"
+	case o.Luck:
+		by += " by luck"
+	}
+	detail := strings.TrimSpace(o.Scenario + " " + o.Disk)
+	if o.Seed > 0 {
+		detail += fmt.Sprintf(" seed %d", o.Seed)
+	}
+	if o.Luck || !o.Killed {
+		detail = strings.TrimPrefix(detail+", should be "+o.Invariant, ", ")
+	}
+	if o.Problem != "" {
+		detail = o.Problem
+	}
+	r.print("%-44s %-14s %8.2f %6d  %s\n", o.Name, by, o.Seconds, o.Seeds, detail)
+}
+
+func (r *report) print(format string, args ...any) {
+	if _, err := fmt.Fprintf(r.out, format, args...); r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *report) object(v any) {
+	if err := json.NewEncoder(r.out).Encode(v); r.err == nil {
+		r.err = err
+	}
+}
+
+// end prints what all came to.
+func (r *report) end() error {
+	slices.Sort(r.seconds)
+	median := 0.0
+	if n := len(r.seconds); n > 0 {
+		median = r.seconds[n/2]
+	}
+	if r.json {
+		r.object(struct {
+			Killed     int     `json:"killed"`
+			Survived   int     `json:"survived"`
+			Luck       int     `json:"by_luck"`
+			Broken     int     `json:"broken"`
+			Equivalent int     `json:"equivalent"`
+			Median     float64 `json:"median_seconds"`
+			Slowest    float64 `json:"slowest_seconds"`
+		}{r.killed, r.survived, r.lucky, r.broken, r.equivalent, median, r.slowest.Seconds})
+		return r.err
+	}
+	r.print("median %.2f s", median)
+	if r.slowest.Name != "" {
+		r.print(", slowest %.2f s (%s)", r.slowest.Seconds, r.slowest.Name)
+	}
+	if r.equivalent > 0 {
+		r.print("; %d equivalent, not counted: --list says why", r.equivalent)
+	}
+	r.print("\n")
+	luck := ""
+	if r.lucky > 0 {
+		luck = fmt.Sprintf(" (%d by luck)", r.lucky)
+	}
+	r.print("mutants: %d killed, %d survived%s\n", r.killed, r.survived, luck)
+	return r.err
+}
