@@ -226,7 +226,7 @@ func (l *Log) differs(e *record.Event, d *Draft, ordinal, want uint64, item, ite
 // a batch, see it.
 type staging struct {
 	point
-	streams map[index.Name]index.Stream
+	streams map[index.Name]index.Stream // nil where the group has one call
 }
 
 func (l *Log) stream(s *staging, name index.Name) index.Stream {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,7 +37,10 @@ type stagedBatch struct {
 //	rejected  rejected failed  in doubt
 func (l *Log) commit(group []*call) {
 	l.observe(Point{Name: PointStart, Batch: l.written.batch + 1, Offset: -1})
-	staged := staging{point: l.written, streams: map[index.Name]index.Stream{}}
+	staged := staging{point: l.written}
+	if len(group) > 1 {
+		staged.streams = map[index.Name]index.Stream{}
+	}
 	for _, c := range group {
 		l.decide(c, &staged)
 	}
@@ -94,7 +99,7 @@ func (l *Log) stage(c *call, staged *staging) error {
 	}
 	// What is refused must leave nothing behind: later items see the earlier
 	// ones here, and the group sees them only at the end.
-	streams := make(map[index.Name]index.Stream, 1)
+	streams := map[index.Name]index.Stream{}
 	s.size = record.BeginSize(&s.mark) + record.CommitSize
 	for i := range b.Events {
 		d := &b.Events[i]
@@ -115,7 +120,9 @@ func (l *Log) stage(c *call, staged *staging) error {
 		l.scratch = record.AppendCanonical(l.scratch[:0], e, s.mark.Sequence+uint64(i), now, clock, content)
 		e.Hash = l.hasher.Event(stream.Hash, l.scratch)
 		stream.Hash = e.Hash
-		streams[name] = stream
+		if len(b.Events) > 1 || staged.streams != nil {
+			streams[name] = stream
+		}
 		s.size += record.ItemSize(int64(e.RecordSize()))
 	}
 	if s.size > int64(l.opts.MaxBatchBytes) {
@@ -126,8 +133,8 @@ func (l *Log) stage(c *call, staged *staging) error {
 		hashes[i] = s.events[i].Hash
 	}
 	s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, hashes, chain.Hash{})
-	for name, stream := range streams {
-		staged.streams[name] = stream
+	if staged.streams != nil {
+		maps.Copy(staged.streams, streams)
 	}
 	staged.batch++
 	staged.sequence += uint64(len(s.events))
@@ -221,7 +228,7 @@ func (l *Log) write(group []*call) error {
 		return err
 	}
 	s := l.active
-	bytes, at := l.opening(s)
+	bytes, at := l.opening(s, size)
 	start := at + int64(len(bytes))
 	for _, c := range group {
 		if b := c.staged; b != nil {
@@ -298,15 +305,18 @@ func (l *Log) groupOffset(s *segmentFile) int64 {
 
 // opening returns what is written before the next batch, in the same write, and
 // where: nothing as a rule, the header in a new segment, and the END of the
-// session before, which may be in the page cache only.
-func (l *Log) opening(s *segmentFile) (bytes []byte, at int64) {
-	switch {
-	case !s.headed:
-		return s.header.Append(l.buffer[:0]), 0
-	case len(s.endBytes) > 0:
-		return append(l.buffer[:0], s.endBytes...), s.end - int64(len(s.endBytes))
+// session before, which may be in the page cache only. There is room for size
+// more bytes behind it.
+func (l *Log) opening(s *segmentFile, size int64) (bytes []byte, at int64) {
+	if !s.headed {
+		bytes = slices.Grow(l.buffer[:0], int(record.DataStart+size))
+		return s.header.Append(bytes), 0
 	}
-	return l.buffer[:0], l.groupOffset(s)
+	bytes = slices.Grow(l.buffer[:0], len(s.endBytes)+int(size))
+	if len(s.endBytes) > 0 {
+		return append(bytes, s.endBytes...), s.end - int64(len(s.endBytes))
+	}
+	return bytes, l.groupOffset(s)
 }
 
 // observeBatch tells the points inside the group's write.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/spf13/afero"
@@ -102,7 +103,12 @@ func (d *directory) close() error {
 	return nil
 }
 
-func (d *directory) path(name string) string { return path.Join(d.dir, name) }
+func (d *directory) path(name string) string {
+	if d.dir == "." {
+		return name
+	}
+	return strings.TrimSuffix(d.dir, "/") + "/" + name
+}
 
 // names lists the directory.
 func (d *directory) names() ([]string, error) {

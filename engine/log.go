@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -100,7 +101,9 @@ func Open(options Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: open %s: %w", options.Dir, noSpace(err))
 	}
-	l.opts.Logger.Info("log opened", "dir", options.Dir, "recovery", l.recovery)
+	if logger := l.opts.Logger; logger.Enabled(context.Background(), slog.LevelInfo) {
+		logger.Info("log opened", "dir", options.Dir, "recovery", l.recovery)
+	}
 	return l, nil
 }
 

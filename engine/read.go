@@ -248,10 +248,14 @@ func (r *reader) read(ordinal, last uint64) error {
 	for {
 		l.mu.Lock()
 		entry := l.index.Entry(ordinal)
-		r.where = place{entry: entry, batch: l.index.BatchOf(ordinal), durable: l.durable.sequence}
+		// A batch never changes, so that of the event before may be that of this one.
+		if b := &r.where.batch; ordinal < b.Ordinal || ordinal-b.Ordinal >= uint64(b.Events) {
+			*b = l.index.BatchOf(ordinal)
+		}
+		r.where.entry, r.where.durable = entry, l.durable.sequence
 		s := l.segments[uint64(entry.Segment)]
 		from, to := int64(entry.Offset), int64(entry.Offset)+int64(entry.Length)
-		if last != ordinal {
+		if last != ordinal && !r.has(s, from, to) {
 			end := l.index.Entry(last)
 			here := end.Segment == entry.Segment
 			switch {
@@ -286,7 +290,7 @@ func (r *reader) read(ordinal, last uint64) error {
 func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 	entry := &r.where.entry
 	offset, size := int64(entry.Offset), int64(entry.Length)
-	if r.segment != s || offset < r.offset || offset+size > r.offset+int64(len(r.bytes)) {
+	if !r.has(s, offset, offset+size) {
 		if err := r.fill(s, from, to, backward); err != nil {
 			return err
 		}
@@ -297,6 +301,11 @@ func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 		return r.where.damaged(reason, nil)
 	}
 	return nil
+}
+
+// has reports whether bytes of a segment are in the window.
+func (r *reader) has(s *segmentFile, from, to int64) bool {
+	return r.segment == s && from >= r.offset && to <= r.offset+int64(len(r.bytes))
 }
 
 // fill reads the event into the window, and ahead what of the range from … to
@@ -341,6 +350,9 @@ func (r *reader) fill(s *segmentFile, from, to int64, backward bool) error {
 // load reads from … to of a file into the window.
 func (r *reader) load(file afero.File, from, to int64) error {
 	size := int(to - from)
+	if cap(r.bytes) < size {
+		r.bytes = r.scanner.Release()
+	}
 	if cap(r.bytes) < size {
 		r.bytes = make([]byte, size)
 	}

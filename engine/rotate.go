@@ -305,11 +305,17 @@ func (l *Log) freshSegment(s *segmentFile) error {
 		return fmt.Errorf("draw the seed of segment %d: %w", number, err)
 	}
 	place := record.NewPlace(header.Seed)
-	bytes := header.Append(nil)
+	end := int64(record.DataStart)
+	for _, old := range l.unsynced {
+		end += old.end - old.offset
+	}
+	// The zeros behind it are where the next batch is looked for; see blankEnd.
+	whole := make([]byte, segment.AlignUp(end, int64(header.Align))+record.MarkSize)
+	bytes := header.Append(whole[:0])
 	moved := make([]span, len(l.unsynced))
 	for i, old := range l.unsynced {
 		at := int64(len(bytes))
-		bytes = append(bytes, make([]byte, old.end-old.offset)...)
+		bytes = whole[:at+old.end-old.offset]
 		batch := bytes[at:]
 		if err := readAt(s.file, batch, old.offset); err != nil {
 			return err
@@ -323,15 +329,13 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	if p := l.takePrepared(); p != nil && p.file != nil {
 		p.file.Close()
 	}
-	end := int64(len(bytes))
-	bytes = append(bytes, make([]byte, segment.AlignUp(end, int64(header.Align))+record.MarkSize-end)...) // see blankEnd
-	file, err := l.install(number, bytes)
+	file, err := l.install(number, whole)
 	if err != nil {
 		return err
 	}
 	fresh := &segmentFile{
 		number: number, header: header, place: place, file: file,
-		headed: true, proven: true, end: end, filled: int64(len(bytes)),
+		headed: true, proven: true, end: end, filled: int64(len(whole)),
 	}
 	l.adopt(s, fresh, moved)
 	return nil

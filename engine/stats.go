@@ -34,6 +34,9 @@ func (l *Log) Stats() Stats {
 		Accepted: l.accepted, Written: l.written.frontier(), Durable: l.durable.frontier(), Visible: visible,
 		Events: l.index.Len(), Batches: l.index.Batches(), Streams: l.index.Streams(), Failed: l.failed,
 	}
+	if len(l.numbers) > 0 {
+		stats.Segments = make([]SegmentStats, 0, len(l.numbers))
+	}
 	for _, number := range l.numbers {
 		s := l.segments[number]
 		stats.Segments = append(stats.Segments, SegmentStats{

@@ -24,9 +24,15 @@ type Place struct {
 
 // NewPlace is the place of frames in the segment with this seed.
 func NewPlace(seed Seed) Place {
-	var bytes [len(seed) + 8]byte
-	copy(bytes[:], seed[:])
-	return Place{seeded: crc32.Update(0, castagnoli, bytes[:])}
+	// By the table: what crc32 is handed would have to be on the heap.
+	crc := ^uint32(0)
+	for _, b := range seed {
+		crc = castagnoli[byte(crc)^b] ^ crc>>8
+	}
+	for range 8 { // the offset of 0
+		crc = castagnoli[byte(crc)] ^ crc>>8
+	}
+	return Place{seeded: ^crc}
 }
 
 // At is the CRC at an offset of the segment, before any byte that it covers;

@@ -45,12 +45,18 @@ type Index struct {
 	batches pages[Batch]
 	ids     map[uuid.UUID]uint64
 	keys    map[string]uint64
-	streams map[Name]*Stream
+	streams map[Name]*stream
+}
+
+// stream is a Stream with room for its first ordinals.
+type stream struct {
+	Stream
+	few [4]uint64
 }
 
 // New returns an empty index.
 func New() *Index {
-	return &Index{ids: map[uuid.UUID]uint64{}, keys: map[string]uint64{}, streams: map[Name]*Stream{}}
+	return &Index{ids: map[uuid.UUID]uint64{}, keys: map[string]uint64{}, streams: map[Name]*stream{}}
 }
 
 // Len is the number of events.
@@ -75,7 +81,8 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 	}
 	s := x.streams[name]
 	if s == nil {
-		s = &Stream{Name: name, Ordinals: make([]uint64, 0, 4)}
+		s = &stream{Stream: Stream{Name: name}}
+		s.Ordinals = s.few[:0]
 		x.streams[name] = s
 	}
 	s.Version, s.Hash = version, hash
@@ -136,7 +143,7 @@ func (x *Index) ByKey(key string) (uint64, bool) {
 // Stream returns the stream's state; its Ordinals must not be changed.
 func (x *Index) Stream(name Name) (Stream, bool) {
 	if s := x.streams[name]; s != nil {
-		return *s, true
+		return s.Stream, true
 	}
 	return Stream{Name: name}, false
 }
@@ -167,6 +174,8 @@ type pages[T any] struct {
 const (
 	pageBits = 12
 	pageSize = 1 << pageBits
+	// firstPage is the room of the first page at first: a log may stay small.
+	firstPage = 16
 )
 
 func (p *pages[T]) len() uint64 { return uint64(len(p.full))<<pageBits + uint64(len(p.last)) }
@@ -179,6 +188,9 @@ func (p *pages[T]) at(i uint64) *T {
 }
 
 func (p *pages[T]) append(value T) {
+	if p.last == nil {
+		p.last = make([]T, 0, firstPage)
+	}
 	p.last = append(p.last, value)
 	if len(p.last) == pageSize {
 		p.full = append(p.full, p.last)

@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -18,11 +17,17 @@ const digits = 12
 const MaxNumber = 1<<32 - 1
 
 // Name is the file name of segment number n.
-func Name(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, Suffix) }
+func Name(n uint64) string { return decimal(n) + Suffix }
 
 // NameNew is the file name under which segment number n is made, before a
 // rename puts it in place.
-func NameNew(n uint64) string { return fmt.Sprintf("%0*d%s", digits, n, SuffixNew) }
+func NameNew(n uint64) string { return decimal(n) + SuffixNew }
+
+// decimal is n with all its digits.
+func decimal(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	return "000000000000"[min(len(text), digits):] + text
+}
 
 // ParseName returns the number and the suffix of a segment's file name.
 func ParseName(name string) (n uint64, suffix string, ok bool) {

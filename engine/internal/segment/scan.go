@@ -35,6 +35,7 @@ type Scanner struct {
 	err    error  // the disk's, io.EOF included
 	batch  Batch
 	names  record.Names
+	next   record.Mark // batch.Next
 }
 
 // Batch is one batch, whole as far as its checksums go.
@@ -46,7 +47,7 @@ type Batch struct {
 	Items  []Item
 	Notes  [][]byte // valid until the next call of the scanner
 	// Next is the mark that follows the batch at once, if it is whole.
-	Next *record.Mark
+	Next *record.Mark // valid until the next call of the scanner
 }
 
 // Item is one event of a batch.
@@ -112,6 +113,14 @@ func (s *Scanner) Skip(offset int64) bool {
 
 // Room is how many bytes the scanner keeps.
 func (s *Scanner) Room() int { return len(s.room) }
+
+// Release gives that room away: what the scanner has found is not valid any
+// more, and it must be Reset before it is used again.
+func (s *Scanner) Release() []byte {
+	room := s.room
+	s.room, s.buf = nil, nil
+	return room
+}
 
 // Err is what the disk said, or nil.
 func (s *Scanner) Err() error {
@@ -243,10 +252,12 @@ func (s *Scanner) at(offset int64) Found {
 	case !ok:
 		return Found{Kind: FoundTear, Offset: offset, Reason: "no whole frame here"}
 	case mark.Kind == record.KindEnd:
-		return Found{Kind: FoundEnd, Offset: offset, End: &mark}
+		end := mark
+		return Found{Kind: FoundEnd, Offset: offset, End: &end}
 	}
 	torn := func(reason string) Found {
-		return Found{Kind: FoundTear, Offset: offset, After: offset + int64(mark.Distance), Mark: &mark, Reason: reason}
+		begin := mark
+		return Found{Kind: FoundTear, Offset: offset, After: offset + int64(mark.Distance), Mark: &begin, Reason: reason}
 	}
 	b := &s.batch
 	*b = Batch{Mark: mark, Offset: offset, End: offset + int64(mark.Distance), Items: b.Items[:0], Notes: b.Notes[:0]}
@@ -257,12 +268,12 @@ func (s *Scanner) at(offset int64) Found {
 	if reason := s.items(b); reason != "" {
 		return torn(reason)
 	}
-	if following, ok := s.mark(b.End); ok {
-		b.Next = &following
-	} else if gap := AlignUp(b.End, s.align); gap != b.End {
-		if following, ok := s.mark(gap); ok {
-			b.Next = &following
-		}
+	s.next, ok = s.mark(b.End)
+	if gap := AlignUp(b.End, s.align); !ok && gap != b.End {
+		s.next, ok = s.mark(gap)
+	}
+	if ok {
+		b.Next = &s.next
 	}
 	return Found{Kind: FoundBatch, Offset: offset, Batch: b}
 }
