@@ -101,8 +101,8 @@ func (o Options) rows() ([]*tally, error) {
 		disks = []string{"posix"}
 	}
 	for _, name := range disks {
-		if _, err := simfs.PresetByName(name); err != nil {
-			problems = append(problems, fmt.Sprintf("no disk %q: use %s", name, strings.Join(Disks(), ", ")))
+		if problem := DiskProblem(name); problem != "" {
+			problems = append(problems, problem)
 		}
 	}
 	if err := o.Seeds.check(); err != nil {
@@ -127,6 +127,18 @@ func (o Options) rows() ([]*tally, error) {
 func (o Options) Check() error {
 	_, err := o.rows()
 	return err
+}
+
+// DiskProblem says in a line what is wrong with the text of a disk, or "".
+func DiskProblem(text string) string {
+	_, err := simfs.ParseGuarantees(text)
+	if err == nil {
+		return ""
+	}
+	if strings.IndexAny(text, "+-") < 0 { // a misspelt preset, most likely
+		return fmt.Sprintf("no disk %q: use %s", text, strings.Join(Disks(), ", "))
+	}
+	return strings.TrimPrefix(err.Error(), "simfs: ")
 }
 
 // Disks lists the names of the presets.

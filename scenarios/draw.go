@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // drawing is a plan on its way. It remembers a little of what its steps will
@@ -297,11 +298,12 @@ func drawSyncFail(d *drawing) {
 	d.small()
 	d.step("open")
 	modes := "ext4 ext4-data keep-dirty shutdown silent"
-	switch d.plan.Disk {
+	disk, _ := simfs.ParseGuarantees(d.plan.Disk)
+	switch disk.Name {
 	case "", "posix":
 		modes = "ext4 xfs ext4-data btrfs keep-dirty shutdown silent"
 	case "xfs", "btrfs":
-		modes = d.plan.Disk + " keep-dirty shutdown silent"
+		modes = disk.Name + " keep-dirty shutdown silent"
 	case "sequential":
 		modes = "keep-dirty shutdown silent"
 	}

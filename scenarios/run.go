@@ -113,16 +113,17 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 		return nil, err
 	}
 	s.wrap = c.Wrap
-	guarantees, err := simfs.PresetByName(cmp.Or(p.Disk, "posix"))
+	guarantees, err := simfs.ParseGuarantees(cmp.Or(p.Disk, "posix"))
 	if err != nil {
 		return nil, err
 	}
-	if guarantees.Powersafe, err = p.Bool("powersafe", true); err != nil {
+	disk := guarantees.String()
+	if guarantees.Powersafe, err = p.Bool("powersafe", guarantees.Powersafe); err != nil {
 		return nil, err
 	}
 	r := &run{
 		ctx: ctx, plan: p, script: s, config: c, trace: newTrace(),
-		result: Result{Scenario: p.Scenario, Disk: guarantees.Name, Seed: p.Seed, Reached: map[string]int{}},
+		result: Result{Scenario: p.Scenario, Disk: disk, Seed: p.Seed, Reached: map[string]int{}},
 		start:  memory{model: model.New(s.options), call: 1},
 	}
 	r.explorer = scenario.Explore

@@ -649,8 +649,14 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 			}
 		}
 	}
-	if r.kind == refCells && o.to+1 < len(vs) {
-		d.untie(r, vs[o.to+1].seq)
+	if r.kind == refCells {
+		next := o.to + 1 // what the same operation harmed is no older; see needs
+		for next < len(vs) && vs[next].seq == vs[o.to].seq {
+			next++
+		}
+		if next < len(vs) {
+			d.untie(r, vs[next].seq)
+		}
 	}
 	for i := len(vs) - 1; i > o.to; i-- {
 		if vs[i].atom != 0 {

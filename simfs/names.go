@@ -146,8 +146,19 @@ func (d *disk) syncDir(dir int32) {
 	if !in.stirred {
 		return
 	}
-	if g.Journal && g.FileSync != SyncOwnNames {
-		return // the journal holds every name
+	if g.FileSync == SyncAll || g.FileSync == SyncEverything {
+		return // it held every name
+	}
+	d.syncNames(dir, func(ver) bool { return true })
+	d.mut(dir).stirred = false
+}
+
+// syncNames makes the names in a directory durable up to the last version that
+// concerns makes out, be it that the name came to say so or ceased to.
+func (d *disk) syncNames(dir int32, concerns func(v ver) bool) {
+	in := d.inodes[dir]
+	if !in.stirred {
+		return
 	}
 	var pending []string
 	for i := range in.ents {
@@ -157,11 +168,16 @@ func (d *disk) syncDir(dir int32) {
 	}
 	for _, name := range pending {
 		r := ref{kind: refName, ino: dir, name: name}
-		if ch := d.chainOf(r); ch != nil {
-			d.raise(r, len(ch.vs)-1, true)
+		ch := d.chainOf(r)
+		if ch == nil {
+			continue
 		}
+		p := len(ch.vs) - 1
+		for p > 0 && !concerns(ch.vs[p]) && !concerns(ch.vs[p-1]) {
+			p--
+		}
+		d.raise(r, p, !d.cfg.g.Journal || d.cfg.g.FileSync == SyncOwnNames)
 	}
-	d.mut(dir).stirred = false
 }
 
 // sweep lets go of inodes that no name can stand for. keep reports open ones.

@@ -386,6 +386,13 @@ func (d *disk) commitWith(ino int32) {
 	switch d.cfg.g.FileSync {
 	case SyncEverything, SyncAll:
 		d.commit()
+		if !d.cfg.g.Journal {
+			for dir := range d.inodes {
+				if d.inodes[dir] != nil {
+					d.syncNames(int32(dir), func(ver) bool { return true })
+				}
+			}
+		}
 	case SyncEarlier:
 		d.commitTo(d.inodes[ino].meta)
 	case SyncOwnNames:
@@ -400,7 +407,7 @@ func (d *disk) growSize(in *inode, ch *chain) {
 	carried := int32(0)
 	for _, v := range ch.vs {
 		if v.n < in.size {
-			if v.atom != 0 {
+			if v.atom != 0 && v.why != whyFlush {
 				carried = v.atom
 			}
 			continue
@@ -412,6 +419,9 @@ func (d *disk) growSize(in *inode, ch *chain) {
 		kept = append(kept, v)
 	}
 	first := kept[0].atom
+	if kept[0].why == whyFlush {
+		first = 0 // the size may be there without the rename
+	}
 	kept[0].atom, kept[0].seq = 0, durable
 	ch.vs = kept
 	d.setChain(ref{kind: refSize, ino: in.ino}, ch)
@@ -438,8 +448,17 @@ func (d *disk) commitTo(id int32) {
 	}
 }
 
-// ownNames makes the names of an inode durable ahead of the journal.
+// ownNames makes the names of an inode durable ahead of the journal, or where
+// there is none.
 func (d *disk) ownNames(ino int32) {
+	if !d.cfg.g.Journal {
+		for dir := range d.inodes {
+			if d.inodes[dir] != nil {
+				d.syncNames(int32(dir), func(v ver) bool { return v.n == int64(ino) })
+			}
+		}
+		return
+	}
 	var ids []int32
 	for i := range d.atoms {
 		if a := &d.atoms[i]; a.journal && a.ino == ino && a.epoch == d.epoch {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -63,8 +62,8 @@ func (r *replayer) run(e *env, args []string) error {
 	if r.config.Images < 0 || r.config.Workers < 0 {
 		return usage("--images and --jobs are 0 or more")
 	}
-	if r.disk != "" && !slices.Contains(replay.Disks(), r.disk) {
-		return usage("no disk %q: use %s", r.disk, strings.Join(replay.Disks(), ", "))
+	if problem := replay.DiskProblem(r.disk); r.disk != "" && problem != "" {
+		return usage("%s", problem)
 	}
 	plans, file, err := r.plans(args[0])
 	if err != nil {
