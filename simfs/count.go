@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// countNodes is how many choices Count tries where variables are tied.
-const countNodes = 4096
+// countBudget is how many versions Count looks at where variables are tied.
+const countBudget = 1 << 18
 
 // Count returns how many different answers Resolve can be given, which is how many
 // disks the image stands for as Vars sees them: options that say the same count
 // once, and what is behind a name counts only where the name is there.
 //
 // Variables that nothing ties multiply. Those that something ties are decided one
-// after the other; where that takes more than 4,096 decisions, exact is false and n
-// counts the rest as if nothing tied them, which is never too few.
+// after the other; where that takes more than some thousand decisions, exact is
+// false and n counts the rest as if nothing tied them, which is never too few.
 func (m *Image) Count() (n *big.Int, exact bool) {
-	c := counter{budget: countNodes, exact: true}
+	c := counter{budget: countBudget, exact: true}
 	return c.journal(&m.d), c.exact
 }
 
@@ -43,12 +43,13 @@ func (c *counter) journal(d *disk) *big.Int {
 	}
 	v, _ := d.journalVar()
 	sum := new(big.Int)
+	all := d.places()
 	for k := range v.Options {
-		if c.budget--; c.budget < 0 && k > 0 {
+		if c.spend(all); c.budget < 0 && k > 0 {
 			// What nothing ties is the most that the journal can leave open, each time.
 			c.exact = false
 			var p product
-			loose(d.places(), &p)
+			loose(all, &p)
 			p.times(uint64(len(v.Options) - k))
 			return sum.Add(sum, p.value())
 		}
@@ -58,6 +59,14 @@ func (c *counter) journal(d *disk) *big.Int {
 		sum.Add(sum, c.journal(&next))
 	}
 	return sum
+}
+
+// spend takes a decision that concerns these variables from the budget.
+func (c *counter) spend(all []place) {
+	c.budget -= 64
+	for i := range all {
+		c.budget -= len(all[i].ch.vs)
+	}
 }
 
 // tree multiplies p by the leaves of the tree of choices over these variables,
@@ -116,7 +125,7 @@ func (c *counter) branch(d *disk, part []place) *big.Int {
 	rs := runs(at.r.kind, at.ch, buf[:])
 	sum := new(big.Int)
 	for k, o := range rs {
-		if c.budget--; c.budget < 0 {
+		if c.spend(part); c.budget < 0 {
 			c.exact = false
 			var p product
 			loose(part[1:], &p)

@@ -12,10 +12,7 @@ import (
 // they lead to; false where there are more than limit.
 func resolutions(limit int, m *Image) ([]*Image, bool) {
 	var all []*Image
-	_, ok := outcomes(limit-1, func(c Chooser) string {
-		all = append(all, m.Resolve(c))
-		return ""
-	})
+	_, ok := Walk(limit, func(a *Answers) { all = append(all, m.Resolve(a)) })
 	return all, ok
 }
 

@@ -380,42 +380,12 @@ func logOf(f *FS) string {
 	return b.String()
 }
 
-// replayer walks the tree of choices: after its prefix it takes option 0.
-type replayer struct {
-	prefix []int
-	asked  []int // options of each question
-	taken  []int
-}
-
-func (r *replayer) Choose(v Var) int {
-	k := 0
-	if len(r.taken) < len(r.prefix) {
-		k = r.prefix[len(r.taken)]
-	}
-	r.asked = append(r.asked, len(v.Options))
-	r.taken = append(r.taken, k)
-	return k
-}
-
-// outcomes returns every state that run can reach, over all choices, and the
-// number of leaves; false where there are more than limit.
+// outcomes returns every state that run can reach, over all choices; false where
+// there are more than limit leaves.
 func outcomes(limit int, run func(c Chooser) string) (map[string]bool, bool) {
 	out := map[string]bool{}
-	todo := [][]int{nil}
-	for leaves := 0; len(todo) > 0; leaves++ {
-		if leaves > limit {
-			return out, false
-		}
-		r := &replayer{prefix: todo[len(todo)-1]}
-		todo = todo[:len(todo)-1]
-		out[run(r)] = true
-		for i := len(r.prefix); i < len(r.asked); i++ {
-			for k := 1; k < r.asked[i]; k++ {
-				todo = append(todo, append(append([]int(nil), r.taken[:i]...), k))
-			}
-		}
-	}
-	return out, true
+	_, all := Walk(limit, func(a *Answers) { out[run(a)] = true })
+	return out, all
 }
 
 func keys(m map[string]bool) string {
