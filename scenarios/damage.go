@@ -65,7 +65,7 @@ type segmentBytes struct {
 
 func (r *run) victim() (*victim, error) {
 	v := &victim{run: r, disk: r.final, seen: map[[16]byte]bool{r.final.Crash(simfs.ProcessKill).Hash(): true}}
-	v.truth.Closed = r.world.log == nil
+	v.truth.Closed = r.world.closed
 	v.truth.LastGroup = r.world.lastGroup
 	log, err := v.open(v.disk.Clone(), false)
 	if err != nil {

@@ -29,10 +29,15 @@
 //	advance by=10ms          move time; what is due runs
 //	jump by=-1h              move the wall clock only
 //	drift ppm=500            let the wall clock gain or lose
+//	delete                   close the log and remove its files; needs a crash behind it
 //	crash kind=K choices=C   power loss or kill; choices "newest", "oldest" or a number
 //	damage what=W …          change bytes of the log that is left; each on a copy of its own
 //
 // An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
+//
+// Settings that weaken what is below the log: "set plain = true" takes away the
+// optional methods of the disk (SyncDir, SyncData, Preallocate), and "set sync"
+// makes the syncs of one call site do less than they say; see package weaken.
 //
 // A crash line behind the steps is one crash of an [explore.CrashPath]: when it
 // came, and what the disk kept. Without such lines every crash is tried.

@@ -444,6 +444,9 @@ func (r *run) tellFaults() {
 
 func (r *run) finish() {
 	r.tellFaults()
+	if s := r.script.sync; s != nil && s.Hits() == 0 {
+		r.result.NotFired = append(r.result.NotFired, "set sync = "+s.String()+": the log never syncs there")
+	}
 	r.result.Digests = slices.Clone(r.trace.digests)
 	r.result.Digest = hex.EncodeToString(r.trace.sum[:])
 }

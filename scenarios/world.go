@@ -18,6 +18,7 @@ import (
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/scenarios/model"
+	"github.com/untorn-db/untorn/scenarios/weaken"
 	"github.com/untorn-db/untorn/simclock"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
@@ -29,6 +30,10 @@ type memory struct {
 	model  *model.Model
 	budget invariant.Budget
 	call   int // number of the next call
+	// The last synced group begins with event lastGroup, 0 if there is none since
+	// the log was opened; covered is where it ends.
+	lastGroup, covered uint64
+	closed             bool // the log was closed, and told no error
 }
 
 // world is one life of the log under simulation: from a mounted disk to a
@@ -47,10 +52,7 @@ type world struct {
 	jumped  bool               // the wall clock is no bound any more
 	hits    int                // faults so far
 	down    bool               // the file system has shut down: nothing works until a restart
-	// The last synced group of this life begins with event lastGroup, 0 if there
-	// is none; covered is where it ends.
-	lastGroup, covered uint64
-	echo               bool // a sync has failed: other handles may be told later
+	echo    bool               // a sync has failed: other handles may be told later
 }
 
 // script is a plan, read once.
@@ -61,6 +63,8 @@ type script struct {
 	batches  map[int]engine.Batch
 	jumps    bool                    // the plan sets the clock back, or lets it drift
 	wrap     func(afero.Fs) afero.Fs // Config.Wrap
+	plain    bool                    // the disk has no optional methods
+	sync     *weaken.Weakening       // nil where every sync does what it says
 	lossless bool                    // no fault of the plan can lose acknowledged data
 }
 
@@ -79,24 +83,39 @@ func read(p *plan.Plan) (*script, error) {
 		Preallocate: number("preallocate", -1),
 		SyncCount:   int(number("synccount", 0)),
 	}
+	var err error
+	s.plain, err = p.Bool("plain", false)
+	problems = append(problems, err)
+	if text, ok := p.Setting("sync"); ok {
+		s.sync, err = weaken.Parse(text)
+		problems = append(problems, err)
+	}
 	for _, text := range p.Faults {
 		fault, err := faults.Parse(text)
 		problems = append(problems, err)
 		s.faults = append(s.faults, fault)
 	}
 	s.lossless = !faults.BudgetOf(s.faults).MayLoseAcked
+	deleted := -1
 	for _, step := range p.Steps {
 		switch step.Verb {
+		case "delete":
+			deleted = step.Number
+		case "crash":
+			deleted = -1
 		case "batch":
 			batch, err := parseBatch(step)
 			problems = append(problems, err)
 			s.batches[step.Number] = batch
 		case "jump", "drift":
 			s.jumps = true
-		case "open", "close", "retry", "sync", "wait", "read", "advance", "crash", "damage":
+		case "open", "close", "retry", "sync", "wait", "read", "advance", "damage":
 		default:
 			problems = append(problems, fmt.Errorf("step %d: verb %q is not known", step.Number, step.Verb))
 		}
+	}
+	if deleted >= 0 {
+		problems = append(problems, fmt.Errorf("step %d: delete needs a crash behind it: half a log cannot be judged", deleted))
 	}
 	return s, errors.Join(problems...)
 }
@@ -171,6 +190,12 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 		w.faults = faults.New(fs, s.faults, faults.Options{Slow: w.clock.Pass, OnHit: w.hit})
 		w.fs = w.faults
 	}
+	if s.plain {
+		w.fs = weaken.Plain(w.fs)
+	}
+	if s.sync != nil {
+		w.fs = s.sync.FS(w.fs)
+	}
 	if s.wrap != nil {
 		w.fs = s.wrap(w.fs)
 	}
@@ -234,6 +259,7 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 		return nil, nil
 	}
 	w.log = log
+	w.closed = false
 	w.quiet()
 	how.Budget = w.budget
 	seen := invariant.Look(ctx, w.model, log, how)
@@ -283,7 +309,7 @@ func (w *world) do(ctx context.Context, step plan.Step) error {
 func (w *world) execute(ctx context.Context, step plan.Step) error {
 	if step.Verb != "open" && w.log == nil {
 		switch step.Verb {
-		case "advance", "jump", "drift":
+		case "advance", "jump", "drift", "delete":
 		default:
 			return nil // an open before it has failed, or was removed
 		}
@@ -297,6 +323,8 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 		return err
 	case "close":
 		return w.close()
+	case "delete":
+		return w.delete()
 	case "batch":
 		return w.append(ctx, w.script.batches[step.Number])
 	case "retry":
@@ -337,12 +365,34 @@ func (w *world) close() error {
 	w.log = nil
 	w.clock.Kill()
 	if err == nil && !failed {
+		w.closed = true
 		w.tell(model.Covered{Sequence: accepted})
 	}
 	if err != nil && !failed && w.hits == hits && !w.echo {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
+}
+
+// delete closes the log and removes its files for good. What comes is another
+// log, though the disk may still hold bytes of this one.
+func (w *world) delete() error {
+	if w.log != nil {
+		if err := w.close(); err != nil {
+			return err
+		}
+	}
+	names, err := afero.ReadDir(w.disk, "log")
+	if err != nil {
+		return fmt.Errorf("delete the log: %w", err)
+	}
+	for _, name := range names {
+		if err := w.disk.Remove("log/" + name.Name()); err != nil {
+			return fmt.Errorf("delete the log: %w", err)
+		}
+	}
+	w.memory = memory{model: model.New(w.script.options), budget: w.budget, call: w.call}
+	return w.disk.SyncDir("log")
 }
 
 // append hands a batch to the log, and compares the answer with the model's.
