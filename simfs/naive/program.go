@@ -177,3 +177,9 @@ func (p Program) String() string {
 	}
 	return strings.Join(lines, "; ")
 }
+
+// Check says whether the program can be performed on an empty disk.
+func (p Program) Check() error {
+	_, err := perform(p, Options{Preset: "posix", Cell: page})
+	return err
+}

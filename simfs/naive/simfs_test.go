@@ -1,12 +1,10 @@
-package naive
+package naive_test
 
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"maps"
+	"math/big"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,152 +12,33 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/litmus"
+	"github.com/untorn-db/untorn/simfs/naive"
 )
 
-// replayer answers with a given list of choices, and then always with option 0.
-type replayer struct {
-	given  []int
-	asked  []int // how many options each question had
-	chosen []int
-}
-
-func (c *replayer) Choose(v simfs.Var) int {
-	choice := 0
-	if n := len(c.asked); n < len(c.given) {
-		choice = c.given[n]
-	}
-	c.asked = append(c.asked, len(v.Options))
-	c.chosen = append(c.chosen, choice)
-	return choice
-}
-
-// simImages returns every image that simfs may leave: it mounts the crash image,
-// reads the whole tree, and comes back for each choice not taken.
-func simImages(p Program, opt Options) ([]string, error) {
-	guarantees, err := simfs.PresetByName(opt.Preset)
+// simImages returns every image that simfs may leave.
+func simImages(p naive.Program, opt naive.Options) ([]string, error) {
+	g, err := simfs.PresetByName(opt.Preset)
 	if err != nil {
 		return nil, err
 	}
-	guarantees.Tear = opt.Tear
-	disk := simfs.New(simfs.Options{Guarantees: guarantees, CellSize: opt.Cell})
-	for i, op := range p {
-		if err := do(disk, op); err != nil {
-			return nil, fmt.Errorf("simfs: operation %d, %s: %w", i, op, err)
-		}
+	program := litmus.Program{Name: "drawn", Cell: opt.Cell}
+	for _, op := range p {
+		program.Ops = append(program.Ops, litmus.Op{Op: op})
 	}
-	image := disk.Crash(simfs.PowerLoss)
-	found := map[string]bool{}
-	todo := [][]int{nil}
-	for leaves := 0; len(todo) > 0; leaves++ {
-		if leaves > 200_000 {
-			return nil, fmt.Errorf("more than %d leaves", leaves)
-		}
-		c := &replayer{given: todo[len(todo)-1]}
-		todo = todo[:len(todo)-1]
-		tree, err := readTree(image.Mount(c))
-		if err != nil {
-			return nil, fmt.Errorf("simfs: reading the image of choices %v: %w", c.chosen, err)
-		}
-		found[tree] = true
-		for i := len(c.given); i < len(c.asked); i++ {
-			for other := 1; other < c.asked[i]; other++ {
-				todo = append(todo, append(slices.Clone(c.chosen[:i]), other))
-			}
-		}
+	if opt.Tear {
+		program.Options = []string{"tear"}
 	}
-	return slices.Sorted(maps.Keys(found)), nil
-}
-
-// do performs an operation through the file system.
-func do(disk *simfs.FS, op Op) (err error) {
-	onFile := func(flag int, use func(f *simfs.File) error) error {
-		f, err := disk.OpenFile(op.Path, flag, 0o666)
-		if err != nil {
-			return err
-		}
-		if err := use(f.(*simfs.File)); err != nil {
-			return err
-		}
-		return f.Close()
+	side, weight, err := litmus.Lazy(program, g)
+	if err == nil && weight.Cmp(big.NewRat(1, 1)) != 0 {
+		err = fmt.Errorf("the leaves of the search weigh %s, want 1", weight.RatString())
 	}
-	switch op.Kind {
-	case "create":
-		return onFile(os.O_RDWR|os.O_CREATE|os.O_EXCL, func(*simfs.File) error { return nil })
-	case "write":
-		return onFile(os.O_RDWR, func(f *simfs.File) error { _, err := f.WriteAt(op.Data, op.Offset); return err })
-	case "truncate":
-		return onFile(os.O_RDWR, func(f *simfs.File) error { return f.Truncate(op.Length) })
-	case "otrunc":
-		return onFile(os.O_RDWR|os.O_TRUNC, func(*simfs.File) error { return nil })
-	case "preallocate":
-		return onFile(os.O_RDWR, func(f *simfs.File) error { return f.Preallocate(op.Offset, op.Length) })
-	case "sync":
-		return onFile(os.O_RDWR, func(f *simfs.File) error { return f.Sync() })
-	case "syncdata":
-		return onFile(os.O_RDWR, func(f *simfs.File) error { return f.SyncData() })
-	case "rename":
-		return disk.Rename(op.Path, op.To)
-	case "remove", "rmdir":
-		return disk.Remove(op.Path)
-	case "mkdir":
-		return disk.Mkdir(op.Path, 0o777)
-	case "syncdir":
-		return disk.SyncDir(op.Path)
-	}
-	return fmt.Errorf("no operation %q", op.Kind)
-}
-
-// readTree prints a whole disk as Images does.
-func readTree(disk *simfs.FS) (string, error) {
-	var lines []string
-	var walk func(dir, prefix string) error
-	walk = func(dir, prefix string) error {
-		d, err := disk.Open(dir)
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		infos, err := d.Readdir(-1)
-		if err != nil {
-			return err
-		}
-		for _, info := range infos {
-			path := prefix + info.Name()
-			if info.IsDir() {
-				lines = append(lines, path+"/")
-				if err := walk("/"+path, path+"/"); err != nil {
-					return err
-				}
-				continue
-			}
-			f, err := disk.Open("/" + path)
-			if err != nil {
-				return err
-			}
-			data, err := io.ReadAll(f)
-			if err != nil {
-				return err
-			}
-			lines = append(lines, path+"="+Runs(data))
-			if err := f.Close(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := walk("/", ""); err != nil {
-		return "", err
-	}
-	if len(lines) == 0 {
-		return "-", nil
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, " "), nil
+	return side.Outcomes, err
 }
 
 // compare returns what is in one list alone.
-func compare(p Program, opt Options) (onlyNaive, onlySim []string, err error) {
-	mine, err := Images(p, opt)
+func compare(p naive.Program, opt naive.Options) (onlyNaive, onlySim []string, err error) {
+	mine, err := naive.Images(p, opt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -196,15 +75,15 @@ func (d seedDrawer) below(n int, _ string) int { return d.rng.IntN(n) }
 
 // drawProgram draws a program of at most so many operations; those that cannot
 // be done where they stand are left out.
-func drawProgram(d drawer, ops, cell int) Program {
-	var p Program
+func drawProgram(d drawer, ops, cell int) naive.Program {
+	var p naive.Program
 	names := []string{"f", "g", "d/f", "d/g"}
 	name := func() string { return names[d.below(len(names), "name")] }
 	half := int64(max(1, cell/2))
 	size := func(most int) int64 { return int64(d.below(2*most+1, "half cells")) * half }
-	kinds := append(Kinds(), "write", "write", "write")
+	kinds := append(naive.Kinds(), "write", "write", "write")
 	for tries := 0; len(p) < ops && tries < 10*ops; tries++ {
-		op := Op{Kind: kinds[d.below(len(kinds), "kind")]}
+		op := naive.Op{Kind: kinds[d.below(len(kinds), "kind")]}
 		switch op.Kind {
 		case "write":
 			op.Path, op.Offset = name(), size(2)
@@ -229,7 +108,7 @@ func drawProgram(d drawer, ops, cell int) Program {
 			op.Path = name()
 		}
 		next := append(slices.Clone(p), op)
-		if _, err := perform(next, Options{Preset: "posix", Cell: cell}); err == nil {
+		if next.Check() == nil {
 			p = next
 		}
 	}
@@ -241,10 +120,10 @@ func drawOptions(d drawer) (cell int, tear bool) {
 }
 
 // differences says in which presets simfs and brute force differ, or "".
-func differences(p Program, cell int, tear bool) string {
+func differences(p naive.Program, cell int, tear bool) string {
 	var all []string
-	for _, preset := range Presets() {
-		opt := Options{Preset: preset, Cell: cell, Tear: tear}
+	for _, preset := range naive.Presets() {
+		opt := naive.Options{Preset: preset, Cell: cell, Tear: tear}
 		mine, theirs, err := compare(p, opt)
 		switch {
 		case err != nil:
@@ -288,32 +167,32 @@ func TestSimfsLeavesTheSameImagesOfLongPrograms(t *testing.T) {
 func TestTheComparisonTellsPresetsApart(t *testing.T) {
 	const programs = 2000
 	apart := map[[2]string]bool{}
-	pairs := len(Presets()) * (len(Presets()) - 1)
+	pairs := len(naive.Presets()) * (len(naive.Presets()) - 1)
 	for seed := uint64(0); seed < programs && len(apart) < pairs; seed++ {
 		d := seedDrawer{rand.New(rand.NewPCG(seed, 1))}
 		p := drawProgram(d, 7, 512)
 		sim := map[string][]string{}
-		for _, preset := range Presets() {
-			found, err := simImages(p, Options{Preset: preset, Cell: 512})
+		for _, preset := range naive.Presets() {
+			found, err := simImages(p, naive.Options{Preset: preset, Cell: 512})
 			if err != nil {
 				t.Fatal(err)
 			}
 			sim[preset] = found
 		}
-		for _, mine := range Presets() {
-			found, err := Images(p, Options{Preset: mine, Cell: 512})
+		for _, mine := range naive.Presets() {
+			found, err := naive.Images(p, naive.Options{Preset: mine, Cell: 512})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, theirs := range Presets() {
+			for _, theirs := range naive.Presets() {
 				if mine != theirs && !slices.Equal(found, sim[theirs]) {
 					apart[[2]string{mine, theirs}] = true
 				}
 			}
 		}
 	}
-	for _, mine := range Presets() {
-		for _, theirs := range Presets() {
+	for _, mine := range naive.Presets() {
+		for _, theirs := range naive.Presets() {
 			if mine != theirs && !apart[[2]string{mine, theirs}] {
 				t.Errorf("%d programs do not tell %s by brute force from simfs as %s", programs, mine, theirs)
 			}
@@ -326,7 +205,7 @@ func TestTheComparisonTellsPresetsApart(t *testing.T) {
 func TestPresetsContainOneAnother(t *testing.T) {
 	type pair struct{ more, less string }
 	var pairs []pair
-	for _, p := range Presets() {
+	for _, p := range naive.Presets() {
 		pairs = append(pairs, pair{"sequential", p}, pair{p, "posix"})
 	}
 	pairs = append(pairs, pair{"ext4", "ext4-writeback"})
@@ -335,8 +214,8 @@ func TestPresetsContainOneAnother(t *testing.T) {
 		cell, tear := drawOptions(d)
 		p := drawProgram(d, 6, cell)
 		images := map[string][]string{}
-		for _, preset := range Presets() {
-			found, err := Images(p, Options{Preset: preset, Cell: cell, Tear: tear})
+		for _, preset := range naive.Presets() {
+			found, err := naive.Images(p, naive.Options{Preset: preset, Cell: cell, Tear: tear})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,12 +229,12 @@ func TestPresetsContainOneAnother(t *testing.T) {
 				}
 			}
 		}
-		synced := append(slices.Clone(p), Op{Kind: "syncdir", Path: "/"})
-		whole, err := Images(synced, Options{Preset: "sequential", Cell: cell})
+		synced := append(slices.Clone(p), naive.Op{Kind: "syncdir", Path: "/"})
+		whole, err := naive.Images(synced, naive.Options{Preset: "sequential", Cell: cell})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, preset := range Presets() {
+		for _, preset := range naive.Presets() {
 			for _, image := range whole { // the one where nothing is lost
 				if !slices.Contains(images[preset], image) {
 					wrong = append(wrong, fmt.Sprintf("%s does not have %q, where nothing is lost", preset, image))
@@ -372,7 +251,7 @@ func TestPresetsContainOneAnother(t *testing.T) {
 func TestProgramsPrintAndParse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawProgram(rapidDrawer{t}, 8, 512)
-		q, err := Parse(p.String())
+		q, err := naive.Parse(p.String())
 		if err != nil || q.String() != p.String() {
 			t.Fatalf("%q reads back as %q, error %v", p, q, err)
 		}
@@ -389,7 +268,7 @@ func TestParseRefuses(t *testing.T) {
 		{"write f 0 ab", "not one letter"},
 		{"truncate f -1", "not a number of bytes"},
 	} {
-		if _, err := Parse(c.text); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := naive.Parse(c.text); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: error %v, want one that says %q", c.text, err, c.says)
 		}
 	}
@@ -401,29 +280,29 @@ func TestParseRefuses(t *testing.T) {
 		{"mkdir d; rename d d/e", "into itself"},
 		{"create f; syncdir f", "of the other kind"},
 	} {
-		p, err := Parse(c.text)
+		p, err := naive.Parse(c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Images(p, Options{Preset: "posix", Cell: 512}); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := naive.Images(p, naive.Options{Preset: "posix", Cell: 512}); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: error %v, want one that says %q", c.text, err, c.says)
 		}
 	}
-	for _, opt := range []Options{{Preset: "fat", Cell: 512}, {Preset: "posix", Cell: 0}, {Preset: "posix", Cell: 3}} {
-		if _, err := Images(nil, opt); err == nil {
+	for _, opt := range []naive.Options{{Preset: "fat", Cell: 512}, {Preset: "posix", Cell: 0}, {Preset: "posix", Cell: 3}} {
+		if _, err := naive.Images(nil, opt); err == nil {
 			t.Errorf("%+v: accepted, want an error", opt)
 		}
 	}
 }
 
 func ExampleImages() {
-	p, err := Parse("create f; write f 0 a*512")
+	p, err := naive.Parse("create f; write f 0 a*512")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, preset := range []string{"posix", "ext4"} {
-		images, err := Images(p, Options{Preset: preset, Cell: 512})
+		images, err := naive.Images(p, naive.Options{Preset: preset, Cell: 512})
 		fmt.Println(preset, images, err)
 	}
 	// Output:
