@@ -242,6 +242,9 @@ func (l *Log) write(group []*call) error {
 	if err := writeAt(s.file, bytes, at); err != nil {
 		return err
 	}
+	if err := l.renewHeader(s); err != nil {
+		return fmt.Errorf("write the header of segment %d once more: %w", s.number, err)
+	}
 	if cap(l.buffer) > keptBuffer {
 		l.buffer = nil
 	}
@@ -317,6 +320,28 @@ func (l *Log) opening(s *segmentFile, size int64) (bytes []byte, at int64) {
 		return append(bytes, s.endBytes...), s.end - int64(len(s.endBytes))
 	}
 	return bytes, l.groupOffset(s)
+}
+
+// renewHeader writes the header of a segment once more, with the bytes that it
+// has, along with the first group that a session adds to it. After a sync that
+// failed, or lied, in an earlier session it may be in the page cache only: then
+// no later sync would bring it to the disk, and without it the new group would be
+// lost in silence.
+func (l *Log) renewHeader(s *segmentFile) error {
+	if !s.read {
+		return nil
+	}
+	var header [record.DataStart]byte
+	if err := readAt(s.file, header[:], 0); err != nil {
+		return err
+	}
+	if err := writeAt(s.file, header[:], 0); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	s.read = false
+	l.mu.Unlock()
+	return nil
 }
 
 // observeBatch tells the points inside the group's write.

@@ -209,7 +209,7 @@ func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
 		return s, fmt.Errorf("%w: segment %d can be read but not written: open with ReadOnly", ErrVersion, n)
 	}
 	s.place = record.NewPlace(s.header.Seed)
-	s.headed = true
+	s.headed, s.read = true, true
 	return s, nil
 }
 
@@ -495,11 +495,11 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 	}
 	if limit >= 0 {
 		damage.Reason += fmt.Sprintf(", but segment %d goes on behind byte %d", s.number+1, limit)
-		return r.skip(s, found, damage)
+		return r.skip(s, found, limit, damage)
 	}
 	if r.last.batch < r.carried {
 		damage.Reason += fmt.Sprintf(", but batch %d was durable before the segment got its name", r.last.batch+1)
-		return r.skip(s, found, damage)
+		return r.skip(s, found, r.size, damage)
 	}
 	proof, err := segment.Proof(s.file, r.size, &s.header, *found, r.last.batch+1)
 	if err != nil {
@@ -512,11 +512,11 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 	}
 	if proof >= 0 {
 		damage.Reason += fmt.Sprintf(", but byte %d proves that batch %d was durable", proof, r.last.batch+1)
-		return r.skip(s, found, damage)
+		return r.skip(s, found, r.size, damage)
 	}
 	if r.found.Kind == segment.FoundEnd && r.found.End.Rotated && r.found.End.Batch == r.last.batch && !r.exists(s.number+1) {
 		damage = &CorruptError{Segment: s.number + 1, Sequence: r.last.sequence + 1, Where: "interior", Reason: "the segment is missing"}
-		return r.skip(s, found, damage)
+		return r.skip(s, found, r.size, damage)
 	}
 	r.found = *found
 	if found.Kind == segment.FoundTear {
@@ -532,12 +532,13 @@ func (r *recovering) exists(number uint64) bool {
 	return err == nil
 }
 
-// skip returns where to go on behind damage, if that is asked for.
-func (r *recovering) skip(s *segmentFile, found *segment.Found, damage *CorruptError) (resume int64, err error) {
+// skip returns where to go on behind damage, if that is asked for. The segment's
+// batches end at the limit: what lies behind is no part of the log.
+func (r *recovering) skip(s *segmentFile, found *segment.Found, limit int64, damage *CorruptError) (resume int64, err error) {
 	if !r.salvage(damage) {
 		return -1, damage
 	}
-	resume, err = segment.NextBatch(s.file, r.size, &s.header, *found)
+	resume, err = segment.NextBatch(s.file, min(r.size, limit), &s.header, *found)
 	if err != nil || resume <= found.Offset {
 		return -1, err
 	}
@@ -558,6 +559,9 @@ func (r *recovering) serveReadOnly() {
 func (r *recovering) goOn() error {
 	l := r.Log
 	for _, name := range r.leftovers {
+		if err := r.lostName(name); err != nil {
+			return err
+		}
 		if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove a segment that was not finished: %w", err)
 		}
@@ -587,6 +591,48 @@ func (r *recovering) goOn() error {
 	l.accepted = l.written.frontier()
 	l.mu.Unlock()
 	return nil
+}
+
+// lostName reports damage where a file that looks unfinished was a segment once:
+// a fresh segment gets batches besides those that it carries only when its name
+// is durable. A disk has lied then.
+func (r *recovering) lostName(name string) error {
+	number, _, _ := segment.ParseName(name)
+	file, err := r.dir.open(name, readOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	header, err := segment.ReadHeader(file)
+	if err != nil || !header.Synced || header.Number != number || header.LogID != r.logID {
+		return nil // not finished; what the disk says is told when the file is removed
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	scanner := &r.reader.scanner
+	if _, err := file.Seek(record.DataStart, io.SeekStart); err != nil {
+		return err
+	}
+	scanner.Reset(file, &header, record.DataStart, info.Size())
+	for carried := uint32(0); ; carried++ {
+		found := scanner.Next()
+		if err := scanner.Err(); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if found.Kind != segment.FoundBatch {
+			return nil
+		}
+		if m := &found.Batch.Mark; carried >= header.Carried && m.Batch > r.last.batch {
+			return &CorruptError{Segment: number, Offset: found.Offset, Sequence: r.last.sequence + 1, Where: "tail",
+				Reason: fmt.Sprintf("its name was durable when batch %d was written, and now it is called %s", m.Batch, name)}
+		}
+		scanner.Advance(found)
+	}
 }
 
 // blankEnd makes sure that the log can go on in a segment: that the place of

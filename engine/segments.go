@@ -21,6 +21,7 @@ type segmentFile struct {
 
 	// Changed by the holder of the commit token only, under Log.mu.
 	headed   bool  // the header has been written
+	read     bool  // … in an earlier session, as far as can be read
 	end      int64 // behind the last thing written
 	sealed   bool  // nothing more will be written
 	proven   bool  // something in it is known to be durable

@@ -135,37 +135,34 @@ func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, len
 }
 
 // NextBatch returns the offset of the first whole BEGIN behind damage, or −1 if
-// the look-ahead finds none. It is for salvage only.
+// there is none. It is for salvage only: it hops as Proof does, and searches on to
+// the end of the file.
 func NextBatch(f io.ReaderAt, size int64, header *record.SegmentHeader, damage Found) (int64, error) {
 	place := record.NewPlace(header.Seed)
 	at := damage.After
 	if at == 0 {
-		first, err := firstFrame(f, size, place, damage.Offset, lookAhead)
-		if first < 0 || err != nil {
-			return -1, err
-		}
-		at = first
+		at = damage.Offset
 	}
-	for {
+	for at < size {
 		frame, ok, err := frameAt(f, size, place, at)
 		if err != nil {
 			return -1, err
 		}
-		switch {
-		case ok && frame.Kind == record.KindBegin && at != damage.Offset:
+		if ok && frame.Kind == record.KindBegin && at != damage.Offset {
 			return at, nil
-		case ok:
-			at += int64(frame.Distance)
-		case at == damage.After:
-			// The batch behind the damaged one is damaged too.
-			damage = Found{Offset: at}
-			first, err := firstFrame(f, size, place, at, lookAhead)
-			if first < 0 || err != nil {
-				return -1, err
-			}
-			at = first
-		default:
-			return -1, nil
 		}
+		if ok {
+			at += int64(frame.Distance)
+			continue
+		}
+		next, err := firstFrame(f, size, place, at, lookAhead)
+		if err != nil {
+			return -1, err
+		}
+		if next < 0 {
+			next = at + lookAhead
+		}
+		at = next
 	}
+	return -1, nil
 }
