@@ -42,3 +42,16 @@ fault step=6 writeat seg #1: fail EIO
 		t.Errorf("not fired %q, want %q", r.NotFired, want)
 	}
 }
+
+// TestDamageThatARunTellsOf: a fault may damage what is served. A read that says
+// so is no violation, and neither is one after the file system has shut down.
+func TestDamageThatARunTellsOf(t *testing.T) {
+	for _, fault := range []string{
+		"step=5 writeat new #1: lose", // what an Open carries
+		"step=7 syncdata seg #1: failsync shutdown",
+	} {
+		sound(t, "posix", "rollback", "set images = 4",
+			`step 1 open`, `step 2 batch 0="s t size=50"`, `step 3 batch buffered=true 0="s t size=60"`, `step 4 crash kind=kill`, `step 5 open`,
+			`step 6 read`, `step 7 batch 0="s t size=300"`, `step 8 read`, "fault "+fault)
+	}
+}

@@ -266,6 +266,12 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 	if err := invariant.First(invariant.Judge(w.model, seen)); err != nil {
 		return nil, err
 	}
+	if seen.Damaged { // it told so, and nobody knows what else there is
+		w.log = nil
+		_ = log.Close()
+		w.clock.Kill()
+		return nil, nil
+	}
 	opened := seen.Opened()
 	opened.Lossy = w.budget.LyingDisk
 	w.tell(opened)
@@ -458,7 +464,7 @@ func (w *world) read() error {
 	var events []engine.Event
 	for event, err := range w.log.Read(engine.Query{Buffered: true}) {
 		if err != nil {
-			if w.hits > hits || errors.Is(err, engine.ErrCorrupt) && w.budget.Damage {
+			if w.hits > hits || w.down || errors.Is(err, engine.ErrCorrupt) && w.budget.Damage {
 				return nil
 			}
 			return err

@@ -16,7 +16,7 @@ func CheckOpen(err error, budget Budget) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, engine.ErrCorrupt) && (budget.Damage || budget.LyingDisk):
+	case budget.mayReport(err):
 		return nil
 	case errors.Is(err, engine.ErrNoSpace) && budget.NoSpace:
 		return nil

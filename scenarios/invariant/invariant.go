@@ -1,8 +1,10 @@
 package invariant
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/scenarios/model"
 )
 
@@ -85,6 +87,11 @@ type Budget struct {
 	Damage bool
 	// NoSpace: the disk was full. Open may say so.
 	NoSpace bool
+}
+
+// mayReport reports whether an error is the report of damage that the disk did.
+func (b Budget) mayReport(err error) bool {
+	return (b.LyingDisk || b.Damage) && errors.Is(err, engine.ErrCorrupt)
 }
 
 // of names the invariant that a finding belongs to.

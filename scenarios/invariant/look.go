@@ -53,6 +53,9 @@ type Seen struct {
 	Events []engine.Event // first to last, as a plain read yields them
 	Head   engine.LogHead
 	Stats  engine.Stats
+	// Damaged: a read reported damage, as the Budget allows. Events ends there,
+	// and nothing else was looked at.
+	Damaged bool
 
 	how        How
 	deadKeys   []string     // that the log answers all the same
@@ -74,7 +77,10 @@ func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 	s := &Seen{how: how, Events: make([]engine.Event, 0, known+4)}
 	for event, err := range log.Read(engine.Query{}) {
 		if err != nil {
-			s.violate("I1", uint64(len(s.Events))+1, "a read of the whole log", "an error: "+err.Error())
+			s.Damaged = how.Budget.mayReport(err)
+			if !s.Damaged {
+				s.violate("I1", uint64(len(s.Events))+1, "a read of the whole log", "an error: "+err.Error())
+			}
 			return s
 		}
 		s.Events = append(s.Events, event)
@@ -105,8 +111,7 @@ func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 	}
 	s.keys(log, m)
 	// Under a budget Verify may report what the disk did; it is not served.
-	mayReport := s.how.Budget.LyingDisk || s.how.Budget.Damage
-	if _, err := log.Verify(ctx); err != nil && !(mayReport && errors.Is(err, engine.ErrCorrupt)) {
+	if _, err := log.Verify(ctx); err != nil && !s.how.Budget.mayReport(err) {
 		s.violate("I5", 0, "hashes that hold", "Verify says: "+err.Error())
 	}
 	return s
@@ -316,7 +321,7 @@ func Judge(m *model.Model, s *Seen) []*Violation {
 	for _, f := range m.Contradictions() {
 		add(f)
 	}
-	lossy := s.how.Budget.LyingDisk
+	lossy := s.how.Budget.LyingDisk || s.Damaged
 	findings := m.Compare(s.Events, lossy)
 	for _, f := range findings {
 		add(f)
