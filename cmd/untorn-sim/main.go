@@ -69,7 +69,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand()}
 }
 
 // exitError is an error with an exit code.
