@@ -1,6 +1,7 @@
 package index
 
 import (
+	"hash/maphash"
 	"sort"
 
 	"github.com/google/uuid"
@@ -41,11 +42,25 @@ type Stream struct {
 // Index is the whole of it. Ordinals count the events that the index holds
 // from 0; in an undamaged log the ordinal is the sequence − 1.
 type Index struct {
-	entries pages[Entry]
+	seed    maphash.Seed
+	events  pages[event]
 	batches pages[Batch]
-	ids     map[uuid.UUID]uint64
-	keys    map[string]uint64
+	keyed   pages[keyed]
+	ids     table // of ordinals
+	keys    table // of places in keyed
 	streams map[Name]*stream
+}
+
+// event is what is kept of one event.
+type event struct {
+	Entry
+	id uuid.UUID
+}
+
+// keyed is an event with an idempotency key.
+type keyed struct {
+	key     string
+	ordinal uint64
 }
 
 // stream is a Stream with room for its first ordinals.
@@ -56,28 +71,28 @@ type stream struct {
 
 // New returns an empty index.
 func New() *Index {
-	return &Index{ids: map[uuid.UUID]uint64{}, keys: map[string]uint64{}, streams: map[Name]*stream{}}
+	return &Index{seed: maphash.MakeSeed(), streams: map[Name]*stream{}}
 }
 
 // Len is the number of events.
-func (x *Index) Len() uint64 { return x.entries.len() }
+func (x *Index) Len() uint64 { return x.events.len() }
 
 // Batches is the number of batches.
 func (x *Index) Batches() uint64 { return x.batches.len() }
 
 // AddBatch begins a batch; its events follow with AddEvent.
 func (x *Index) AddBatch(b Batch) {
-	b.Ordinal = x.entries.len()
+	b.Ordinal = x.events.len()
 	x.batches.append(b)
 }
 
 // AddEvent adds the next event of the last batch.
 func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
-	ordinal := x.entries.len()
-	x.entries.append(entry)
-	x.ids[id] = ordinal
+	ordinal := x.events.len()
+	x.addID(id, ordinal)
+	x.events.append(event{entry, id})
 	if key != "" {
-		x.keys[key] = ordinal
+		x.addKey(key, ordinal)
 	}
 	s := x.streams[name]
 	if s == nil {
@@ -90,11 +105,11 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 }
 
 // Entry returns the event with this ordinal, which must be below Len.
-func (x *Index) Entry(ordinal uint64) Entry { return *x.entries.at(ordinal) }
+func (x *Index) Entry(ordinal uint64) Entry { return x.events.at(ordinal).Entry }
 
 // Move says that the event with this ordinal now lies elsewhere.
 func (x *Index) Move(ordinal uint64, segment, offset uint32) {
-	e := x.entries.at(ordinal)
+	e := x.events.at(ordinal)
 	e.Segment, e.Offset = segment, offset
 }
 
@@ -119,7 +134,7 @@ func (x *Index) Ceiling(sequence uint64) uint64 {
 		return b.First+uint64(b.Events) > sequence
 	})
 	if i == n {
-		return x.entries.len()
+		return x.events.len()
 	}
 	b := x.batches.at(uint64(i))
 	if sequence <= b.First {
@@ -130,14 +145,34 @@ func (x *Index) Ceiling(sequence uint64) uint64 {
 
 // ByID returns the ordinal of the event with this id.
 func (x *Index) ByID(id uuid.UUID) (uint64, bool) {
-	ordinal, ok := x.ids[id]
+	_, ordinal, ok := x.ids.find(x.hashID(id), func(ordinal uint64) bool { return x.events.at(ordinal).id == id })
 	return ordinal, ok
 }
 
+func (x *Index) addID(id uuid.UUID, ordinal uint64) {
+	x.ids.reserve(func(ordinal uint64) uint64 { return x.hashID(x.events.at(ordinal).id) })
+	hash := x.hashID(id)
+	slot, _, again := x.ids.find(hash, func(ordinal uint64) bool { return x.events.at(ordinal).id == id })
+	x.ids.set(slot, hash, ordinal, !again)
+}
+
+func (x *Index) hashID(id uuid.UUID) uint64 { return maphash.Bytes(x.seed, id[:]) }
+
 // ByKey returns the ordinal of the event with this idempotency key.
 func (x *Index) ByKey(key string) (uint64, bool) {
-	ordinal, ok := x.keys[key]
-	return ordinal, ok
+	_, at, ok := x.keys.find(maphash.String(x.seed, key), func(at uint64) bool { return x.keyed.at(at).key == key })
+	if !ok {
+		return 0, false
+	}
+	return x.keyed.at(at).ordinal, true
+}
+
+func (x *Index) addKey(key string, ordinal uint64) {
+	x.keys.reserve(func(at uint64) uint64 { return maphash.String(x.seed, x.keyed.at(at).key) })
+	hash := maphash.String(x.seed, key)
+	slot, _, again := x.keys.find(hash, func(at uint64) bool { return x.keyed.at(at).key == key })
+	x.keys.set(slot, hash, x.keyed.len(), !again)
+	x.keyed.append(keyed{key, ordinal})
 }
 
 // Stream returns the stream's state; its Ordinals must not be changed.

@@ -88,3 +88,27 @@ func TestAgainstSlices(t *testing.T) {
 		}
 	})
 }
+
+// An id or key that comes again, as a crafted log may have it, stands for the
+// later event.
+func TestTheLaterOfTwoCounts(t *testing.T) {
+	x := index.New()
+	x.AddBatch(index.Batch{Number: 1, First: 1, Events: 1000})
+	for i := range uint64(1000) {
+		x.AddEvent(index.Entry{}, uuid.UUID{byte(i % 100)}, index.Name{}, i+1, chain.Hash{}, fmt.Sprint(i%100))
+	}
+	for i := range uint64(100) {
+		if got, ok := x.ByID(uuid.UUID{byte(i)}); !ok || got != 900+i {
+			t.Fatalf("id %d is that of event %d, %v", i, got, ok)
+		}
+		if got, ok := x.ByKey(fmt.Sprint(i)); !ok || got != 900+i {
+			t.Fatalf("key %d is that of event %d, %v", i, got, ok)
+		}
+	}
+	if _, ok := x.ByID(uuid.UUID{200}); ok {
+		t.Fatal("an id that was never added is there")
+	}
+	if _, ok := x.ByKey(""); ok {
+		t.Fatal("the empty key is there")
+	}
+}
