@@ -60,11 +60,12 @@ type Seen struct {
 	how        How
 	deadKeys   []string     // that the log answers all the same
 	violations []*Violation // that need no model: the log contradicts itself
+	judged     *model.Judgement
 }
 
 // Opened is the note for the model that this is what an Open showed.
 func (s *Seen) Opened() model.Opened {
-	return model.Opened{Events: s.Events, Head: s.Head, Lossy: s.how.Budget.LyingDisk}
+	return model.Opened{Events: s.Events, Head: s.Head, Lossy: s.how.Budget.LyingDisk, Judged: s.judged}
 }
 
 func (s *Seen) violate(id string, sequence uint64, expected, found string) {
@@ -322,7 +323,8 @@ func Judge(m *model.Model, s *Seen) []*Violation {
 		add(f)
 	}
 	lossy := s.how.Budget.LyingDisk || s.Damaged
-	findings := m.Compare(s.Events, lossy)
+	s.judged = m.Judge(s.Events, lossy)
+	findings := s.judged.Findings()
 	for _, f := range findings {
 		add(f)
 	}

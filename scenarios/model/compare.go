@@ -20,23 +20,38 @@ import (
 // events that were left out may be back, but what is there must have been
 // submitted, whole and in order.
 func (m *Model) Compare(events []engine.Event, lossy bool) []Finding {
-	return m.judge(events, lossy).findings
+	return m.Judge(events, lossy).findings
 }
 
-// judgement is what a comparison found, and whose events are whose.
-type judgement struct {
+// Judgement is what a comparison found, and whose events are whose.
+type Judgement struct {
+	model    *Model
+	events   []engine.Event
+	lossy    bool
 	findings []Finding
 	owner    []int // index in calls of each event's call, or -1
 }
 
-func (j *judgement) add(kind Kind, duty Duty, step int, sequence uint64, expected, found string) {
+// Findings is what Compare returns.
+func (j *Judgement) Findings() []Finding { return j.findings }
+
+// is reports whether j is what m would say of these events: of this very slice,
+// which nobody changes.
+func (j *Judgement) is(m *Model, events []engine.Event, lossy bool) bool {
+	return j != nil && m != nil && j.model == m && j.lossy == lossy && len(j.events) == len(events) &&
+		(len(events) == 0 || &j.events[0] == &events[0])
+}
+
+func (j *Judgement) add(kind Kind, duty Duty, step int, sequence uint64, expected, found string) {
 	j.findings = append(j.findings, Finding{kind, duty, step, sequence, expected, found})
 }
 
 type streamName struct{ scope, stream string }
 
-func (m *Model) judge(events []engine.Event, lossy bool) *judgement {
-	j := &judgement{owner: make([]int, len(events))}
+// Judge is Compare, for a note Opened of the same events: what has been compared
+// here is not compared there once more.
+func (m *Model) Judge(events []engine.Event, lossy bool) *Judgement {
+	j := &Judgement{model: m, events: events, lossy: lossy, owner: make([]int, len(events))}
 	for i := range j.owner {
 		j.owner[i] = -1
 	}
@@ -200,7 +215,7 @@ type group struct {
 
 // assign finds a call for every batch that no receipt tells of: one call a
 // batch, one batch a call.
-func (m *Model) assign(j *judgement, events []engine.Event, strangers []int, lossy bool) {
+func (m *Model) assign(j *Judgement, events []engine.Event, strangers []int, lossy bool) {
 	if len(strangers) == 0 {
 		return
 	}
@@ -277,7 +292,7 @@ func (g *group) within(c *call) bool {
 }
 
 // blame says why a batch can be nobody's.
-func (m *Model) blame(j *judgement, g *group, candidates []int, lossy bool) {
+func (m *Model) blame(j *Judgement, g *group, candidates []int, lossy bool) {
 	s := uint64(g.at) + 1
 	found := briefBatch(g.events)
 	for _, index := range candidates {
@@ -318,7 +333,7 @@ func (m *Model) blame(j *judgement, g *group, candidates []int, lossy bool) {
 }
 
 // boundaries checks that batch numbers grow from call to call and only there.
-func (m *Model) boundaries(j *judgement, events []engine.Event) {
+func (m *Model) boundaries(j *Judgement, events []engine.Event) {
 	for i := 1; i < len(events); i++ {
 		before, now := events[i-1].Batch, events[i].Batch
 		if now < before || now == before && j.owner[i] != j.owner[i-1] && j.owner[i] >= 0 && j.owner[i-1] >= 0 {
@@ -329,7 +344,7 @@ func (m *Model) boundaries(j *judgement, events []engine.Event) {
 }
 
 // ends checks what should follow the last event.
-func (m *Model) ends(j *judgement, events []engine.Event, versions map[streamName]uint64, lossy, forgotten bool) {
+func (m *Model) ends(j *Judgement, events []engine.Event, versions map[streamName]uint64, lossy, forgotten bool) {
 	n := uint64(len(events))
 	next, last := m.entry(n+1), m.entry(n)
 	if !forgotten && next != nil && last != nil && next.call >= 0 && next.call == last.call && holdsID(events, n, last.event.ID) {

@@ -18,7 +18,8 @@ import (
 // for concurrent use.
 type Model struct {
 	limits limits
-	steps  int // notes so far
+	steps  int    // notes so far
+	from   *Model // while the first note of a With is applied, its receiver; else nil
 
 	calls vector[*call]
 	open  []int // indices in calls of those in flight or in doubt, oldest first
@@ -93,10 +94,13 @@ func New(options engine.Options) *Model {
 // With returns the model after more notes. The receiver does not change.
 func (m *Model) With(notes ...Note) *Model {
 	next := *m
+	next.from = m
 	for _, n := range notes {
 		next.steps++
 		n.apply(&next)
+		next.from = nil
 	}
+	next.from = nil
 	return &next
 }
 
@@ -693,7 +697,10 @@ func (n Frontiers) apply(m *Model) {
 func (n Fault) apply(m *Model) { m.shake() }
 
 func (n Opened) apply(m *Model) {
-	j := m.judge(n.Events, n.Lossy)
+	j := n.Judged
+	if !j.is(m.from, n.Events, n.Lossy) {
+		j = m.Judge(n.Events, n.Lossy)
+	}
 	count := uint64(len(n.Events))
 
 	// What is known of events that are not there comes to nothing.
@@ -705,26 +712,35 @@ func (n Opened) apply(m *Model) {
 	}
 	m.forget(lost)
 
-	fresh := make([]*entry, count)
+	// What an earlier Open has shown is known in full: only what is behind it is
+	// new, as a rule.
+	known := 0
+	for known < len(n.Events) {
+		if e := m.entry(uint64(known) + 1); e == nil || e.call < 0 || !e.seen || e.shaky {
+			break
+		}
+		known++
+	}
+	fresh := make([]*entry, len(n.Events)-known)
 	var slab []entry
-	for i := range n.Events {
-		found, e := &n.Events[i], m.entry(uint64(i)+1)
+	for i := range fresh {
+		found, e := &n.Events[known+i], m.entry(uint64(known+i)+1)
 		if e != nil && e.call >= 0 && e.seen && !e.shaky {
 			fresh[i] = e
 			continue
 		}
 		if len(slab) == 0 {
-			slab = make([]entry, len(n.Events)-i)
+			slab = make([]entry, len(fresh)-i)
 		}
 		fresh[i], slab = &slab[0], slab[1:]
-		*fresh[i] = entry{event: *found, cause: engine.ByID(found.CausedBy), call: j.owner[i], step: m.steps, seen: true}
+		*fresh[i] = entry{event: *found, cause: engine.ByID(found.CausedBy), call: j.owner[known+i], step: m.steps, seen: true}
 		if e != nil {
 			fresh[i].item, fresh[i].step = e.item, e.step
 		} else {
 			m.learn(fresh[i])
 		}
 	}
-	m.entries = m.entries.with(0, fresh...)
+	m.entries = m.entries.with(known, fresh...)
 
 	for i := range n.Events {
 		if owner := j.owner[i]; owner >= 0 && (i == 0 || j.owner[i-1] != owner) {

@@ -71,6 +71,9 @@ type Opened struct {
 	// Lossy says that the disk may have lied about syncs, so that what was
 	// promised may be gone.
 	Lossy bool
+	// Judged, if not nil, is what Model.Judge said of Events, so that they need
+	// not be compared again.
+	Judged *Judgement
 }
 
 func (n Started) Key() string {
