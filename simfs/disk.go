@@ -199,7 +199,8 @@ func (d *disk) newChain(v ver) *chain {
 		d.freeChains = d.freeChains[:n-1]
 		ch.vs = ch.vs[:0]
 	} else {
-		ch = &chain{own: d.own, vs: make([]ver, 0, 2)}
+		ch = &chain{own: d.own}
+		ch.vs = ch.few[:0]
 	}
 	ch.epoch, ch.clean = d.epoch, false
 	v.seq, v.atom, v.why = durable, 0, whyDurable

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -26,25 +27,16 @@ type File struct {
 func (f *FS) handleLocked(ino int32, name, p string, flag int) *File {
 	h := &File{f: f, ino: ino, name: name, path: p, flag: flag, told: f.wbErr[ino]}
 	if f.files == nil {
-		f.files = map[int32][]*File{}
+		f.files = f.few[:0]
 	}
-	f.files[ino] = append(f.files[ino], h)
+	f.files = append(f.files, h)
 	return h
 }
 
 func (f *FS) closeLocked(h *File) {
 	h.closed = true
-	list := f.files[h.ino]
-	for i := range list {
-		if list[i] == h {
-			list = append(list[:i:i], list[i+1:]...)
-			break
-		}
-	}
-	if len(list) == 0 {
-		delete(f.files, h.ino)
-	} else {
-		f.files[h.ino] = list
+	if i := slices.Index(f.files, h); i >= 0 {
+		f.files = slices.Delete(f.files, i, i+1)
 	}
 }
 

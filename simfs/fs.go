@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,15 +39,16 @@ type FS struct {
 	opMu sync.Mutex
 	mu   sync.Mutex
 
-	d        disk              // mu
-	log      oplog             // mu
-	dead     bool              // mu
-	shutdown bool              // mu: a sync failed in mode "shutdown"
-	observe  func(op Op)       // mu
-	now      *torn             // mu: the write that is being observed
-	files    map[int32][]*File // mu: handles by inode, for errors that each is told once
-	locks    map[int32]*lock   // mu: by inode
-	wbErr    map[int32]uint32  // mu: failed syncs by inode
+	d        disk             // mu
+	log      oplog            // mu
+	dead     bool             // mu
+	shutdown bool             // mu: a sync failed in mode "shutdown"
+	observe  func(op Op)      // mu
+	now      *torn            // mu: the write that is being observed
+	files    []*File          // mu: open handles, oldest first, for errors that each is told once
+	few      [4]*File         // room for the first of them
+	locks    []int32          // mu: inodes that are locked
+	wbErr    map[int32]uint32 // mu: failed syncs by inode
 }
 
 var (
@@ -722,12 +724,11 @@ func (f *FS) SyncDir(name string) error {
 // sweepLocked lets go of removed files that nobody holds open.
 func (f *FS) sweepLocked() {
 	if f.d.orphaned {
-		f.d.sweep(func(ino int32) bool { return len(f.files[ino]) > 0 })
+		f.d.sweep(func(ino int32) bool {
+			return slices.ContainsFunc(f.files, func(h *File) bool { return h.ino == ino })
+		})
 	}
 }
-
-// lock is an exclusive lock on an inode.
-type lock struct{ held bool }
 
 // TryLock takes the exclusive lock on a file, which is made if it is not there.
 // ok is false where somebody else holds it. The lock ends with unlock, or with the
@@ -741,26 +742,23 @@ func (f *FS) TryLock(name string) (unlock func() error, ok bool, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.locks[h.ino]; l != nil {
+	if slices.Contains(f.locks, h.ino) {
 		f.closeLocked(h)
 		return nil, false, nil
 	}
-	l := &lock{held: true}
-	if f.locks == nil {
-		f.locks = map[int32]*lock{}
-	}
-	f.locks[h.ino] = l
+	f.locks = append(f.locks, h.ino)
+	held := true
 	return func() error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if err := f.downLocked(); err != nil {
 			return pathError("unlock", name, err)
 		}
-		if !l.held {
+		if !held {
 			return pathError("unlock", name, fs.ErrClosed)
 		}
-		l.held = false
-		delete(f.locks, h.ino)
+		held = false
+		f.locks = slices.DeleteFunc(f.locks, func(ino int32) bool { return ino == h.ino })
 		f.closeLocked(h)
 		return nil
 	}, true, nil

@@ -84,7 +84,7 @@ type oplog struct {
 func (l *oplog) add(o Op) {
 	k := len(l.blocks) - 1
 	if k < 0 || l.shared || len(l.blocks[k]) == cap(l.blocks[k]) {
-		size := 8
+		size := 16 // enough for most recoveries
 		if k >= 0 && !l.shared {
 			size = min(4*cap(l.blocks[k]), blockOps)
 		}

@@ -33,8 +33,10 @@ func (f *FS) FailSync(name string, dataOnly bool, mode string) error {
 	}
 	ino, err := f.findLocked(name)
 	var h *File
-	if list := f.files[ino]; err == nil && len(list) > 0 {
-		h = list[len(list)-1]
+	for _, open := range f.files {
+		if err == nil && open.ino == ino {
+			h = open
+		}
 	}
 	f.mu.Unlock()
 	if err != nil {
