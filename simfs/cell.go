@@ -20,8 +20,18 @@ type owner struct{ _ byte }
 type content struct {
 	own    *owner
 	hashed atomic.Uint32
+	unit   int32 // bytes in the cell
 	h0, h1 atomic.Uint64
-	b      []byte
+	b      []byte // without the zeros at the end: most pages have little in them
+}
+
+// part copies the bytes from at on to p, which does not reach beyond the cell.
+func (c *content) part(p []byte, at int64) {
+	n := 0
+	if c != nil && at < int64(len(c.b)) {
+		n = copy(p, c.b[at:])
+	}
+	clear(p[n:])
 }
 
 // ver is one version of a variable: bytes, a size or an inode.
@@ -184,6 +194,17 @@ func isZero(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// trimmed is b without the zeros at its end.
+func trimmed(b []byte) []byte {
+	for len(b) >= 64 && b[len(b)-1] == 0 && bytes.Equal(b[len(b)-64:], zeros[:64]) {
+		b = b[:len(b)-64]
+	}
+	for len(b) > 0 && b[len(b)-1] == 0 {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 // zeros is a page of them. It is never written.

@@ -180,15 +180,16 @@ func (d *disk) mutCell(in *inode, c int32) *cell {
 	return &ck.cells[int(c)%chunkCells]
 }
 
-// fresh returns a content of one cell for filling; its bytes are arbitrary.
-func (d *disk) fresh() *content {
-	if n := len(d.freeBytes); n > 0 {
-		c := d.freeBytes[n-1]
-		d.freeBytes = d.freeBytes[:n-1]
+// fresh returns a content of one cell for filling, n bytes, which are arbitrary.
+func (d *disk) fresh(n int) *content {
+	if k := len(d.freeBytes); k > 0 && cap(d.freeBytes[k-1].b) >= n {
+		c := d.freeBytes[k-1]
+		d.freeBytes = d.freeBytes[:k-1]
 		c.hashed.Store(0)
+		c.b = c.b[:n]
 		return c
 	}
-	return &content{own: d.own, b: make([]byte, d.cfg.unit)}
+	return &content{own: d.own, unit: int32(d.cfg.unit), b: make([]byte, n)}
 }
 
 // newChain returns a pending chain with one durable version.

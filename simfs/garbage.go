@@ -25,7 +25,7 @@ func (g Garbage) String() string {
 
 // noise is the seeded block: PCG-like, the same on every platform.
 func noise(seed uint64, n int64) *content {
-	c := &content{b: make([]byte, n)}
+	c := &content{unit: int32(n), b: make([]byte, n)}
 	var word [8]byte
 	for i := range c.b {
 		if i%8 == 0 {
@@ -35,6 +35,7 @@ func noise(seed uint64, n int64) *content {
 		c.b[i] = word[i%8]
 	}
 	c.b[0] |= 1 // never all zeros
+	c.b = trimmed(c.b)
 	return c
 }
 

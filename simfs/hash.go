@@ -33,14 +33,20 @@ func (h *digest) word(x uint64) {
 
 func (h *digest) pair(a, b uint64) { h.word(a); h.word(b) }
 
-func (h *digest) bytes(b []byte) {
-	n := uint64(len(b))
+// blocks takes the whole blocks of 16 bytes, and returns the rest.
+func (h *digest) blocks(b []byte) []byte {
 	for len(b) >= 16 {
 		x, y := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
 		h.a = fold(h.a^x, y^0x9e3779b97f4a7c15)
 		h.b = fold(h.b^y^0xc2b2ae3d27d4eb4f, bits.RotateLeft64(x, 29)^0x165667b19e3779f9) + h.a
 		b = b[16:]
 	}
+	return b
+}
+
+func (h *digest) bytes(b []byte) {
+	n := uint64(len(b))
+	b = h.blocks(b)
 	for len(b) > 0 {
 		var w [8]byte
 		k := copy(w[:], b)
@@ -48,6 +54,28 @@ func (h *digest) bytes(b []byte) {
 		b = b[k:]
 	}
 	h.word(n)
+}
+
+// padded is bytes of b with zeros up to n bytes behind it.
+func (h *digest) padded(b []byte, n int) {
+	if n%16 != 0 {
+		var whole [16]byte
+		copy(whole[:], b)
+		h.bytes(whole[:n]) // cells are a power of two
+		return
+	}
+	var last [16]byte
+	k := len(b) &^ 15
+	copy(last[:], b[k:])
+	h.blocks(b[:k])
+	if k < n {
+		h.blocks(last[:])
+	}
+	for k += 16; k < n; k += 16 {
+		h.a = fold(h.a, 0x9e3779b97f4a7c15)
+		h.b = fold(h.b^0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9) + h.a
+	}
+	h.word(uint64(n))
 }
 
 func (h *digest) str(s string) {
@@ -70,7 +98,7 @@ func (c *content) hash() (uint64, uint64) {
 	}
 	if c.hashed.Load() == 0 {
 		h := begin(1)
-		h.bytes(c.b)
+		h.padded(c.b, int(c.unit))
 		a, b := h.sum()
 		c.h0.Store(a)
 		c.h1.Store(b)

@@ -26,11 +26,7 @@ func (d *disk) read(ino int32, p []byte, off int64, lazy bool, path string) (n i
 		}
 		at := off - int64(c)*u
 		k := min(stop-off, u-at)
-		if cur == nil {
-			clear(p[n : n+int(k)])
-		} else {
-			copy(p[n:], cur.b[at:at+k])
-		}
+		cur.part(p[n:n+int(k)], at)
 		n += int(k)
 		off += k
 	}

@@ -132,24 +132,7 @@ func (d *disk) writeCell(in *inode, c int32, at int64, b []byte, id int32, uncov
 	} else if same(p.cur, at, b) && !(uncovered && p.ch == nil) {
 		return
 	}
-	var next *content
-	switch {
-	case whole && isZero(b):
-	case whole:
-		next = d.fresh()
-		copy(next.b, b)
-	default:
-		next = d.fresh()
-		if p.cur == nil {
-			clear(next.b)
-		} else {
-			copy(next.b, p.cur.b)
-		}
-		copy(next.b[at:], b)
-		if isZero(next.b) {
-			next = nil
-		}
-	}
+	next := d.over(p.cur, at, b)
 	first := p.ch == nil
 	q := d.pend(in, c)
 	if first && uncovered {
@@ -157,8 +140,7 @@ func (d *disk) writeCell(in *inode, c int32, at int64, b []byte, id int32, uncov
 	}
 	q.ch.clean = false
 	if !whole && d.cfg.unit == PageSize && !d.cfg.g.Powersafe {
-		bad := &content{own: d.own, b: append([]byte(nil), d.cfg.block.b...)}
-		copy(bad.b[at:], b)
+		bad := d.over(d.cfg.block, at, b)
 		q.ch.vs = append(q.ch.vs, ver{c: bad, seq: d.seq, why: whyGarbage})
 	}
 	q.cur = next
@@ -175,8 +157,34 @@ func same(cur *content, at int64, b []byte) bool {
 	if cur == nil {
 		return isZero(b)
 	}
-	have := cur.b[at : at+int64(len(b))]
-	return have[0] == b[0] && string(have) == string(b)
+	have := cur.b[min(at, int64(len(cur.b))):]
+	have = have[:min(len(have), len(b))]
+	return string(have) == string(b[:len(have)]) && isZero(b[len(have):])
+}
+
+// over returns a cell's bytes with b written over them at position at.
+func (d *disk) over(old *content, at int64, b []byte) *content {
+	var was []byte
+	if old != nil {
+		was = old.b
+	}
+	n := len(was)
+	if end := int(at) + len(b); end >= n {
+		if b = trimmed(b); len(b) > 0 {
+			n = int(at) + len(b)
+		} else {
+			n = len(trimmed(was[:min(n, int(at))]))
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	c := d.fresh(n)
+	old.part(c.b, 0)
+	if len(b) > 0 {
+		copy(c.b[at:], b)
+	}
+	return c
 }
 
 // redirty makes pages that a failed sync marked clean pending again where a write
