@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/afero"
 
@@ -103,14 +104,14 @@ func (l *Log) blank(f afero.File) (filled int64, err error) {
 		return 0, err
 	}
 	filled = info.Size()
-	var header [record.DataStart]byte
-	if there := header[:min(filled, int64(record.DataStart))]; len(there) > 0 {
-		if err := readAt(f, there, 0); err != nil {
+	if filled > 0 {
+		header := make([]byte, min(filled, record.DataStart))
+		if err := readAt(f, header, 0); err != nil {
 			return 0, err
 		}
-		if header != ([record.DataStart]byte{}) {
-			clear(there)
-			if err := writeAt(f, there, 0); err != nil {
+		if slices.ContainsFunc(header, func(b byte) bool { return b != 0 }) {
+			clear(header)
+			if err := writeAt(f, header, 0); err != nil {
 				return 0, err
 			}
 		}
@@ -310,7 +311,12 @@ func (l *Log) freshSegment(s *segmentFile) error {
 		end += old.end - old.offset
 	}
 	// The zeros behind it are where the next batch is looked for; see blankEnd.
-	whole := make([]byte, segment.AlignUp(end, int64(header.Align))+record.MarkSize)
+	size := int(segment.AlignUp(end, int64(header.Align)) + record.MarkSize)
+	whole := slices.Grow(l.buffer[:0], size)[:size]
+	clear(whole[end:])
+	if size <= keptBuffer {
+		l.buffer = whole
+	}
 	bytes := header.Append(whole[:0])
 	moved := make([]span, len(l.unsynced))
 	for i, old := range l.unsynced {

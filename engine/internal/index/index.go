@@ -210,7 +210,7 @@ const (
 	pageBits = 12
 	pageSize = 1 << pageBits
 	// firstPage is the room of the first page at first: a log may stay small.
-	firstPage = 16
+	firstPage = 8
 )
 
 func (p *pages[T]) len() uint64 { return uint64(len(p.full))<<pageBits + uint64(len(p.last)) }
