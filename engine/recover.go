@@ -192,25 +192,32 @@ func (r *recovering) openSegment(n uint64) (*segmentFile, error) {
 	}
 	s := &segmentFile{number: n, file: file}
 	s.header, err = segment.ReadHeader(file)
-	var major *record.MajorError
-	var feature *record.FeatureError
-	var header *record.HeaderError
 	switch {
 	case errors.Is(err, record.ErrNoHeader):
 		file.Close()
 		return nil, err
-	case errors.As(err, &major), errors.As(err, &feature):
-		return s, fmt.Errorf("%w: segment %d: %w", ErrVersion, n, err)
-	case errors.As(err, &header):
-		return s, &CorruptError{Segment: n, Where: "interior", Reason: "its header", Err: err}
 	case err != nil:
-		return s, fmt.Errorf("read the header of segment %d: %w", n, err)
+		return s, headerError(n, err)
 	case !r.opts.ReadOnly && !s.header.Writable():
 		return s, fmt.Errorf("%w: segment %d can be read but not written: open with ReadOnly", ErrVersion, n)
 	}
 	s.place = record.NewPlace(s.header.Seed)
 	s.headed, s.read = true, true
 	return s, nil
+}
+
+// headerError says what is wrong with the header of segment n.
+func headerError(n uint64, err error) error {
+	var major *record.MajorError
+	var feature *record.FeatureError
+	var header *record.HeaderError
+	switch {
+	case errors.As(err, &major), errors.As(err, &feature):
+		return fmt.Errorf("%w: segment %d: %w", ErrVersion, n, err)
+	case errors.As(err, &header):
+		return &CorruptError{Segment: n, Where: "interior", Reason: "its header", Err: err}
+	}
+	return fmt.Errorf("read the header of segment %d: %w", n, err)
 }
 
 func (r *recovering) openFile(n uint64) (afero.File, error) {
@@ -428,7 +435,7 @@ func (r *recovering) provenBy(b *segment.Batch) bool {
 
 // head computes the log head behind a batch.
 func (r *recovering) head(b *segment.Batch) chain.Hash {
-	r.hashes = r.hashes[:0]
+	r.hashes = slices.Grow(r.hashes[:0], len(b.Items))
 	for i := range b.Items {
 		r.hashes = append(r.hashes, b.Items[i].Event.Hash)
 	}
@@ -440,23 +447,40 @@ func (r *recovering) versions(b *segment.Batch) string {
 	if r.lenient || len(r.recovery.Damage) > 0 {
 		return ""
 	}
+	few := len(b.Items) <= fewItems
 	clear(r.inBatch)
 	for i := range b.Items {
 		e := &b.Items[i].Event
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
-		version, ok := r.inBatch[name]
+		version, ok := uint64(0), false
+		if few {
+			version, ok = versionBefore(b.Items[:i], name)
+		} else {
+			version, ok = r.inBatch[name]
+			r.inBatch[name] = e.Version
+		}
 		if !ok {
-			stream, _ := r.index.Stream(name)
-			version = stream.Version
+			version = r.index.Version(name)
 		}
 		if e.Version != version+1 {
 			return fmt.Sprintf("item %d has version %d of stream %q, which is at %d", i, e.Version, e.Stream, version)
 		}
-		if len(b.Items) > 1 {
-			r.inBatch[name] = e.Version
-		}
 	}
 	return ""
+}
+
+// fewItems of a batch are looked through faster than a map is filled.
+const fewItems = 16
+
+// versionBefore returns the version of a stream behind the last of the items
+// that is of it.
+func versionBefore(items []segment.Item, name index.Name) (version uint64, ok bool) {
+	for i := len(items) - 1; i >= 0; i-- {
+		if e := &items[i].Event; e.Stream == name.Stream && e.Scope == name.Scope {
+			return e.Version, true
+		}
+	}
+	return 0, false
 }
 
 // acceptEnd takes note of an END, if it stands where it belongs.

@@ -2,6 +2,9 @@ package record
 
 import "github.com/untorn-db/untorn/engine/chain"
 
+// usualCanonical is room for most canonical headers, in bytes.
+const usualCanonical = 256
+
 // AppendCanonical appends the canonical header of an event: what chain's Event
 // hashes behind the predecessor.
 //
@@ -21,6 +24,9 @@ func AppendCanonical(dst []byte, e *Event, sequence uint64, time, clock int64, c
 	flags := e.presence()
 	if clock != time {
 		flags |= hasClock
+	}
+	if dst == nil {
+		dst = make([]byte, 0, usualCanonical)
 	}
 	dst = append(dst, content[:]...)
 	dst = append(dst, e.ID[:]...)

@@ -183,6 +183,14 @@ func (x *Index) Stream(name Name) (Stream, bool) {
 	return Stream{Name: name}, false
 }
 
+// Version returns the version of a stream's last event, or 0.
+func (x *Index) Version(name Name) uint64 {
+	if s := x.streams[name]; s != nil {
+		return s.Version
+	}
+	return 0
+}
+
 // Names returns the names of all streams for which keep returns true, sorted
 // by scope, then stream.
 func (x *Index) Names(keep func(Name) bool) []Name {
