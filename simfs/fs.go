@@ -520,9 +520,16 @@ func (f *FS) emptyLocked(dir int32, p string) bool { return len(f.namesLocked(di
 // namesLocked returns the names in a directory, sorted, deciding them.
 func (f *FS) namesLocked(dir int32, p string) []string {
 	ents := f.d.inodes[dir].ents
-	all := make([]string, len(ents))
+	all := make([]string, 0, len(ents))
+	open := false
 	for i := range ents {
-		all[i] = ents[i].name
+		if e := &ents[i]; f.d.undecided(e.ch) || e.ino != none {
+			all = append(all, e.name)
+			open = open || f.d.undecided(e.ch)
+		}
+	}
+	if !open {
+		return all
 	}
 	there := all[:0]
 	for _, name := range all {
