@@ -48,6 +48,52 @@ func (j *Judgement) add(kind Kind, duty Duty, step int, sequence uint64, expecte
 
 type streamName struct{ scope, stream string }
 
+// versions counts the events of streams. Most logs of a simulation have a few
+// streams, which a list finds faster than a map.
+type versions struct {
+	few  []streamVersion
+	many map[streamName]uint64 // instead, beyond fewStreams
+}
+
+type streamVersion struct {
+	name    streamName
+	version uint64
+}
+
+const fewStreams = 8
+
+func (v *versions) of(name streamName) uint64 {
+	for i := range v.few {
+		if v.few[i].name == name {
+			return v.few[i].version
+		}
+	}
+	return v.many[name]
+}
+
+// next counts one more event, and returns its version.
+func (v *versions) next(name streamName) uint64 {
+	for i := range v.few {
+		if v.few[i].name == name {
+			v.few[i].version++
+			return v.few[i].version
+		}
+	}
+	if v.many == nil && len(v.few) < fewStreams {
+		v.few = append(v.few, streamVersion{name, 1})
+		return 1
+	}
+	if v.many == nil {
+		v.many = make(map[streamName]uint64, 2*fewStreams)
+		for _, known := range v.few {
+			v.many[known.name] = known.version
+		}
+		v.few = nil
+	}
+	v.many[name]++
+	return v.many[name]
+}
+
 // Judge is Compare, for a note Opened of the same events: what has been compared
 // here is not compared there once more.
 func (m *Model) Judge(events []engine.Event, lossy bool) *Judgement {
@@ -55,7 +101,7 @@ func (m *Model) Judge(events []engine.Event, lossy bool) *Judgement {
 	for i := range j.owner {
 		j.owner[i] = -1
 	}
-	versions := make(map[streamName]uint64, 8)
+	var versions versions
 	var strangerIDs map[uuid.UUID]uint64 // of events that no receipt tells of
 	var strangerKeys map[string]uint64
 	var strangers []int // indices of those events
@@ -70,8 +116,7 @@ func (m *Model) Judge(events []engine.Event, lossy bool) *Judgement {
 			return j
 		}
 		name := streamName{found.Scope, found.Stream}
-		version := versions[name] + 1
-		versions[name] = version
+		version := versions.next(name)
 		if found.Version != version {
 			j.add(Gap, NoDuty, 0, s, fmt.Sprintf("version %d of stream %q/%q", version, found.Scope, found.Stream), fmt.Sprintf("version %d", found.Version))
 			return j
@@ -344,7 +389,7 @@ func (m *Model) boundaries(j *Judgement, events []engine.Event) {
 }
 
 // ends checks what should follow the last event.
-func (m *Model) ends(j *Judgement, events []engine.Event, versions map[streamName]uint64, lossy, forgotten bool) {
+func (m *Model) ends(j *Judgement, events []engine.Event, versions versions, lossy, forgotten bool) {
 	n := uint64(len(events))
 	next, last := m.entry(n+1), m.entry(n)
 	if !forgotten && next != nil && last != nil && next.call >= 0 && next.call == last.call && holdsID(events, n, last.event.ID) {
@@ -365,8 +410,8 @@ func (m *Model) ends(j *Judgement, events []engine.Event, versions map[streamNam
 		return
 	}
 	for _, o := range m.owed {
-		if o.id == uuid.Nil && versions[streamName{o.scope, o.stream}] < o.version {
-			j.add(Reason, NoDuty, o.step, 0, fmt.Sprintf("stream %q/%q at version %d, for which a call was refused", o.scope, o.stream, o.version), fmt.Sprintf("version %d", versions[streamName{o.scope, o.stream}]))
+		if o.id == uuid.Nil && versions.of(streamName{o.scope, o.stream}) < o.version {
+			j.add(Reason, NoDuty, o.step, 0, fmt.Sprintf("stream %q/%q at version %d, for which a call was refused", o.scope, o.stream, o.version), fmt.Sprintf("version %d", versions.of(streamName{o.scope, o.stream})))
 		}
 		if o.id != uuid.Nil && !slices.ContainsFunc(events, func(e engine.Event) bool { return e.ID == o.id }) {
 			j.add(Reason, NoDuty, o.step, 0, "the event that has the key for which a call was refused", "none")
