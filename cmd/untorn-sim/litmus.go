@@ -1,16 +1,20 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/litmus"
+	"github.com/untorn-db/untorn/simfs/litmus/real"
 )
 
 func litmusCommand() command {
@@ -22,13 +26,23 @@ func litmusCommand() command {
 			"read, naive is brute force that shares no code with them. They must find the same.\n\n" +
 			"A place in the table: rules of \"allow\" and \"only\" that hold +, rules of \"forbid\" that hold -, and the\n" +
 			"outcomes that eager/lazy/naive found; naive is x where it does not model the program. A dot: the\n" +
-			"program cannot happen on that disk. What differs or does not hold is printed below its program.",
+			"program cannot happen on that disk. What differs or does not hold is printed below its program.\n\n" +
+			"With --real the programs run on this machine's own file systems, on loop devices that are copied as\n" +
+			"a power loss would leave them, and what is found must be allowed on --disk, or else on the disk of\n" +
+			"that name. It needs root, mkfs and a kernel that knows the file system; it says what is missing,\n" +
+			"and that is no failure.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var l litmusRun
 			disk := flags.String("disk", "all", "`names`, separated by commas, or all; posix+journal is posix with a journal: rules and naive are for plain names")
 			flags.BoolVar(&l.json, "json", false, "one JSON object for each program and disk")
+			systems := flags.String("real", "", "file `systems` of this machine, separated by commas, or all: ext4, ext4-writeback, xfs, btrfs")
+			flags.IntVar(&l.rounds, "rounds", 3, "with --real, so `many` runs of each program")
+			flags.Uint64Var(&l.seed, "seed", 1, "with --real, the `number` from which it is drawn what is written back when")
 			return func(e *env, args []string) error {
 				names := replay.Disks()
+				if *systems != "" && *disk == "all" {
+					names = nil
+				}
 				if *disk != "all" {
 					names = words(*disk)
 				}
@@ -42,6 +56,9 @@ func litmusCommand() command {
 				programs, err := litmusPrograms(args)
 				if err != nil {
 					return usage("%w", err)
+				}
+				if *systems != "" {
+					return l.replay(e, programs, *systems)
 				}
 				return l.run(e, programs)
 			}
@@ -101,8 +118,10 @@ type litmusRow struct {
 
 // litmusRun is one run of the command.
 type litmusRun struct {
-	json  bool
-	disks []simfs.Guarantees
+	json   bool
+	disks  []simfs.Guarantees
+	rounds int    // of --real
+	seed   uint64 // of --real
 
 	checked, brute, outcomes, allowed, forbidden, broken int
 }
@@ -207,4 +226,103 @@ func litmusJSON(p litmus.Program, r litmus.Result) litmusRow {
 		row.Broken = []string{}
 	}
 	return row
+}
+
+// realRow is what a program left on a real file system, for machines.
+type realRow struct {
+	Program  string   `json:"program"`
+	System   string   `json:"system"`
+	Images   int      `json:"images"`
+	Observed []string `json:"observed"`
+	Allowed  int      `json:"allowed"`
+	Broken   []string `json:"broken"`
+}
+
+// replay runs programs on real file systems.
+func (l *litmusRun) replay(e *env, programs []litmus.Program, list string) error {
+	names := real.Systems()
+	if list != "all" {
+		names = words(list)
+	}
+	for _, name := range names {
+		if !slices.Contains(real.Systems(), name) {
+			return usage("no file system %q to replay on: use %s, or all", name, strings.Join(real.Systems(), ", "))
+		}
+	}
+	if len(l.disks) > 1 || l.rounds < 1 {
+		return usage("--real takes one --disk at most, and --rounds of 1 or more")
+	}
+	var against simfs.Guarantees
+	if len(l.disks) == 1 {
+		against = l.disks[0]
+	}
+	images, broken := 0, 0
+	for _, name := range names {
+		progress, began, done := newProgress(e.stderr), time.Now(), 0
+		report, err := real.Replay(e.ctx, programs, real.Options{
+			System: name, Against: against, Rounds: l.rounds, Seed: l.seed,
+			Progress: func(string) {
+				done++
+				progress.line(time.Since(began), fmt.Sprintf("%s: %d of %d programs", name, done, len(programs)))
+			},
+		})
+		progress.end()
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			if err := l.notRun(e, name, err); err != nil {
+				return err
+			}
+			continue
+		case err != nil && e.ctx.Err() != nil:
+			return fail(exitBudget, "interrupted before all programs were replayed")
+		case err != nil:
+			return err
+		}
+		here, wrong, seen, allowed := 0, 0, 0, 0
+		for _, row := range report.Rows {
+			here += row.Images
+			wrong += len(row.Broken)
+			seen += len(row.Observed)
+			allowed += row.Allowed
+			if l.json {
+				if row.Broken == nil {
+					row.Broken = []string{}
+				}
+				if err := e.object(realRow{row.Program, name, row.Images, row.Observed, row.Allowed, row.Broken}); err != nil {
+					return err
+				}
+				continue
+			}
+			for _, what := range row.Broken {
+				fmt.Fprintf(e.stdout, "%s on %s: %s\n", row.Program, name, what)
+			}
+		}
+		images, broken = images+here, broken+wrong
+		if !l.json {
+			fmt.Fprintf(e.stdout, "%s: %d programs (%d cannot happen there), %d images, %d of %d allowed outcomes seen, %d images not allowed\n",
+				name, len(report.Rows), report.Left, here, seen, allowed, wrong)
+			if err := e.stdout.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if !l.json {
+		fmt.Fprintf(e.stdout, "litmus: %d images of real file systems, %d not allowed\n", images, broken)
+	}
+	if broken > 0 {
+		return fail(exitWrong, "%d images of real file systems are not allowed by their disk", broken)
+	}
+	return nil
+}
+
+// notRun says why a file system was not replayed on.
+func (l *litmusRun) notRun(e *env, name string, why error) error {
+	if l.json {
+		return e.object(struct {
+			System string `json:"system"`
+			NotRun string `json:"not_run"`
+		}{name, why.Error()})
+	}
+	fmt.Fprintf(e.stdout, "%s: NOT RUN: %s\n", name, oneLine(why.Error()))
+	return nil
 }

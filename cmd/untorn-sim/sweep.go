@@ -291,12 +291,17 @@ func newProgress(w io.Writer) *progress {
 }
 
 func (p *progress) show(now replay.Progress) {
-	if now.Elapsed-p.last < p.every {
+	p.line(now.Elapsed, fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations", now.Done, now.Total,
+		now.Recoveries, now.ImagesUnique, now.Violated))
+}
+
+// line shows a text, if it is time.
+func (p *progress) line(elapsed time.Duration, text string) {
+	if elapsed-p.last < p.every {
 		return
 	}
-	p.last, p.shown = now.Elapsed, true
-	text := fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations, %s", now.Done, now.Total,
-		now.Recoveries, now.ImagesUnique, now.Violated, now.Elapsed.Round(time.Second))
+	p.last, p.shown = elapsed, true
+	text += ", " + elapsed.Round(time.Second).String()
 	if p.terminal {
 		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 	} else {
