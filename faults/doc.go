@@ -39,7 +39,8 @@
 // underscores is written as a quoted Go string.
 //
 //	fail EIO                any operation      has no effect and returns the error; close closes
-//	short 100 [ENOSPC]      write, writeat     moves only the first 100 bytes and returns EIO, or what is named
+//	short 100 [ENOSPC]      write, writeat     moves the first 100 bytes, all where there are fewer, and returns EIO,
+//	                                           or what is named
 //	short 100               read               returns at most 100 bytes and no error, which is legal
 //	short 100 [EIO]         readat             returns the first 100 bytes and the error
 //	enospc 4096             write, writeat,    from here on files may grow by 4096 bytes in all; the write

@@ -457,10 +457,7 @@ func (h *file) write(now at, op OpKind, p []byte, off int64) (n int, err error) 
 		case Fail:
 			n, err = 0, pathError(op, h.Name(), a.Errno)
 		case Short:
-			if a.N >= int64(len(p)) {
-				return fmt.Sprintf("the write had %d bytes only", len(p))
-			}
-			n, err = h.some(op, p[:a.N], a.Errno, really)
+			n, err = h.some(op, p[:min(a.N, int64(len(p)))], a.Errno, really)
 		case NoSpace:
 			room, why := h.room(a, now.path, place.off, int64(len(p)), false)
 			if why != "" {

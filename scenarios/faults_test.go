@@ -22,7 +22,7 @@ step 5 batch 0="order-1 paid size=100"
 step 6 batch 0="order-1 shipped size=10"
 fault step=2 writeat seg #1: fail EIO
 fault step=2 writeat seg #9: fail EIO
-fault step=5 writeat seg #1: short 1000000
+fault step=5 writeat seg #1: enospc 1000000
 fault step=6 writeat seg #1: fail EIO
 `)
 	r, err := Run(context.Background(), p, Config{})
@@ -37,7 +37,7 @@ fault step=6 writeat seg #1: fail EIO
 	}
 	if want := []string{
 		"step=2 writeat seg #9: fail EIO: not fired: its key never came up: there were only 1 such operations",
-		"step=5 writeat seg #1: short 1000000: not fired: the write had 328 bytes only",
+		"step=5 writeat seg #1: enospc 1000000: not fired: there was room: 504 of 1000000 bytes are used",
 	}; !slices.Equal(r.NotFired, want) {
 		t.Errorf("not fired %q, want %q", r.NotFired, want)
 	}
