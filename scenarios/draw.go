@@ -53,6 +53,7 @@ type batches struct {
 	items    int // at most so many
 	size     int // of a payload, at most
 	keyed    int // percent
+	again    int // percent of those with a key that take one which was used for something else
 	buffered int // percent
 	expect   int // percent of the items
 	rich     int // percent of the items that use more fields
@@ -61,9 +62,16 @@ type batches struct {
 // batch draws a batch.
 func (d *drawing) batch(b batches) int {
 	var args []plan.KV
-	keyed := d.chance(b.keyed)
-	if keyed {
-		args = append(args, kv("key", fmt.Sprintf("k%d", len(d.plan.Steps)+1)))
+	step := len(d.plan.Steps) + 1
+	keyed, own := d.chance(b.keyed), false
+	switch {
+	case keyed && len(d.keyed) > 0 && d.chance(b.again):
+		args = append(args, kv("key", fmt.Sprintf("k%d", d.keyed[d.rand.IntN(len(d.keyed))])))
+		keyed = false // the key is the other batch's to retry
+	case keyed && b.again > 0 && d.chance(20):
+		own = true // each item has a key of its own
+	case keyed:
+		args = append(args, kv("key", fmt.Sprintf("k%d", step)))
 	}
 	if d.chance(b.buffered) {
 		args = append(args, kv("buffered", true))
@@ -73,6 +81,13 @@ func (d *drawing) batch(b batches) int {
 		stream := d.oneOf("order-1 order-2 a/order-1 ledger")
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s %s size=%d", stream, d.oneOf("placed paid shipped"), d.rand.IntN(b.size+1))
+		switch {
+		case own && i > 0 && d.chance(8): // all or none: it is refused
+		case own && i > 0 && d.chance(8):
+			fmt.Fprintf(&text, " key=i%d.%d", step, i-1) // twice in a batch: it is refused
+		case own:
+			fmt.Fprintf(&text, " key=i%d.%d", step, i)
+		}
 		if d.chance(b.expect) {
 			v := d.versions[stream] + versions[stream]
 			switch d.rand.IntN(5) {
@@ -123,6 +138,21 @@ func (d *drawing) retry() {
 	if len(d.keyed) > 0 {
 		d.step("retry", kv("of", d.keyed[d.rand.IntN(len(d.keyed))]))
 	}
+}
+
+// misretry draws what looks like a retry and is none: it has lost some of its
+// items, or has other payloads.
+func (d *drawing) misretry() {
+	if len(d.keyed) == 0 {
+		return
+	}
+	of := d.keyed[d.rand.IntN(len(d.keyed))]
+	if d.chance(50) {
+		d.step("retry", kv("of", of), kv("items", d.between(1, 2)))
+		return
+	}
+	// A payload is a text that names its step.
+	d.step("batch", d.plan.Steps[of-1].Args...)
 }
 
 // reopen closes the log, or crashes it, and opens it again.
@@ -180,9 +210,11 @@ func drawMixed(d *drawing) {
 	for range d.between(22, 30) {
 		switch n := d.rand.IntN(100); {
 		case n < 55:
-			d.batch(batches{items: 4, size: 400, keyed: 40, buffered: 40, expect: 40, rich: 40})
-		case n < 62:
+			d.batch(batches{items: 4, size: 400, keyed: 40, again: 8, buffered: 40, expect: 40, rich: 40})
+		case n < 60:
 			d.retry()
+		case n < 62:
+			d.misretry()
 		case n < 68:
 			d.step("sync")
 		case n < 72:
@@ -202,16 +234,27 @@ func drawMixed(d *drawing) {
 }
 
 func drawRotate(d *drawing) {
+	if d.chance(20) {
+		d.brim()
+		return
+	}
 	d.set("preallocate", "-1 8192 16384 65536")
 	d.set("align", "0 0 4096")
 	d.step("open")
 	grow := func(n int) {
 		for range n {
-			d.batch(batches{items: 2, size: 12 << 10, keyed: 20, buffered: 20})
+			d.batch(batches{items: 2, size: 12 << 10, keyed: 20, buffered: 45})
 			if d.chance(20) {
 				d.step("advance", kv("by", "11ms"))
 			}
+			if d.chance(2) {
+				d.batch(batches{items: 9, size: 16 << 10, buffered: 45}) // more than a batch may have, as a rule
+			}
 		}
+	}
+	if d.chance(25) {
+		// The sync with which a full segment is left; others come between.
+		d.plan.Faults = append(d.plan.Faults, fmt.Sprintf("step=* sync seg #%d: failsync %s", d.between(1, 3), d.oneOf(d.modes())))
 	}
 	grow(d.between(5, 8))
 	d.reopen(50)
@@ -220,6 +263,31 @@ func drawRotate(d *drawing) {
 	grow(d.between(7, 9))
 	d.step("read")
 	d.retry()
+}
+
+// brim draws a segment that is filled so far that not even the smallest batch
+// has room, and lives that each begin the next one with a batch of the same
+// shape: what a life left of it lies where the next life writes the same.
+func (d *drawing) brim() {
+	d.plan.Set("preallocate", "16384")
+	d.step("open")
+	for _, size := range []int{14000, 14000, 14000, 13585} {
+		d.step("batch", kv("0", fmt.Sprintf("order-1 paid size=%d", size)))
+	}
+	for range d.between(1, 3) {
+		d.shaped(1)
+		d.step("crash", kv("kind", "power"), kv("choices", d.rand.Uint32()))
+		d.step("open")
+	}
+	d.shaped(2)
+}
+
+// shaped draws buffered batches that all take 264 bytes, as does the append that
+// is made after a crash; see CheckAppend.
+func (d *drawing) shaped(n int) {
+	for range n {
+		d.step("batch", kv("buffered", true), kv("0", fmt.Sprintf("%s paid size=37", d.oneOf("order-1 order-2"))))
+	}
 }
 
 func drawNoSpace(d *drawing) {
@@ -294,24 +362,32 @@ func drawRollback(d *drawing) {
 	d.some(2, usual)
 }
 
-func drawSyncFail(d *drawing) {
-	d.small()
-	d.step("open")
-	modes := "ext4 ext4-data keep-dirty shutdown silent"
+// modes are the ways in which a sync can fail on the plan's disk.
+func (d *drawing) modes() string {
 	disk, _ := simfs.ParseGuarantees(d.plan.Disk)
 	switch disk.Name {
 	case "", "posix":
-		modes = "ext4 xfs ext4-data btrfs keep-dirty shutdown silent"
+		return "ext4 xfs ext4-data btrfs keep-dirty shutdown silent"
 	case "xfs", "btrfs":
-		modes = disk.Name + " keep-dirty shutdown silent"
+		return disk.Name + " keep-dirty shutdown silent"
 	case "sequential":
-		modes = "keep-dirty shutdown silent"
+		return "keep-dirty shutdown silent"
 	}
+	return "ext4 ext4-data keep-dirty shutdown silent"
+}
+
+func drawSyncFail(d *drawing) {
+	d.small()
+	d.step("open")
+	modes := d.modes()
 	usual := batches{items: 3, size: 800, keyed: 40, buffered: 30}
 	d.some(d.between(3, 5), usual)
 	for range 2 {
 		step := d.batch(batches{items: 3, size: 1500, keyed: 60})
 		d.fault(step, "syncdata seg #1: failsync %s", d.oneOf(modes))
+		if d.chance(30) {
+			d.step("read")
+		}
 		d.some(d.between(1, 2), usual)
 		d.retry()
 		if d.chance(40) {
@@ -330,7 +406,7 @@ func drawSyncFail(d *drawing) {
 	}
 	if d.chance(50) {
 		end := d.step("close")
-		d.fault(end, "sync seg #1: failsync %s", d.oneOf(modes))
+		d.fault(end, "%s seg #1: failsync %s", d.oneOf("sync syncdata"), d.oneOf(modes))
 		d.step("open")
 	}
 	d.some(d.between(3, 5), usual)
@@ -401,9 +477,12 @@ func drawRetry(d *drawing) {
 	d.step("open")
 	for range 3 {
 		for range d.between(3, 5) {
-			d.batch(batches{items: 3, size: 200, keyed: 85, buffered: 30, expect: 50})
-			if d.chance(50) {
+			d.batch(batches{items: 3, size: 200, keyed: 85, again: 8, buffered: 30, expect: 50})
+			switch n := d.rand.IntN(100); {
+			case n < 42:
 				d.retry()
+			case n < 52:
+				d.misretry()
 			}
 		}
 		// The reply is lost, and the caller tries again.
@@ -419,6 +498,10 @@ func drawRetry(d *drawing) {
 }
 
 func drawCrashLoop(d *drawing) {
+	if d.chance(35) {
+		d.lookalikes()
+		return
+	}
 	d.small()
 	d.step("open")
 	for range 5 {
@@ -434,6 +517,26 @@ func drawCrashLoop(d *drawing) {
 	d.retry()
 }
 
+// lookalikes draws lives that write batches of one shape at one place. The
+// first, carried, ends 64 bytes before a sector does: what is lost of the one
+// behind it may be just its BEGIN, and the next life writes that again.
+func (d *drawing) lookalikes() {
+	d.set("preallocate", "8192 16384")
+	d.step("open")
+	d.step("jump", kv("by", "-1h")) // so that no clock is behind the log: times have no place of their own
+	d.step("batch", kv("0", "order-1 paid size=220"))
+	d.step("crash", kv("kind", "kill"))
+	d.step("open")
+	for range d.between(2, 4) {
+		d.shaped(d.between(1, 3))
+		d.step("crash", kv("kind", "power"), kv("choices", d.rand.Uint32()))
+		d.step("open")
+	}
+	d.shaped(d.between(1, 3))
+	d.batch(batches{items: 1, size: 100})
+	d.step("read")
+}
+
 func drawBitRot(d *drawing) {
 	d.set("preallocate", "-1 -1 8192")
 	d.set("align", "0 0 0 4096")
@@ -447,6 +550,11 @@ func drawBitRot(d *drawing) {
 	d.some(d.between(5, 7), usual)
 	if d.chance(60) {
 		d.step("close")
+	} else if d.chance(40) {
+		// What nothing proves durable is carried, and nothing comes behind it.
+		d.some(2, batches{items: 2, size: size, buffered: 100})
+		d.step("crash", kv("kind", "kill"))
+		d.step("open")
 	}
 	for range 45 {
 		what := d.oneOf("flip flip flip flip zero zero noise swap copy page header cut lose exchange foreign")

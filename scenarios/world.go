@@ -339,6 +339,11 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 		if err != nil || !ok {
 			return err // its step was removed
 		}
+		items, err := step.Int("items", int64(len(batch.Events)))
+		if err != nil {
+			return err
+		}
+		batch.Events = batch.Events[:min(max(int(items), 0), len(batch.Events))]
 		return w.append(ctx, batch)
 	case "sync", "wait":
 		return w.sync(ctx, step.Verb)
@@ -413,8 +418,8 @@ func (w *world) append(ctx context.Context, batch engine.Batch) error {
 	case failed && (err == nil || !errors.Is(err, engine.ErrRejected)) && len(batch.Events) > 0:
 		return fmt.Errorf("a failed log answers %w", err)
 	case !failed && w.hits == hits && (err == nil || !w.echo):
-		if text := expected.Differs(receipts, err); text != "" {
-			return fmt.Errorf("an append: expected %s", text)
+		if err := invariant.CheckAnswer(w.model, expected, receipts, err); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -473,10 +478,10 @@ func (w *world) read() error {
 	}
 	w.tell(model.Served{Events: events})
 	w.tell(model.Frontiers{Stats: w.log.Stats()})
-	if wrong := w.model.Contradictions(); len(wrong) > 0 {
-		return fmt.Errorf("a read contradicts what was told before: %v", wrong[0])
+	if err := invariant.CheckTold(w.model); err != nil {
+		return err
 	}
-	return nil
+	return invariant.CheckBuffered(w.log, events)
 }
 
 // trace is the digest of a run: a BLAKE3 chain over every step and what came of

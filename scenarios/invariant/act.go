@@ -100,6 +100,71 @@ func CheckRetry(ctx context.Context, m *model.Model, log Log, call int, pick fun
 	return m, recheck("I6", m, log)
 }
 
+// CheckAnswer compares the answer to a call with what the model expected of it,
+// before it knew the answer: what should have been refused but was not breaks
+// I3, what has to do with keys I6, a refusal for nothing I9, and receipts that
+// do not go on where the log ended I4.
+func CheckAnswer(m *model.Model, expected model.Outcome, receipts []engine.Receipt, err error) error {
+	text := expected.Differs(receipts, err)
+	if text == "" {
+		return nil
+	}
+	id := "I4"
+	switch {
+	case expected.Verdict == model.Hits || expected.Cause == engine.ErrKeyConflict:
+		id = "I6"
+	case expected.Verdict == model.Refuses:
+		id = "I3"
+	case err != nil:
+		id = "I9"
+	}
+	return violation(id, m.Steps(), "an append: ", text)
+}
+
+// CheckTold checks that nothing that was told so far contradicts the rest.
+func CheckTold(m *model.Model) error {
+	if wrong := m.Contradictions(); len(wrong) > 0 {
+		f := wrong[0]
+		return &Violation{of(f), f.Step, f.Sequence, f.Expected, f.Found}
+	}
+	return nil
+}
+
+// CheckBuffered checks I8 in a log that has been written to: what is not durable
+// is shown to those who ask for it and to nobody else. The events are what a
+// read of the whole log yielded just now, buffered ones included.
+func CheckBuffered(log Log, events []engine.Event) error {
+	durable := 0
+	heads := map[[2]string]uint64{} // version of the last durable event
+	for i := range events {
+		if e := &events[i]; e.Durable {
+			durable = i + 1
+			heads[[2]string{e.Scope, e.Stream}] = e.Version
+		} else if _, ok := heads[[2]string{e.Scope, e.Stream}]; !ok {
+			heads[[2]string{e.Scope, e.Stream}] = 0
+		}
+	}
+	for i := durable; i < len(events); i++ {
+		e := &events[i]
+		want := heads[[2]string{e.Scope, e.Stream}]
+		if found := log.Head(e.Scope, e.Stream).Version; found != want {
+			return &Violation{Invariant: "I8", Sequence: e.Sequence, Expected: fmt.Sprintf("the head of stream %q/%q at version %d, the last that is durable", e.Scope, e.Stream, want), Found: fmt.Sprintf("version %d", found)}
+		}
+		if _, err := log.Get(e.ID); !errors.Is(err, engine.ErrNotFound) {
+			return &Violation{Invariant: "I8", Sequence: e.Sequence, Expected: "Get to find durable events only", Found: "one that is not"}
+		}
+	}
+	if durable == len(events) {
+		return nil
+	}
+	for event, err := range log.Read(engine.Query{FromSequence: uint64(durable) + 1}) {
+		if err != nil || event.Sequence > uint64(durable) {
+			return &Violation{Invariant: "I8", Sequence: event.Sequence, Expected: fmt.Sprintf("a plain read to end behind event %d, the last that is durable", durable), Found: "one more, or an error"}
+		}
+	}
+	return nil
+}
+
 // violation splits a text "expected, found got" in two.
 func violation(id string, step int, what, text string) *Violation {
 	const found = ", found "
