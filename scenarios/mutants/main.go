@@ -71,7 +71,7 @@ type options struct {
 func run(ctx context.Context, args []string, stdout io.Writer) (code int, err error) {
 	var o options
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	flags.StringVar(&o.patch, "patch", "", "the `FILE` of one patch, instead of all that there are")
+	flags.StringVar(&o.patch, "patch", "", "the `FILE` of one patch, or a pattern for several, instead of all that there are")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object on a line for each mutant, and one for all")
 	flags.BoolVar(&o.list, "list", false, "list the mutants, and the proofs of the equivalent ones; run none")
 	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many mutants are built and hunted at once; each hunt has one processor")
@@ -145,17 +145,19 @@ func moduleRoot() (string, error) {
 // whatever does not fit is told before anything is built. An equivalent mutant is
 // hunted only where it is named.
 func load(root, patch string) (mutants, equivalent []*mutant, err error) {
-	files := []string{patch}
+	patterns := []string{patch}
 	if patch == "" {
-		for _, pattern := range []string{"*.patch", "equivalent/*.patch"} {
-			found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(folder), filepath.FromSlash(pattern)))
-			if err != nil {
-				return nil, nil, err
-			}
-			slices.Sort(found)
-			files = append(files, found...)
+		all := filepath.Join(root, filepath.FromSlash(folder))
+		patterns = []string{filepath.Join(all, "*.patch"), filepath.Join(all, "equivalent", "*.patch")}
+	}
+	var files []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", pattern, err)
 		}
-		files = files[1:]
+		slices.Sort(found)
+		files = append(files, found...)
 	}
 	var problems []error
 	for _, file := range files {
@@ -179,7 +181,7 @@ func load(root, patch string) (mutants, equivalent []*mutant, err error) {
 		}
 	}
 	if len(files) == 0 {
-		problems = append(problems, fmt.Errorf("no patches in %s", folder))
+		problems = append(problems, fmt.Errorf("there is no patch %s", strings.Join(patterns, ", ")))
 	}
 	return mutants, equivalent, errors.Join(problems...)
 }

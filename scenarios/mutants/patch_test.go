@@ -16,8 +16,8 @@ func TestPatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(mutants) < 10 {
-		t.Errorf("%d mutants, want at least 10", len(mutants))
+	if len(mutants) < 40 {
+		t.Errorf("%d mutants, want at least 40", len(mutants))
 	}
 	seen := map[string]string{}
 	for _, m := range append(mutants, equivalent...) {
@@ -180,7 +180,7 @@ func TestWrongCommandLines(t *testing.T) {
 	}{
 		{[]string{"x.patch"}, "is named with --patch"},
 		{[]string{"--jobs", "0"}, "more than 0"},
-		{[]string{"--patch", "no/such.patch"}, "no/such.patch"},
+		{[]string{"--patch", "no/such.patch"}, "there is no patch no/such.patch"},
 		{[]string{"--patch", bad}, "are not there"},
 	} {
 		var out bytes.Buffer
