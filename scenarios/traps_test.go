@@ -148,7 +148,7 @@ func TestTrap5AGoodSyncAfterAFailedOneClaimsTooMuch(t *testing.T) {
 				plan := parsed(t, fmt.Sprintf("untorn plan 1\nscenario syncfail\ndisk %s\nseed 1\nset images = 150\n", disk)+
 					"step 1 open\nstep 2 batch 0=\"s t size=50\"\nstep 3 batch key=k 0=\"s t size=700\"\nstep 4 crash kind="+crash+
 					"\nstep 5 open\nstep 6 batch 0=\"s t size=30\"\nstep 7 retry of=3\nstep 8 read\nfault step=3 syncdata seg #1: failsync "+mode)
-				if violation := runLying(t, plan, func(string) bool { return false }); violation != "" {
+				if violation := broken(t, plan, nil); violation != "" {
 					t.Errorf("%s\n%s", violation, plan.Format())
 				}
 			}
@@ -300,13 +300,12 @@ func TestAlignOnADiskWithoutPowersafeOverwrite(t *testing.T) {
 	for _, preallocate := range []string{"-1", "8192"} {
 		settings := "set powersafe = false\nset images = 1500\nset deviation = 2\nset preallocate = " + preallocate + "\n"
 		text := "untorn plan 1\nscenario batch\ndisk posix\nseed 1\n" + settings + "set align = %s\n" + strings.Join(workload, "\n") + "\n"
-		never := func(string) bool { return false }
-		if violation := runLying(t, parsed(t, fmt.Sprintf(text, "0")), never); violation == "" {
+		if violation := broken(t, parsed(t, fmt.Sprintf(text, "0")), nil); violation == "" {
 			t.Errorf("preallocate %s: without alignment nothing is lost", preallocate)
 		} else {
 			t.Logf("without alignment: %s", violation)
 		}
-		if violation := runLying(t, parsed(t, fmt.Sprintf(text, "4096")), never); violation != "" {
+		if violation := broken(t, parsed(t, fmt.Sprintf(text, "4096")), nil); violation != "" {
 			t.Errorf("preallocate %s: with alignment: %s", preallocate, violation)
 		}
 	}

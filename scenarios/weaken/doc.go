@@ -15,7 +15,8 @@
 // who called that. They are written as FILE:FUNCTION<FILE:FUNCTION, the inner
 // one first, so that a plan survives edits. Where a function has several such
 // calls, #2 behind it says which of them, in the order of the source. Without
-// a number all are meant.
+// a number all are meant, and with * in place of the frames all syncs of that
+// operation.
 //
 // # Ways
 //

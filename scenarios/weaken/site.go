@@ -33,12 +33,16 @@ func (p Place) String() string {
 
 // Site is where a program syncs.
 type Site struct {
-	Op           string // one of Ops
-	Inner, Outer Place  // Outer is the zero Place where nothing called Inner
+	Op    string // one of Ops
+	Inner Place  // the zero Place: anywhere
+	Outer Place  // the zero Place where nothing called Inner, or whoever did
 }
 
-// String is OP INNER<OUTER, which ParseSite reads.
+// String is OP INNER<OUTER, which ParseSite reads; OP * for anywhere.
 func (s Site) String() string {
+	if s.Inner == (Place{}) {
+		return s.Op + " *"
+	}
 	text := s.Op + " " + s.Inner.String()
 	if s.Outer != (Place{}) {
 		text += "<" + s.Outer.String()
@@ -51,6 +55,9 @@ func ParseSite(text string) (Site, error) {
 	op, frames, _ := strings.Cut(text, " ")
 	if !slices.Contains(Ops(), op) {
 		return Site{}, fmt.Errorf("weaken: %q begins with no operation: write one of %s", text, strings.Join(Ops(), ", "))
+	}
+	if frames == "*" {
+		return Site{Op: op}, nil
 	}
 	inner, outer, both := strings.Cut(frames, "<")
 	s := Site{Op: op}
@@ -97,11 +104,11 @@ func call(op string, skip int, m *memo) Call {
 	}
 	frames := runtime.CallersFrames(pcs[:])
 	inner, more := frames.Next()
-	c := Call{Site: Site{Op: op, Inner: placeOf(inner)}, InnerFile: inner.File, InnerLine: inner.Line}
+	c := Call{Site: Site{Op: op, Inner: m.placeOf(&inner)}, InnerFile: inner.File, InnerLine: inner.Line}
 	c.Site.Inner.Number, c.unknown = m.number(inner, op)
 	if more {
 		outer, _ := frames.Next()
-		c.Site.Outer, c.OuterFile, c.OuterLine = placeOf(outer), outer.File, outer.Line
+		c.Site.Outer, c.OuterFile, c.OuterLine = m.placeOf(&outer), outer.File, outer.Line
 		name := c.Site.Inner.Func
 		number, err := m.number(outer, name[strings.LastIndex(name, ".")+1:])
 		c.Site.Outer.Number = number
@@ -115,9 +122,49 @@ func call(op string, skip int, m *memo) Call {
 
 const module = "github.com/untorn-db/untorn/"
 
-func placeOf(f runtime.Frame) Place {
+// placeOf says where a frame is, and gives it its name.
+func (m *memo) placeOf(f *runtime.Frame) Place {
 	folder, function := splitFunction(f.Function)
+	// Where the function around a closure was inlined, the closure is called after
+	// the caller, too. The source knows better.
+	if i := strings.Index(function, ".func"); i >= 0 {
+		if declared := m.declared(f.File, f.Line); declared != "" {
+			function = declared + function[i:]
+		}
+	}
+	f.Function = folder + "." + function
 	return Place{File: path.Join(strings.TrimPrefix(folder, module), path.Base(f.File)), Func: function}
+}
+
+// declared is the function around a line, "" where there is no source.
+func (m *memo) declared(file string, line int) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	parsed := m.parse(file)
+	if parsed.err != nil {
+		return ""
+	}
+	for _, decl := range parsed.syntax.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if ok && parsed.positions.Position(f.Pos()).Line <= line && line <= parsed.positions.Position(f.End()).Line {
+			return FunctionName(f)
+		}
+	}
+	return ""
+}
+
+// parse parses a source file, once. m.mu is held.
+func (m *memo) parse(file string) parsedFile {
+	parsed, ok := m.files[file]
+	if !ok {
+		if m.files == nil {
+			m.files = map[string]parsedFile{}
+		}
+		parsed.positions = token.NewFileSet()
+		parsed.syntax, parsed.err = parser.ParseFile(parsed.positions, file, nil, parser.SkipObjectResolution)
+		m.files[file] = parsed
+	}
+	return parsed
 }
 
 // splitFunction splits "example.com/a/b.(*T).f" at the end of the package's path.
@@ -150,15 +197,7 @@ func (m *memo) number(f runtime.Frame, callee string) (int, error) {
 func (m *memo) lines(file, function, callee string) ([]int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	parsed, ok := m.files[file]
-	if !ok {
-		if m.files == nil {
-			m.files = map[string]parsedFile{}
-		}
-		parsed.positions = token.NewFileSet()
-		parsed.syntax, parsed.err = parser.ParseFile(parsed.positions, file, nil, parser.SkipObjectResolution)
-		m.files[file] = parsed
-	}
+	parsed := m.parse(file)
 	if parsed.err != nil {
 		return nil, parsed.err
 	}

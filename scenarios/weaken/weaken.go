@@ -86,7 +86,7 @@ func (w *Weakening) FS(base afero.Fs) afero.Fs {
 
 // covers compares all but the numbers.
 func (s Site) covers(c Site) bool {
-	return s.Op == c.Op && s.Inner.File == c.Inner.File && s.Inner.Func == c.Inner.Func &&
+	return s.Op == c.Op && (s.Inner == Place{} || s.Inner.File == c.Inner.File && s.Inner.Func == c.Inner.Func) &&
 		(s.Outer == Place{} || s.Outer.File == c.Outer.File && s.Outer.Func == c.Outer.Func)
 }
 

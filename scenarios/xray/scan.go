@@ -52,7 +52,7 @@ func Program(name string, c explore.Config, p explore.Program) Case {
 type Config struct {
 	Cases []Case
 	// More is how many cases try each further way of weakening a site that one
-	// way has shown to be needed. 0: 20.
+	// way has shown to be needed. 0: 20; negative: none.
 	More int
 	// Sites, if not empty, limits the scan to sites whose text it accepts.
 	Sites func(site string) bool
@@ -213,7 +213,10 @@ func (s *scan) site(ctx context.Context, call weaken.Call) (Site, error) {
 		s.say("%s %s", mode, call.Site)
 		tries := cases
 		if site.Verdict == Needed {
-			tries = tries[:min(len(tries), s.More)]
+			tries = tries[:min(len(tries), max(s.More, 0))]
+		}
+		if len(tries) == 0 {
+			break
 		}
 		finding, by, err := s.weakened(ctx, mode, call.Site, tries)
 		if err != nil {

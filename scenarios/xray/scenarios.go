@@ -134,15 +134,22 @@ func Corners() []Corner {
 			`fault step=5 create new #1: fail ENOSPC`}},
 		{"a closed log, a power loss, and damage to its last group", "bitrot", "preallocate = -1, images = 20", []string{
 			`step 1 open`, `step 2 batch 0="s t size=700"`, `step 3 batch 0="s t size=900"`, `step 4 close`, `step 5 crash kind=power choices=oldest`,
-			`step 6 damage what=zero at=1 with=1`, `step 7 damage what=zero at=2 with=2`, `step 8 damage what=zero at=3 with=3`,
-			`step 9 damage what=flip at=1 with=1`, `step 10 damage what=flip at=20000 with=4`, `step 11 damage what=flip at=5000000 with=5`,
-			`step 12 damage what=page at=3 with=6`, `step 13 damage what=flip at=123456 with=7`, `step 14 damage what=flip at=987654321 with=8`}},
-		{"the first segment, where a deleted log was", "batch", "preallocate = -1, deviation = 2, images = 4000, samples = 0", []string{
-			`step 1 open`, `step 2 batch 0="s t size=20"`, `step 3 delete`, `step 4 crash kind=power choices=newest`,
-			`step 5 open`, `step 6 batch 0="u t size=30"`}},
-		{"the next segment, where a deleted log was", "rotate", "preallocate = -1, deviation = 2, images = 6000, samples = 0", []string{
+			`step 6 damage what=zero with=8200`, `step 7 damage what=zero with=10000`, `step 8 damage what=flip with=10500`}},
+		{"the first segment, where a deleted log was", "batch", "preallocate = -1, depth = 0, deviation = 1, images = 1500, samples = 0", []string{
+			`step 1 open`, `step 2 batch 0="s t size=30000"`, `step 3 batch 0="s t size=30000"`, `step 4 delete`, `step 5 crash kind=power choices=newest`,
+			`step 6 open`, `step 7 batch 0="u t size=30"`}},
+		{"the next segment, where a deleted log was", "rotate", "preallocate = -1, depth = 0, deviation = 1, images = 1500, samples = 0", []string{
 			`step 1 open`, `step 2 batch 0="s t size=30000"`, `step 3 batch 0="s t size=30000"`, `step 4 batch 0="s t size=20"`, `step 5 delete`, `step 6 crash kind=power choices=newest`,
-			`step 7 open`, `step 8 batch 0="u t size=30000"`, `step 9 batch 0="u t size=20000"`, `step 10 batch 0="u t size=20000"`}},
+			`step 7 open`, `step 8 batch 0="u t size=30000"`, `step 9 batch 0="u t size=20000"`, `step 10 close`, `step 11 crash kind=power choices=newest`,
+			`step 12 open`, `step 13 batch 0="u t size=9000"`}},
+		{"the next segment, prepared ahead where a deleted log was", "rotate", "preallocate = 8192, depth = 0, deviation = 1, images = 800, samples = 0", []string{
+			`step 1 open`, `step 2 batch 0="s t size=30000"`, `step 3 batch 0="s t size=30000"`, `step 4 batch 0="s t size=20"`, `step 5 delete`, `step 6 crash kind=power choices=newest`,
+			`step 7 open`, `step 8 batch 0="u t size=22000"`, `step 9 crash kind=power choices=newest`,
+			`step 10 open`, `step 11 batch 0="u t size=4000"`, `step 12 batch 0="u t size=30000"`}},
+		{"an END without the zeros behind it, and a batch whose size is lost there", "rollback",
+			"preallocate = -1, depth = 1, deviation = 1, samples = 0, images = 4000, perpoint = 24, exhaustive = 16", []string{
+				`step 1 open`, `step 2 batch 0="s t size=100"`, `step 3 close`, `step 4 crash kind=kill`, `step 5 open`, `step 6 batch 0="s t size=10"`,
+				`fault step=3 writeat seg #1: short 64`}},
 		{"a disk without the optional methods", "batch", "preallocate = -1, deviation = 1, images = 300, plain = true", []string{
 			`step 1 open`, `step 2 batch 0="s t size=200"`, `step 3 batch buffered=true 0="s t size=200"`, `step 4 batch 0="s t size=200"`, `step 5 close`}},
 	}
