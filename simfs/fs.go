@@ -202,7 +202,7 @@ func (f *FS) begin(op Op, t *torn) error {
 	}
 	op.Index = f.log.n
 	if f.d.cfg.callers > 0 {
-		op.Caller = caller(f.d.cfg.callers, f.d.cfg.skip)
+		op.Caller = Caller(f.d.cfg.callers, f.d.cfg.skip)
 	}
 	if fn := f.observe; fn != nil {
 		if t != nil {

@@ -117,8 +117,10 @@ func (l *oplog) share() oplog {
 	return c
 }
 
-// caller returns the innermost source lines above the file system.
-func caller(frames int, skip []string) string {
+// Caller returns the source lines that called the file system, innermost first
+// and as many as frames says: for a Chooser that wants to know who asks. This
+// package, afero and functions whose names begin with one of skip are left out.
+func Caller(frames int, skip []string) string {
 	var pcs [32]uintptr
 	n := runtime.Callers(2, pcs[:])
 	it := runtime.CallersFrames(pcs[:n])

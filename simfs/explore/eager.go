@@ -451,11 +451,17 @@ func (e eager) crash(s *state, p *pick) Crash {
 	vars := s.image.Vars()
 	w := witness{chooser: newChooser(p, vars)}
 	s.image.Resolve(&w)
+	return c.described(w.choices, vars)
+}
+
+// described returns c with a prefix of the operations behind vars, and
+// deviations from it, that make the choices: as few deviations as there can be,
+// and of the prefixes with so few the longest.
+func (c Crash) described(choices []Choice, vars []simfs.Var) Crash {
 	best := -1
-	all := prefixes(vars)
-	for _, n := range slices.Backward(all) {
+	for _, n := range slices.Backward(prefixes(vars)) {
 		deviations := 0
-		for _, q := range w.choices {
+		for _, q := range choices {
 			if simfs.Newest(q.Var.Options, n) != q.Option {
 				deviations++
 			}
@@ -464,7 +470,7 @@ func (e eager) crash(s *state, p *pick) Crash {
 			best, c.Prefix = deviations, n
 		}
 	}
-	for _, q := range w.choices {
+	for _, q := range choices {
 		if simfs.Newest(q.Var.Options, c.Prefix) != q.Option {
 			c.Deviations = append(c.Deviations, q.Deviation())
 		}

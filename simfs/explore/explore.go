@@ -3,7 +3,9 @@ package explore
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -20,11 +22,15 @@ type Note struct {
 
 // A Run is one run of a program: the workload, or one recovery.
 type Run struct {
-	FS    afero.Fs   // the disk, for the program to use or to wrap
-	Disk  *simfs.FS  // the same disk, for the test to look into; its observer is taken
-	Note  func(Note) // remember this beyond a crash; safe for concurrent use
-	Depth int        // crashes before this run: 0 in the workload
-	Kind  simfs.Kind // the last of them; of no meaning in the workload
+	FS   afero.Fs   // the disk, for the program to use or to wrap
+	Disk *simfs.FS  // the same disk, for the test to look into; its observer is taken
+	Note func(Note) // remember this beyond a crash; safe for concurrent use
+	// Recovered says that the program has recovered, and what follows is its
+	// further use: with Config.Depth Fixpoint no crash comes after it. Calling it
+	// is never wrong, and never needed in the workload.
+	Recovered func()
+	Depth     int        // crashes before this run: 0 in the workload
+	Kind      simfs.Kind // the last of them; of no meaning in the workload
 
 	// History is every note made before the crash, in this run's ancestors
 	// from Config.Before and the workload on, oldest first. Not to be written to.
@@ -71,6 +77,19 @@ const (
 	AllKinds = Power | Kill | Reopen
 )
 
+// Fixpoint is, as Config.Depth, any number of crashes before Run.Recovered is
+// called, one in the recovery from the other, until none leaves an image that
+// was not there before; it needs Lazy. Process kills come in the workload and in
+// the recovery from its crash only: what killed recoveries have written piles up
+// without an end as long as none comes to its sync. (In the lazy search a recovery's note with
+// the key of the note before it is not kept, so that recoveries that say the same
+// again and again come to an end.) A program that leaves something new each
+// time never ends.
+const Fixpoint = -1
+
+// MaxDepth is the largest number for Config.Depth.
+const MaxDepth = 8
+
 // Config says how to explore. Its zero value is a good start: the posix
 // preset, all kinds of crash, all prefixes.
 type Config struct {
@@ -94,9 +113,18 @@ type Config struct {
 	// From, if not nil, leaves out the crashes of the workload that come before
 	// the first note of which it says true: an injected fault, say.
 	From func(Note) bool
-	// Depth is how many more crashes may come during the recoveries, 0 to 2.
+	// Depth is how many more crashes may come during the recoveries, or Fixpoint.
 	// The power loss that ends a Reopen is not counted.
 	Depth int
+
+	// Lazy decides a variable when the recovery first reads it, and not before:
+	// one run stands for all images that differ only in what it never read, so
+	// that a crash point is searched to the end where recoveries read no more than
+	// they need. MaxLeaves is how many runs one crash point may take; one that
+	// needs more gets the bounded search that Exhaustive, MaxDeviation and Samples
+	// describe, and the report is not exact. 0: 65536.
+	Lazy      bool
+	MaxLeaves int
 
 	// Exhaustive is up to how many images a crash point gets all of them.
 	// 0: 256; negative: none.
@@ -159,7 +187,9 @@ func (c Config) settle(p Program) (Config, error) {
 		fmt.Sprintf("CellSize %d: want a power of two up to %d, or 0", c.CellSize, simfs.PageSize))
 	need(c.Points <= All, "Points: want Barriers or All")
 	need(c.Kinds&^AllKinds == 0, "Kinds: want some of Power, Kill and Reopen")
-	need(c.Depth >= 0 && c.Depth <= 2, fmt.Sprintf("Depth %d: want 0 to 2", c.Depth))
+	need(c.Depth >= Fixpoint && c.Depth <= MaxDepth, fmt.Sprintf("Depth %d: want 0 to %d, or Fixpoint", c.Depth, MaxDepth))
+	need(c.Depth != Fixpoint || c.Lazy, "Depth is Fixpoint without Lazy")
+	need(c.MaxLeaves >= 0, "MaxLeaves is negative")
 	need(c.MaxDeviation >= 0 && c.MaxDeviation <= 2, fmt.Sprintf("MaxDeviation %d: want 0 to 2", c.MaxDeviation))
 	need(c.Samples >= 0, "Samples is negative")
 	need(c.MaxPerPoint >= 0, "MaxPerPoint is negative")
@@ -177,6 +207,7 @@ func (c Config) settle(p Program) (Config, error) {
 		}
 	}
 	fill(&c.Exhaustive, 256)
+	fill(&c.MaxLeaves, 1<<16)
 	fill(&c.MaxPerPoint, 4096)
 	fill(&c.MaxViolations, 16)
 	fill(&c.Workers, runtime.GOMAXPROCS(0))
@@ -220,6 +251,21 @@ type Report struct {
 	ImagesNew    int // of these, not in Config.Seen before; all, without one
 	Recoveries   int // runs of Recover
 
+	// Of the lazy search: Leaves is how many of the runs were leaves of complete
+	// trees of choices, and Stand is how many images they stand for, at most where
+	// StandAtMost is set. Subsumed is how many crash points were left out since
+	// all their images are among those of another.
+	Leaves      int
+	Stand       *big.Int
+	StandAtMost bool
+	Subsumed    int
+	// Greedy names what made the search take long, or kept it from ending.
+	Greedy []Greedy
+	// Certificate sums up the choice trees: each crash point, each choice in it,
+	// what came of it. It is the same for any number of workers, in every process
+	// and on every architecture. "" without Lazy.
+	Certificate string
+
 	// Levels[d] counts the crashes that came after d others.
 	Levels []Level
 
@@ -237,6 +283,10 @@ type Report struct {
 	// explorations.
 	Digest string
 }
+
+// Log2 is the binary logarithm of Stand with one digit, such as "66.0": "0.0"
+// for one image, "-" for none.
+func (r *Report) Log2() string { return log2Text(r.Stand) }
 
 // Err returns an error that tells of the first violation, or nil.
 func (r Report) Err() error {
@@ -281,6 +331,7 @@ func Explore(ctx context.Context, c Config, p Program) (Report, error) {
 		return Report{}, err
 	}
 	x := explorer{config: c, program: p, images: eager{c}, pool: pool{c.Workers}}
+	x.skip = append(slices.Clip(c.CallerSkip), askerFunction)
 	return x.explore(ctx)
 }
 
@@ -295,23 +346,34 @@ func Reproduce(ctx context.Context, c Config, p Program, path CrashPath) error {
 	if err != nil {
 		return err
 	}
-	last, err := take(ctx, c, p, path, nil)
+	last, _, err := take(ctx, c, p, path)
 	if err != nil {
 		return err
 	}
-	return last.once()
+	err = last.once()
+	if misfit := last.misfit(); misfit != nil {
+		return misfit
+	}
+	return err
 }
 
-// Follow is Reproduce without the last run. It tells of each crash what came
-// before it and what it lost.
+// Follow is Reproduce without what the last run says. It tells of each crash
+// what came before it and what it lost.
 func Follow(ctx context.Context, c Config, p Program, path CrashPath) ([]Moment, error) {
 	c, err := c.settle(p)
 	if err != nil {
 		return nil, err
 	}
-	var moments []Moment
-	if _, err := take(ctx, c, p, path, func(m Moment) { moments = append(moments, m) }); err != nil {
+	last, moments, err := take(ctx, c, p, path)
+	if err != nil {
 		return nil, err
+	}
+	if n := len(path); n > 0 && path[n-1].Lazy {
+		_ = last.once() // only it asks
+		if err := last.misfit(); err != nil {
+			return nil, err
+		}
+		moments[n-1].Choices = last.follower.choices
 	}
 	return moments, nil
 }

@@ -206,7 +206,7 @@ func (n naive) choices(m *simfs.Image, f func(*simfs.Image)) {
 // run does one run on disk and calls crash at each moment: before every
 // operation, on both sides of every note, and at the end.
 func (n naive) run(f func(*explore.Run) error, disk *simfs.FS, history []explore.Note, run explore.Run, crash func(d *simfs.FS, barrier bool, h []explore.Note)) {
-	run.FS, run.Disk, run.History = disk, disk, history
+	run.FS, run.Disk, run.History, run.Recovered = disk, disk, history, func() {}
 	run.Note = func(note explore.Note) {
 		crash(disk, true, history)
 		history = append(slices.Clone(history), note)
@@ -513,6 +513,11 @@ func configs() []explore.Config {
 		{Depth: 2, MaxImages: 150, Seed: 3},
 		{Exhaustive: 4, MaxDeviation: 1, MaxImages: 300, MaxPerPoint: 9, Samples: 5, MaxViolations: 1000},
 		{StopEarly: true},
+		{Lazy: true, Depth: 1},
+		{Lazy: true, Depth: explore.Fixpoint, MaxViolations: 30},
+		{Lazy: true, MaxLeaves: 3, MaxDeviation: 1, Exhaustive: -1},
+		{Lazy: true, Depth: 2, MaxImages: 40, Points: explore.All},
+		{Lazy: true, StopEarly: true},
 	}
 }
 
@@ -992,9 +997,9 @@ func TestStopped(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
-	_, err := explore.Explore(t.Context(), explore.Config{CellSize: 3, Depth: 3, MaxDeviation: -1, SkipSeen: true}, explore.Program{})
+	_, err := explore.Explore(t.Context(), explore.Config{CellSize: 3, Depth: 9, MaxDeviation: -1, SkipSeen: true}, explore.Program{})
 	want := "explore: bad configuration: Program.Workload is nil; Program.Recover is nil; " +
-		"CellSize 3: want a power of two up to 4096, or 0; Depth 3: want 0 to 2; MaxDeviation -1: want 0 to 2; SkipSeen without Seen"
+		"CellSize 3: want a power of two up to 4096, or 0; Depth 9: want 0 to 8, or Fixpoint; MaxDeviation -1: want 0 to 2; SkipSeen without Seen"
 	var bad *explore.ConfigError
 	if !errors.As(err, &bad) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

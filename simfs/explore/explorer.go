@@ -19,12 +19,18 @@ const (
 	imageChunk = 512
 )
 
+// endless is after how many crashes the search gives up on a fixpoint.
+const endless = 64
+
 // A candidate is one image of a state, and what came of its recovery.
 type candidate struct {
 	from  *state
 	pick  pick         // which image
 	image *simfs.Image // until it is recovered
 	key   digest
+
+	lazy    bool     // then it is no image but a leaf, which answers lead to
+	answers []answer //
 
 	err    error
 	told   digest   // all notes, those of the recovery included
@@ -66,6 +72,13 @@ type explorer struct {
 	left   int                 // of Config.MaxImages
 	why    []string
 
+	// Of the lazy search:
+	skip   []string // functions that are not the program
+	greedy deciders
+	leaves digest   // the sum of what all leaves were
+	stand  standing // how many images they stand for
+	taken  accepted // what later states may be part of
+
 	stopped bool // StopEarly left states out
 }
 
@@ -84,6 +97,7 @@ func (x *explorer) explore(ctx context.Context) (Report, error) {
 	x.report.Exact = len(x.why) == 0
 	key := x.sum.key()
 	x.report.Digest = hex.EncodeToString(key[:])
+	x.certify()
 	return x.report, err
 }
 
@@ -98,12 +112,16 @@ func (x *explorer) search(ctx context.Context) error {
 	}
 	level := x.admit(states)
 	for depth := 1; len(level) > 0 && !x.enough(); depth++ {
+		if depth > endless {
+			x.why = append(x.why, fmt.Sprintf("after %d crashes, one in the recovery from the other, there were still new images", endless))
+			break
+		}
 		level, err = x.level(ctx, depth, level)
 		if err != nil {
 			return err
 		}
 	}
-	if x.stopped || len(level) > 0 {
+	if x.stopped || len(level) > 0 && x.enough() {
 		x.why = append(x.why, "the exploration stopped early, at a violation")
 	}
 	return nil
@@ -132,7 +150,10 @@ func (c Config) workload() (*recorder, *Run) {
 			Callers: c.Callers, CallerSkip: c.CallerSkip,
 		})
 	}
-	r := &recorder{disk: disk, cellSize: int64(disk.CellSize()), depth: 1, all: c.Points == All, before: len(c.Before), notes: slices.Clip(c.Before)}
+	r := &recorder{
+		disk: disk, cellSize: int64(disk.CellSize()), depth: 1, keyDepth: c.keyDepth(1), all: c.Points == All,
+		before: len(c.Before), notes: slices.Clip(c.Before),
+	}
 	for _, n := range c.Before {
 		r.told = r.told.text(n.Key)
 	}
@@ -140,28 +161,54 @@ func (c Config) workload() (*recorder, *Run) {
 }
 
 // recovery is the run that follows the crash s and finds image. parent is what
-// a crash during it comes from.
-func (c Config) recovery(s *state, image *simfs.Image, parent *candidate) (*recorder, *Run) {
+// a crash during it comes from; chooser decides what is undecided in image.
+func (c Config) recovery(s *state, image *simfs.Image, parent *candidate, chooser simfs.Chooser, lazy bool) (*recorder, *Run) {
 	r := &recorder{
-		disk:     image.Mount(nil),
+		disk:     image.Mount(chooser),
 		cellSize: int64(image.CellSize()),
 		parent:   parent,
 		depth:    s.depth + 1,
+		keyDepth: c.keyDepth(s.depth + 1),
+		fewer:    c.Depth == Fixpoint && !(s.depth == 1 && s.crash.Kind == simfs.ProcessKill),
 		all:      c.Points == All,
 		told:     s.told,
 	}
-	return r, &Run{Depth: s.depth, Kind: s.crash.Kind, History: s.history, Entropy: entropyOf(image.Hash(), s.depth)}
+	entropy := entropyOf(image.Hash(), s.depth)
+	if lazy {
+		entropy = entropyOf(image.Hash(), 0)
+		// A recovery that says what the one before it said adds nothing, or nesting
+		// would never come to an end.
+		r.last = new(string)
+		if n := len(s.history); n > 0 {
+			r.last = &s.history[n-1].Key
+		}
+	}
+	return r, &Run{Depth: s.depth, Kind: s.crash.Kind, History: s.history, Entropy: entropy}
+}
+
+// keyDepth is the depth as a part of keys. In the lazy search an image that
+// comes again at a greater depth has nothing new to show, and that is how
+// nesting ends.
+func (c Config) keyDepth(depth int) int {
+	if c.Lazy {
+		return 0
+	}
+	return depth
 }
 
 // crashes says how the recovery from s may crash in its turn.
 func (c Config) crashes(s *state) (power, kill bool) {
-	deeper := s.depth <= c.Depth
+	deeper := s.depth <= c.Depth || c.Depth == Fixpoint
 	afterKill := c.Kinds&Reopen != 0 && s.crash.Kind == simfs.ProcessKill
-	return deeper && c.Kinds&Power != 0 || afterKill, deeper && c.Kinds&(Kill|Reopen) != 0
+	kills := deeper && !(c.Depth == Fixpoint && s.depth > 1)
+	return deeper && c.Kinds&Power != 0 || afterKill, kills && c.Kinds&(Kill|Reopen) != 0
 }
 
 // depths is how deep crashes can nest.
 func (c Config) depths() int {
+	if c.Depth == Fixpoint {
+		return MaxDepth
+	}
 	if c.Kinds&Reopen != 0 {
 		return c.Depth + 2
 	}
@@ -171,6 +218,7 @@ func (c Config) depths() int {
 // level explores the states of one depth and returns those of the next.
 func (x *explorer) level(ctx context.Context, depth int, states []*state) (next []*state, err error) {
 	budget, left := x.budget(depth)
+	states = x.admitted(states)
 	here := shortfall{config: &x.config, depth: depth, dropped: len(states)}
 	states = x.thin(states, budget)
 	here.dropped -= len(states)
@@ -182,7 +230,17 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 		if x.config.MaxImages > 0 {
 			limit = min(limit, budget/len(states))
 		}
-		images := x.enumerate(ctx, work, limit, &here)
+		rest := work
+		if x.config.Lazy {
+			var leaves []*candidate
+			leaves, rest = x.grow(ctx, x.unknown(work, &here), min(limit, x.config.MaxLeaves))
+			budget -= len(leaves)
+			here.larger += len(rest)
+			if ctx.Err() == nil {
+				next = append(next, x.reap(leaves)...)
+			}
+		}
+		images := x.enumerate(ctx, rest, limit, &here)
 		for len(images) > 0 && ctx.Err() == nil && !x.enough() {
 			batch := images[:min(imageChunk, len(images))]
 			fresh := x.fresh(ctx, batch)
@@ -225,7 +283,7 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 // budget is the share of MaxImages that a depth may use, and what stays for
 // the others.
 func (x *explorer) budget(depth int) (share, left int) {
-	depths := x.config.depths() - depth + 1
+	depths := max(x.config.depths()-depth+1, 1)
 	share = (x.left + depths - 1) / depths
 	return share, x.left - share
 }
@@ -320,7 +378,7 @@ func (x *explorer) unseen(c *candidate) bool {
 
 // recover runs Recover on one image.
 func (x *explorer) recover(c *candidate) {
-	r, run := x.config.recovery(c.from, c.image, c)
+	r, run := x.config.recovery(c.from, c.image, c, nil, false)
 	r.power, r.kill = x.config.crashes(c.from)
 	c.image = nil // the disk has it; nobody else needs it
 	defer func() {
@@ -401,13 +459,21 @@ func (x *explorer) violated(err error, c *candidate) {
 	}
 	v := Violation{Err: err}
 	for ; c != nil; c = c.from.parent {
-		v.Path = append(v.Path, x.images.crash(c.from, &c.pick))
+		v.Path = append(v.Path, x.crash(c))
 	}
 	slices.Reverse(v.Path)
 	x.report.Violations = append(x.report.Violations, v)
 	if x.config.OnViolation != nil {
 		x.config.OnViolation(v)
 	}
+}
+
+// crash is the crash that c recovered from, with the choices that led to c.
+func (x *explorer) crash(c *candidate) Crash {
+	if c.lazy {
+		return x.lazyCrash(c)
+	}
+	return x.images.crash(c.from, &c.pick)
 }
 
 // enough reports whether the search may end early.
@@ -424,6 +490,7 @@ type shortfall struct {
 	dropped int // states left out
 	later   int // states of the next depth left out
 	known   int // images left out
+	larger  int // states that took more runs than the lazy search may use
 }
 
 func (f *shortfall) add(c coverage) {
@@ -440,6 +507,9 @@ func (f *shortfall) add(c coverage) {
 func (f *shortfall) lines() (lines []string) {
 	say := func(format string, args ...any) {
 		lines = append(lines, fmt.Sprintf("depth %d: ", f.depth)+fmt.Sprintf(format, args...))
+	}
+	if f.larger > 0 {
+		say("%d of %d crash points need more runs than MaxLeaves or MaxImages leaves them, and were searched another way", f.larger, f.of)
 	}
 	if f.bounded > 0 {
 		say("%d of %d crash points have too many images to try them all (up to 2^%d): tried every prefix, what differs from one in at most %d variables, and %d samples",

@@ -32,6 +32,9 @@ type Crash struct {
 	// Notes is how many notes the run had made. Where several notes share one
 	// place between two operations, only this tells the moments apart.
 	Notes int
+	// Lazy: what the disk kept is decided when the next run asks, and what it does
+	// not ask about stays undecided. Not lazy: all is decided before that run.
+	Lazy bool
 
 	// Prefix says what a power loss kept: of every variable the newest version
 	// made by an operation before Prefix. Operations of the runs before this one,
@@ -99,6 +102,9 @@ func (c Crash) print(b *strings.Builder) {
 		}
 	}
 	b.WriteString(" notes=" + strconv.Itoa(c.Notes))
+	if c.Lazy {
+		b.WriteString(" lazy")
+	}
 	if c.Kind == simfs.PowerLoss || c.Prefix != 0 || len(c.Deviations) > 0 {
 		b.WriteString(" prefix=")
 		if c.Prefix == None {
@@ -228,6 +234,10 @@ func (p *parser) crash() (c Crash, err error) {
 		return c, err
 	}
 	p.space()
+	if p.take("lazy") {
+		c.Lazy = true
+		p.space()
+	}
 	if p.take("prefix=") {
 		if c.Prefix, err = p.prefix(); err != nil {
 			return c, err

@@ -12,6 +12,15 @@ type pool struct{ workers int }
 // may end its goroutine (runtime.Goexit): the other calls go on in a new one.
 func (p pool) each(n int, f func(i int)) {
 	var next atomic.Int64
+	pool{min(p.workers, n)}.drain(func() (func(), bool) {
+		i := next.Add(1) - 1
+		return func() { f(int(i)) }, i < int64(n)
+	})
+}
+
+// drain runs what next returns until there is no more, on several goroutines,
+// and returns when all has been done. next is called from all of them.
+func (p pool) drain(next func() (task func(), ok bool)) {
 	var wg sync.WaitGroup
 	var work func()
 	work = func() {
@@ -23,12 +32,16 @@ func (p pool) each(n int, f func(i int)) {
 				wg.Done()
 			}
 		}()
-		for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-			f(int(i))
+		for {
+			task, ok := next()
+			if !ok {
+				break
+			}
+			task()
 		}
 		done = true
 	}
-	for range min(p.workers, n) {
+	for range p.workers {
 		wg.Add(1)
 		go work()
 	}

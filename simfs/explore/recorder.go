@@ -48,6 +48,7 @@ type recorder struct {
 	cellSize int64
 	parent   *candidate
 	depth    int // of the states it makes
+	keyDepth int // the same, unless equal images are equal at any depth
 	power    bool
 	kill     bool
 	all      bool   // Points: All
@@ -55,10 +56,15 @@ type recorder struct {
 	// from, if not nil, waits for a note of which it says true: no crash comes
 	// before it.
 	from func(Note) bool
+	// hold, if not nil, reports that this moment was frozen in an earlier run.
+	hold func() bool
+	// fewer: no crash comes after Recovered.
+	fewer bool
 
 	mu     sync.Mutex
 	before int      // notes made before the workload; guarded by mu, as all below
 	notes  []Note   // these, and those made by this run
+	last   *string  // the key of the last note, which a run need not make twice; nil: it may
 	told   digest   // the hash of these and all earlier notes
 	states []*state // in the order of the run
 	missed string   // how the moment of only was passed by
@@ -112,12 +118,29 @@ func (r *recorder) note(n Note) {
 		return
 	}
 	r.quiet()
+	if r.last != nil && *r.last == n.Key {
+		return
+	}
+	if r.last != nil {
+		r.last = &n.Key
+	}
 	r.notes = append(r.notes, n)
 	r.told = r.told.text(n.Key)
 	if r.from != nil && r.from(n) {
 		r.from = nil
 	}
 	r.quiet()
+}
+
+// recovered is Run.Recovered.
+func (r *recorder) recovered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || !r.fewer {
+		return
+	}
+	r.quiet()
+	r.power, r.kill = false, false
 }
 
 // end freezes the disk after the run and lets nothing else happen to it.
@@ -155,6 +178,9 @@ func (r *recorder) cut(kind simfs.Kind, index int) {
 	if r.from != nil {
 		return
 	}
+	if r.hold != nil && r.hold() {
+		return
+	}
 	c := Crash{Kind: kind, Op: index, Notes: len(r.notes) - r.before}
 	for i := len(r.states) - 1; i >= 0 && i >= len(r.states)-2; i-- {
 		last := r.states[i].crash
@@ -172,6 +198,9 @@ func (r *recorder) torn(index, k int) {
 	if r.from != nil {
 		return
 	}
+	if r.hold != nil && r.hold() {
+		return
+	}
 	r.keep(Crash{Kind: simfs.ProcessKill, Op: index, Cells: k, Notes: len(r.notes) - r.before},
 		r.disk.CloneTorn(k).Crash(simfs.ProcessKill))
 }
@@ -184,7 +213,7 @@ func (r *recorder) keep(c Crash, image *simfs.Image) {
 		notes:  r.notes[:len(r.notes):len(r.notes)],
 		told:   r.told,
 		depth:  r.depth,
-		key:    keyOf(image.Hash(), r.told, c.Kind, r.depth),
+		key:    keyOf(image.Hash(), r.told, c.Kind, r.keyDepth),
 	})
 }
 
@@ -232,6 +261,7 @@ func (r *recorder) run(f func(*Run) error, run *Run, err *error) {
 	run.FS = r.disk
 	run.Disk = r.disk
 	run.Note = r.note
+	run.Recovered = r.recovered
 	*err = f(run)
 }
 

@@ -40,6 +40,26 @@ type taken struct {
 	recorder *recorder
 	run      *Run
 	program  func(*Run) error
+	follower *follower                              // of the crash before it; nil: none
+	failed   func(format string, args ...any) error // says that this crash cannot be taken
+}
+
+// misfit says what the crash before the run names that the disk did not have.
+// Of a lazy crash that is known only after the run.
+func (t taken) misfit() error {
+	f := t.follower
+	if f == nil {
+		return nil
+	}
+	if f.problem != "" {
+		return t.failed("%s", f.problem)
+	}
+	for k, used := range f.used {
+		if !used {
+			return t.failed("the disk has no choice about %s at that moment", word(f.crash.Deviations[k].Var))
+		}
+	}
+	return nil
 }
 
 // once does the run, on a goroutine of its own: it may end that.
@@ -48,59 +68,61 @@ func (t taken) once() (err error) {
 	return err
 }
 
-// take takes the crashes of a path, one run after the other, and tells of
-// each. It returns the run that comes behind the last, which has not begun.
-func take(ctx context.Context, c Config, p Program, path CrashPath, tell func(Moment)) (taken, error) {
-	var t taken
+// take takes the crashes of a path, one run after the other, and tells of each;
+// what a lazy one chose is known when the run behind it is over. It returns that
+// of the last, which has not begun.
+func take(ctx context.Context, c Config, p Program, path CrashPath) (t taken, moments []Moment, err error) {
 	t.recorder, t.run = c.workload()
 	t.program = p.Workload
 	for i := range path {
 		if err := ctx.Err(); err != nil {
-			return taken{}, err
+			return taken{}, nil, err
 		}
-		misfit := func(format string, args ...any) (taken, error) {
-			return taken{}, &PathError{Crash: i, Text: path[i].String(), Problem: fmt.Sprintf(format, args...)}
+		failed := func(format string, args ...any) error {
+			return &PathError{Crash: i, Text: path[i].String(), Problem: fmt.Sprintf(format, args...)}
 		}
 		r := t.recorder
 		r.only = &path[i]
-		err := t.once()
+		err = t.once()
+		if wrong := t.misfit(); wrong != nil {
+			return taken{}, nil, wrong
+		}
+		if i > 0 {
+			moments[i-1].Choices = t.follower.choices
+		}
 		if len(r.states) == 0 {
 			switch {
 			case err != nil && i > 0:
-				return taken{}, err
+				return taken{}, nil, err
 			case r.missed != "":
-				return misfit("%s", r.missed)
+				return taken{}, nil, failed("%s", r.missed)
 			default:
-				return misfit("the run ended after %d operations and %d notes, without coming there", r.disk.Ops(), len(r.notes)-r.before)
+				return taken{}, nil, failed("the run ended after %d operations and %d notes, without coming there", r.disk.Ops(), len(r.notes)-r.before)
 			}
 		}
 		if err != nil && i > 0 {
-			return taken{}, err // the crash is never reached by a recovery that fails
+			return taken{}, nil, err // the crash is never reached by a recovery that fails
 		}
 		s := r.states[0]
-		f := follower{crash: &path[i], used: make([]bool, len(path[i].Deviations))}
+		f := &follower{crash: &path[i], used: make([]bool, len(path[i].Deviations))}
 		image := s.image
-		if len(image.Vars()) > 0 {
-			image = image.Resolve(&f)
-		}
-		if f.problem != "" {
-			return misfit("%s", f.problem)
-		}
-		for k, used := range f.used {
-			if !used {
-				return misfit("the disk has no choice about %s at that moment", word(path[i].Deviations[k].Var))
-			}
+		if !path[i].Lazy && len(image.Vars()) > 0 {
+			image = image.Resolve(f)
 		}
 		s.history = slices.Clip(s.past())
-		if tell != nil {
-			m := Moment{Crash: path[i], Log: r.disk.Log(), At: path[i].Op, History: s.history, Choices: f.choices}
-			if m.At == End {
-				m.At = len(m.Log)
-			}
-			tell(m)
+		m := Moment{Crash: path[i], Log: r.disk.Log(), At: path[i].Op, History: s.history, Choices: f.choices}
+		if m.At == End {
+			m.At = len(m.Log)
 		}
-		t.recorder, t.run = c.recovery(s, image, &candidate{from: s})
+		t.follower, t.failed = f, failed
+		if !path[i].Lazy {
+			if wrong := t.misfit(); wrong != nil {
+				return taken{}, nil, wrong
+			}
+		}
+		moments = append(moments, m)
+		t.recorder, t.run = c.recovery(s, image, &candidate{from: s}, f, path[i].Lazy)
 		t.program = p.Recover
 	}
-	return t, ctx.Err()
+	return t, moments, ctx.Err()
 }

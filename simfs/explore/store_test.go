@@ -142,6 +142,7 @@ func (r register) recover(run *explore.Run) error {
 		}
 		run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
 	}
+	run.Recovered()
 	return nil
 }
 
@@ -230,6 +231,7 @@ func (j journal) recover(run *explore.Run) error {
 		return fmt.Errorf("the journal ends with %d, want %d to %d", n, low, high)
 	}
 	run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n}) // it has been read
+	run.Recovered()
 	n++
 	run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n})
 	if err := j.append(f, n); err != nil {

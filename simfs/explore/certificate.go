@@ -1,0 +1,92 @@
+package explore
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// standing sums up how many images the searched crash points have.
+type standing struct {
+	sum    big.Int
+	atMost bool
+}
+
+func (s *standing) add(image *simfs.Image) {
+	n, exact := image.Count()
+	s.sum.Add(&s.sum, n)
+	s.atMost = s.atMost || !exact
+}
+
+// unknown returns the states that no other exploration had, if those are to be
+// left out, and counts the images of all that are returned.
+func (x *explorer) unknown(states []*state, here *shortfall) []*state {
+	if x.config.Seen != nil {
+		states = slices.DeleteFunc(slices.Clone(states), func(s *state) bool {
+			known := !x.config.Seen.Add(s.key.then(1).key())
+			if known && x.config.SkipSeen {
+				here.known++
+			}
+			return known && x.config.SkipSeen
+		})
+	}
+	return states
+}
+
+// reap takes the leaves of complete trees in order, and returns the states that
+// they lead to.
+func (x *explorer) reap(leaves []*candidate) []*state {
+	var last *state
+	for _, c := range leaves {
+		if c.from != last {
+			last = c.from
+			x.stand.add(last.image)
+		}
+		count := x.count(c.from)
+		count.Images++
+		count.Unique++
+		x.report.Images++
+		x.report.ImagesUnique++
+		x.report.ImagesNew++
+		x.report.Leaves++
+		end := c.key.then(c.told.hi, c.told.lo)
+		if c.err != nil {
+			end = end.text(c.err.Error())
+		}
+		x.leaves = x.leaves.plus(end)
+	}
+	return x.merge(leaves)
+}
+
+// certify fills in what the report says of the lazy search.
+func (x *explorer) certify() {
+	if !x.config.Lazy {
+		return
+	}
+	r, c := &x.report, &x.config
+	r.Stand, r.StandAtMost = &x.stand.sum, x.stand.atMost
+	r.Greedy = x.greedy.list()
+	d := x.leaves.text(c.model()).text(r.Stand.String()).text(r.Why)
+	key := d.then(uint64(r.CrashPoints), uint64(r.Leaves), uint64(r.Recoveries), uint64(r.Subsumed), uint64(r.Violated)).text(r.Digest).key()
+	r.Certificate = hex.EncodeToString(key[:])
+}
+
+// model says what was searched, in a text for the certificate.
+func (c *Config) model() string {
+	return fmt.Sprintf("%+v cell=%d garbage=%v points=%d kinds=%d depth=%d leaves=%d", c.Guarantees, c.CellSize, c.Garbage, c.Points, c.Kinds, c.Depth, c.MaxLeaves)
+}
+
+// log2Text is the binary logarithm of n with one digit behind the point, rounded
+// down, without a float that could differ between machines.
+func log2Text(n *big.Int) string {
+	if n == nil || n.Sign() <= 0 {
+		return "-"
+	}
+	whole := n.BitLen() - 1
+	// n^10 is 2 to the power of ten times the logarithm.
+	tenth := new(big.Int).Exp(n, big.NewInt(10), nil).BitLen() - 1
+	return fmt.Sprintf("%d.%d", whole, tenth-10*whole)
+}
