@@ -69,7 +69,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand(), errorsCommand(), syncfailCommand()}
 }
 
 // exitError is an error with an exit code.

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/scenarios/invariant"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+func errorsCommand() command {
+	return command{
+		name: "errors", short: "let every file operation fail in every way, and crash behind it",
+		long: "Runs a plan once, and lists the file-system operations of its steps. Then, for each operation and each\n" +
+			"fault that can happen to it (an error once, or from then on; a short write; a full disk; a sync that fails\n" +
+			"in each way that the disk knows; bytes that are lost, flipped, stale or go elsewhere; a file that is locked),\n" +
+			"it runs the plan with that fault, goes on, and crashes it at every point from the fault on, on every image.\n" +
+			"Where the plan has crash steps, a fault is followed by crashes in its own life and in all later ones.\n\n" +
+			"Without --scenario and --plan it takes two small plans that get everywhere. What a plan itself says about\n" +
+			"faults, damage and crashes to explore is left out; its settings count, \"set lazy = true\" too.\n\n" +
+			"For each plan and disk:\n\n" +
+			"  operations  of the file system; with more than " + strconv.Itoa(scenarios.ErrorOperations) + ", or --ops, some are left out, evenly over the plan\n" +
+			"  faults      that were tried, and those that happened; -v lists all, with why the others did not\n" +
+			"  pairs       of a fault and a crash behind it\n" +
+			"  images      disks that these may leave\n" +
+			"  exact       whether nothing was left out, or what was\n\n" +
+			"What is broken is printed with a plan that untorn-sim replay breaks in the same way.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var r errorsRun
+			flags.StringVar(&r.scenario, "scenario", "", "`name` of the scenario that draws the plan from --seed")
+			flags.Uint64Var(&r.seed, "seed", 1, "`number` that the plan is drawn from")
+			flags.StringVar(&r.file, "plan", "", "`file` with the plan")
+			flags.StringVar(&r.disk, "disk", "", "`names`, separated by commas, or all; empty: posix, or what the plan says")
+			flags.IntVar(&r.operations, "ops", 0, "make so `many` operations fail; 0: as the plan says, or "+strconv.Itoa(scenarios.ErrorOperations))
+			flags.IntVar(&r.config.Images, "images", 0, "so `many` images behind each fault; 0: all")
+			flags.IntVar(&r.config.Workers, "jobs", 0, "so `many` faults at once; 0: one for each processor")
+			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
+			flags.BoolVar(&r.verbose, "v", false, "list every fault")
+			flags.BoolVar(&r.json, "json", false, "one JSON object for each plan and disk; failures go to stderr")
+			return r.run
+		},
+	}
+}
+
+type errorsRun struct {
+	scenario, file, disk, plans string
+	seed                        uint64
+	operations                  int
+	verbose, json               bool
+	config                      scenarios.Config
+	saved                       int
+	violated                    int
+}
+
+func (r *errorsRun) run(e *env, args []string) error {
+	if len(args) > 0 {
+		return usage("unexpected %q: flags come with --, see untorn-sim errors --help", args[0])
+	}
+	if r.operations < 0 || r.config.Images < 0 || r.config.Workers < 0 {
+		return usage("--ops, --images and --jobs are 0 or more")
+	}
+	list, err := r.list()
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := r.one(e, p); err != nil {
+			return err
+		}
+	}
+	if r.violated > 0 {
+		return fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", r.violated, r.plans)
+	}
+	return nil
+}
+
+// list is the plans, each on each disk.
+func (r *errorsRun) list() (list []*plan.Plan, err error) {
+	disks := words(r.disk)
+	switch r.disk {
+	case "":
+		disks = []string{"posix"}
+	case "all":
+		disks = replay.Disks()
+	}
+	for _, disk := range disks {
+		if _, err := simfs.ParseGuarantees(disk); err != nil {
+			return nil, usage("%w", err)
+		}
+	}
+	switch {
+	case r.file != "" && r.scenario != "":
+		return nil, usage("--plan and --scenario: a plan says its scenario itself, give one of both")
+	case r.file != "":
+		p, err := replay.Load(r.file)
+		if err != nil {
+			return nil, usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
+		}
+		if r.disk == "" && p.Disk != "" {
+			disks = []string{p.Disk}
+		}
+		for _, disk := range disks {
+			p := p.Clone()
+			p.Disk = disk
+			list = append(list, p)
+		}
+	case r.scenario != "":
+		if r.seed == 0 {
+			return nil, usage("seed 0: seeds begin at 1")
+		}
+		for _, disk := range disks {
+			p, err := scenarios.Draw(r.scenario, disk, r.seed)
+			if err != nil {
+				return nil, usage("no scenario %q: use %s", r.scenario, strings.Join(scenarios.Names(), ", "))
+			}
+			list = append(list, p)
+		}
+	default:
+		for _, disk := range disks {
+			list = append(list, scenarios.ErrorPlans(disk)...)
+		}
+	}
+	if r.operations > 0 {
+		for _, p := range list {
+			p.Set("operations", strconv.Itoa(r.operations))
+		}
+	}
+	return list, nil
+}
+
+func (r *errorsRun) one(e *env, p *plan.Plan) error {
+	began := time.Now()
+	report, err := scenarios.Errors(e.ctx, p, r.config)
+	if err != nil {
+		if e.ctx.Err() != nil {
+			return fail(exitBudget, "interrupted")
+		}
+		return usage("%w%s", err, planHint(r.file))
+	}
+	seconds := time.Since(began).Seconds()
+	r.violated += report.Violated
+	out := errorsObject(&report, seconds)
+	if !r.json {
+		r.print(e, &report, seconds)
+	}
+	for i := range report.Faults {
+		f := &report.Faults[i]
+		for k, v := range f.Violations {
+			r.saved++
+			path, err := savePlan(r.plans, fmt.Sprintf("errors-%s-%s-%d.plan", report.Scenario, report.Disk, r.saved), v.Plan)
+			if err != nil {
+				return err
+			}
+			failure := failureOf(v)
+			failure.File = path
+			out.Faults[i].Violations[k].Plan = path
+			if r.json {
+				fmt.Fprintf(e.stderr, "%s  fault     %s\n\n", failure, f.Fault)
+			} else {
+				fmt.Fprintf(e.stdout, "\n%s  fault     %s\n", failure, f.Fault)
+			}
+		}
+	}
+	if r.json {
+		return e.object(out)
+	}
+	return nil
+}
+
+func (r *errorsRun) print(e *env, report *scenarios.ErrorReport, seconds float64) {
+	w := e.stdout
+	fmt.Fprintf(w, "%s on %s: %d operations, %d faults, %d happened, %d pairs of fault and crash, %d images, %s, %s, %.1f s\n",
+		report.Scenario, report.Disk, report.Operations, len(report.Faults), report.Fired, report.Pairs, report.Images,
+		exactly(report.Exact), count(report.Violated, "violation"), seconds)
+	if report.Why != "" {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(report.Why, "\n", "\n  "))
+	}
+	if !r.verbose {
+		return
+	}
+	for _, f := range report.Faults {
+		if !f.Fired {
+			fmt.Fprintf(w, "  %s: did not happen: %s\n", f.Fault, f.Why)
+			continue
+		}
+		fmt.Fprintf(w, "  %s: %s, %d images, %s, %s\n", f.Fault, count(f.CrashPoints, "crash point"), f.Images, exactly(f.Exact), count(f.Violated, "violation"))
+	}
+}
+
+func exactly(exact bool) string {
+	if exact {
+		return "exact"
+	}
+	return "not exact"
+}
+
+// savePlan writes a plan under a name into a directory, which it makes.
+func savePlan(dir, name string, p *plan.Plan) (string, error) {
+	path := filepath.Join(dir, name)
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		err = os.WriteFile(path, p.Format(), 0o644)
+	}
+	if err != nil {
+		return "", fmt.Errorf("save a plan: %w: name another directory with --plans", err)
+	}
+	return path, nil
+}
+
+// failureOf describes a violation as the other commands do.
+func failureOf(v scenarios.Violation) replay.Failure {
+	f := replay.Failure{
+		Scenario: v.Plan.Scenario, Disk: v.Plan.Disk, Seed: v.Plan.Seed, Invariant: v.Invariant, Step: v.Step, Plan: v.Plan,
+		Expected: "no error", Found: v.Err.Error(),
+	}
+	var broken *invariant.Violation
+	if errors.As(v.Err, &broken) {
+		f.Expected, f.Found = broken.Expected, broken.Found
+	}
+	return f
+}
+
+// The JSON of an error exploration.
+type (
+	errorsJSON struct {
+		Scenario   string       `json:"scenario"`
+		Disk       string       `json:"disk"`
+		Seed       uint64       `json:"seed"`
+		Operations int          `json:"operations"`
+		LeftOut    int          `json:"left_out"`
+		Tried      int          `json:"faults_tried"`
+		Fired      int          `json:"faults_fired"`
+		Pairs      int          `json:"pairs"`
+		Images     int          `json:"images"`
+		Recoveries int          `json:"recoveries"`
+		Exact      bool         `json:"exact"`
+		Why        string       `json:"why"`
+		Violated   int          `json:"violated"`
+		Digest     string       `json:"digest"`
+		Seconds    json.Number  `json:"seconds"`
+		Faults     []errorFault `json:"faults"`
+	}
+	errorFault struct {
+		Fault       string           `json:"fault"`
+		Fired       bool             `json:"fired"`
+		Why         string           `json:"why"` // it did not fire
+		CrashPoints int              `json:"crash_points"`
+		Images      int              `json:"images"`
+		Exact       bool             `json:"exact"`
+		Inexact     string           `json:"inexact"`
+		Violated    int              `json:"violated"`
+		Violations  []errorViolation `json:"violations"`
+	}
+	errorViolation struct {
+		Invariant string   `json:"invariant"`
+		Step      int      `json:"step"`
+		Error     string   `json:"error"`
+		Crashes   []string `json:"crashes"`
+		Plan      string   `json:"plan"` // its file
+	}
+)
+
+func errorsObject(r *scenarios.ErrorReport, seconds float64) errorsJSON {
+	out := errorsJSON{
+		Scenario: r.Scenario, Disk: r.Disk, Seed: r.Seed, Operations: r.Operations, LeftOut: r.LeftOut,
+		Tried: len(r.Faults), Fired: r.Fired, Pairs: r.Pairs, Images: r.Images, Recoveries: r.Recoveries,
+		Exact: r.Exact, Why: r.Why, Violated: r.Violated, Digest: r.Digest,
+		Seconds: json.Number(strconv.FormatFloat(seconds, 'f', 3, 64)), Faults: []errorFault{},
+	}
+	for _, f := range r.Faults {
+		row := errorFault{
+			Fault: f.Fault, Fired: f.Fired, Why: f.Why, CrashPoints: f.CrashPoints, Images: f.Images,
+			Exact: f.Exact, Inexact: f.Inexact, Violated: f.Violated, Violations: []errorViolation{},
+		}
+		for _, v := range f.Violations {
+			row.Violations = append(row.Violations, errorViolation{
+				Invariant: v.Invariant, Step: v.Step, Error: v.Err.Error(), Crashes: slices.Concat([]string{}, v.Plan.Crashes),
+			})
+		}
+		out.Faults = append(out.Faults, row)
+	}
+	return out
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	"github.com/untorn-db/untorn/scenarios/synclab"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+func syncfailCommand() command {
+	return command{
+		name: "syncfail", short: "let every sync fail in every way that file systems have, and look what is lost",
+		long: "Takes the engine through small stories (a new log, one whose process was killed, a full segment, writes\n" +
+			"that fail), and lets each sync of them fail once. A row says how file systems fail:\n\n" +
+			"  ext4, xfs   the dirty pages are marked clean and read as new, the disk has old ones; told once\n" +
+			"  ext4-data   the same, and it is the next sync that is told\n" +
+			"  btrfs       the pages go back to what is on the disk; told once\n" +
+			"  keep-dirty  the pages stay dirty, each sync is told until one succeeds\n" +
+			"  shutdown    nothing works until a restart\n" +
+			"  silent      as ext4, and nobody is told\n\n" +
+			"A column says how the program goes on: with its handle, or closing the log and opening it again in the same\n" +
+			"process; submitting the batch again with its key, or giving up; and what ends the process, at any point from\n" +
+			"the failure on: a restart (which keeps the page cache; the power goes later), or a loss of power.\n\n" +
+			"  ok                 what was acknowledged is there, and nothing wrong is served\n" +
+			"  lost, unavoidable  acknowledged data is lost: the sync lied, and nobody had been told; where a later\n" +
+			"                     batch proves the loss, the log names it\n" +
+			"  BAD                anything that the program could have avoided; printed below, and the exit code is 1\n" +
+			"  cannot happen      the disk has no such mode",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var c synclab.Config
+			disk := flags.String("disk", "posix", "`name` of the disk; only posix has all modes")
+			asJSON := flags.Bool("json", false, "one JSON object for each cell")
+			flags.IntVar(&c.Workers, "jobs", 0, "so `many` runs at once; 0: one for each processor")
+			flags.IntVar(&c.Sites, "sites", 0, "let so `many` syncs of each story fail; 0: all")
+			return func(e *env, args []string) error {
+				if len(args) > 0 {
+					return usage("unexpected %q: flags come with --, see untorn-sim syncfail --help", args[0])
+				}
+				if c.Workers < 0 || c.Sites < 0 {
+					return usage("--jobs and --sites are 0 or more")
+				}
+				var err error
+				if c.Disk, err = simfs.ParseGuarantees(*disk); err != nil {
+					return usage("%w", err)
+				}
+				table, err := synclab.Run(e.ctx, synclab.Engine(), c)
+				switch {
+				case e.ctx.Err() != nil:
+					return fail(exitBudget, "interrupted")
+				case err != nil:
+					return err
+				case *asJSON:
+					for i := range table.Cells {
+						if err := e.object(syncfailCell(table, &table.Cells[i])); err != nil {
+							return err
+						}
+					}
+				default:
+					fmt.Fprint(e.stdout, table)
+				}
+				if table.Bad() {
+					return fail(exitWrong, "the log loses what it could have kept, see BAD above")
+				}
+				return nil
+			}
+		},
+	}
+}
+
+// cellJSON is the JSON of a cell.
+type cellJSON struct {
+	Program string        `json:"program"`
+	Disk    string        `json:"disk"`
+	Mode    string        `json:"mode"`
+	Handle  string        `json:"handle"`
+	End     string        `json:"end"`
+	Then    string        `json:"then"`
+	Verdict string        `json:"verdict"`
+	Syncs   int           `json:"syncs_failed"`
+	Images  int           `json:"images"`
+	Lost    int           `json:"images_lost"`
+	Named   int           `json:"images_named"`
+	Bad     int           `json:"bad"`
+	First   []failureJSON `json:"failures"`
+}
+
+type failureJSON struct {
+	Error string `json:"error"`
+	Story string `json:"story"`
+	Fault string `json:"fault"`
+	Crash string `json:"crash"`
+}
+
+func syncfailCell(t *synclab.Table, c *synclab.Cell) cellJSON {
+	out := cellJSON{
+		Program: t.Program, Disk: t.Disk, Mode: c.Mode, Handle: c.Handle(), End: c.End(), Then: c.Then(), Verdict: c.Verdict(),
+		Syncs: c.Fired, Images: c.Images, Lost: c.Lost, Named: c.Named, Bad: c.BadAll, First: []failureJSON{},
+	}
+	for _, f := range c.Bad {
+		out.First = append(out.First, failureJSON{f.Err, f.Story, f.Fault, f.Crash})
+	}
+	return out
+}
