@@ -182,11 +182,10 @@ type reader struct {
 	bytes   []byte
 	ahead   int64 // how much was worth reading at once
 
-	names  record.Names
 	hasher chain.Hasher
 	header []byte // a canonical header
 
-	scanner segment.Scanner // for those who read whole segments
+	scanner segment.Scanner // for those who read whole segments, and for its names
 }
 
 const (
@@ -296,7 +295,7 @@ func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 		}
 	}
 	at := offset - r.offset
-	reason := segment.ReadItem(&r.raw, r.bytes[at:at+size:at+size], r.segment.place, offset, r.where.batch.Session, entry.Item, &r.names)
+	reason := segment.ReadItem(&r.raw, r.bytes[at:at+size:at+size], r.segment.place, offset, r.where.batch.Session, entry.Item, r.scanner.Names())
 	if reason != "" {
 		return r.where.damaged(reason, nil)
 	}

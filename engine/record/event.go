@@ -330,7 +330,7 @@ func (e *Event) Decode(record []byte, names *Names) error {
 
 // Names remembers the names of some of the last events decoded. The zero value
 // is ready; it is for one goroutine at a time.
-type Names struct{ recent [16]string }
+type Names struct{ recent [1 << 4]string }
 
 // text is b as a string, one that was made before if it is among the recent.
 func (n *Names) text(b []byte) string {
@@ -338,11 +338,16 @@ func (n *Names) text(b []byte) string {
 		return string(b)
 	}
 	// Names of one kind differ at their ends, or in their length.
-	sum := uint32(len(b))
-	for _, c := range b[max(0, len(b)-16):] {
-		sum = sum*31 + uint32(c)
+	sum := uint64(len(b))
+	if end := b[max(0, len(b)-16):]; len(end) == 16 {
+		sum = (sum ^ le.Uint64(end)) * 0x9e3779b97f4a7c15
+		sum = (sum ^ sum>>32 ^ le.Uint64(end[8:])) * 0x9e3779b97f4a7c15
+	} else {
+		for _, c := range end {
+			sum = (sum ^ uint64(c)) * 0x9e3779b97f4a7c15
+		}
 	}
-	slot := &n.recent[sum%uint32(len(n.recent))]
+	slot := &n.recent[sum>>60]
 	if *slot != string(b) {
 		*slot = string(b)
 	}

@@ -49,6 +49,7 @@ type Index struct {
 	ids     table // of ordinals
 	keys    table // of places in keyed
 	streams map[Name]*stream
+	spare   []stream // not used yet
 }
 
 // event is what is kept of one event.
@@ -96,8 +97,11 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 	}
 	s := x.streams[name]
 	if s == nil {
-		s = &stream{Stream: Stream{Name: name}}
-		s.Ordinals = s.few[:0]
+		if len(x.spare) == 0 {
+			x.spare = make([]stream, min(max(4, len(x.streams)), 256))
+		}
+		s, x.spare = &x.spare[0], x.spare[1:]
+		s.Name, s.Ordinals = name, s.few[:0]
 		x.streams[name] = s
 	}
 	s.Version, s.Hash = version, hash

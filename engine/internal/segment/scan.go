@@ -114,6 +114,9 @@ func (s *Scanner) Skip(offset int64) bool {
 // Room is how many bytes the scanner keeps.
 func (s *Scanner) Room() int { return len(s.room) }
 
+// Names are those of the last events, for others that read the same log.
+func (s *Scanner) Names() *record.Names { return &s.names }
+
 // Release gives that room away: what the scanner has found is not valid any
 // more, and it must be Reset before it is used again.
 func (s *Scanner) Release() []byte {
