@@ -79,7 +79,7 @@ type chain struct {
 	epoch int32
 	clean bool // a failed sync marked it: a sync does not write it
 	vs    []ver
-	few   [2]ver // room for the usual number
+	few   [4]ver // room for the usual number
 }
 
 // coupled reports whether any version hangs on an atom.

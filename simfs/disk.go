@@ -41,6 +41,7 @@ type disk struct {
 
 	freeBytes  []*content
 	freeChains []*chain
+	chains     []chain // not used yet
 }
 
 // grave is an earlier content of a block.
@@ -93,7 +94,7 @@ func (d *disk) share() disk {
 	c.atoms = d.atoms[:len(d.atoms):len(d.atoms)]
 	c.graves = d.graves[:len(d.graves):len(d.graves)]
 	c.own = new(owner)
-	c.freeBytes, c.freeChains, c.options = nil, nil, nil
+	c.freeBytes, c.freeChains, c.chains, c.options = nil, nil, nil, nil
 	d.own = new(owner)
 	c.gone = d.gone[:len(d.gone):len(d.gone)]
 	d.atoms, d.graves, d.gone = c.atoms, c.graves, c.gone
@@ -109,7 +110,9 @@ func (d *disk) mut(ino int32) *inode {
 	if in.own != d.own {
 		c := &inode{node: in.node}
 		c.own = d.own
-		c.groups = append(make([]*group, 0, len(in.groups)+1), in.groups...)
+		if len(in.groups) > 0 {
+			c.groups = append(make([]*group, 0, len(in.groups)+1), in.groups...)
+		}
 		c.marks = append([]int32(nil), in.marks...)
 		c.undec = append([]int32(nil), in.undec...)
 		c.ents = append([]entry(nil), in.ents...)
@@ -200,8 +203,11 @@ func (d *disk) newChain(v ver) *chain {
 		d.freeChains = d.freeChains[:n-1]
 		ch.vs = ch.vs[:0]
 	} else {
-		ch = &chain{own: d.own}
-		ch.vs = ch.few[:0]
+		if len(d.chains) == 0 {
+			d.chains = make([]chain, 4)
+		}
+		ch, d.chains = &d.chains[0], d.chains[1:]
+		ch.own, ch.vs = d.own, ch.few[:0]
 	}
 	ch.epoch, ch.clean = d.epoch, false
 	v.seq, v.atom, v.why = durable, 0, whyDurable
