@@ -101,7 +101,8 @@ func (m *Model) Judge(events []engine.Event, lossy bool) *Judgement {
 	for i := range j.owner {
 		j.owner[i] = -1
 	}
-	var versions versions
+	var room [fewStreams]streamVersion
+	versions := versions{few: room[:0]}
 	var strangerIDs map[uuid.UUID]uint64 // of events that no receipt tells of
 	var strangerKeys map[string]uint64
 	var strangers []int // indices of those events

@@ -26,19 +26,20 @@ func (v vector[T]) with(i int, xs ...T) vector[T] {
 	length := max(v.length, i+len(xs))
 	chunks := make([]*chunk[T], (length+chunkSize-1)/chunkSize)
 	copy(chunks, v.chunks)
-	for c := v.length / chunkSize; c < len(chunks); c++ {
-		if chunks[c] == nil {
-			chunks[c] = new(chunk[T])
-		}
+	for c := len(v.chunks); c < len(chunks); c++ {
+		chunks[c] = new(chunk[T])
 	}
 	var copied *chunk[T]
 	last := -1
 	for k, x := range xs {
 		at := i + k
 		if c := at / chunkSize; c != last {
-			fresh := *chunks[c]
-			copied, last = &fresh, c
-			chunks[c] = copied
+			copied, last = chunks[c], c
+			if c < len(v.chunks) {
+				fresh := *copied
+				copied = &fresh
+				chunks[c] = copied
+			}
 		}
 		copied[at%chunkSize] = x
 	}
