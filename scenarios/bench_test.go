@@ -272,15 +272,16 @@ func BenchmarkExecution(b *testing.B) {
 	for _, w := range workloads {
 		for _, disk := range simfs.Presets() {
 			b.Run(w.name+"/"+disk.Name, func(b *testing.B) {
-				var spent time.Duration
+				var spent, used time.Duration
 				var before, after runtime.MemStats
 				var done, events, allocs, bytes uint64
 				for seed := uint64(1); done < uint64(b.N); seed++ {
 					e := executions(b, disk.Name, seed, w.before, w.batches, w.size)
 					runtime.ReadMemStats(&before)
-					begun := time.Now()
+					begun, cpu := time.Now(), cpuTime()
 					done += uint64(e.explore(b, 0))
 					spent += time.Since(begun)
+					used += cpuTime() - cpu
 					runtime.ReadMemStats(&after)
 					allocs += after.Mallocs - before.Mallocs
 					bytes += after.TotalAlloc - before.TotalAlloc
@@ -289,6 +290,9 @@ func BenchmarkExecution(b *testing.B) {
 				// b.N is a lower bound: the last seed is explored to its end.
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(float64(done)/spent.Seconds(), "executions/s")
+				if used > 0 {
+					b.ReportMetric(math.Round(float64(used.Nanoseconds())/float64(done))/1000, "cpu-µs/execution")
+				}
 				b.ReportMetric(math.Round(float64(allocs)/float64(done)), "allocs/execution")
 				b.ReportMetric(math.Round(float64(bytes)/float64(done)), "B/execution")
 				b.ReportMetric(math.Round(float64(events)/float64(done)), "events/execution")
