@@ -69,6 +69,8 @@ const (
 	maxNameLength = 255
 )
 
+var silent = slog.New(slog.DiscardHandler)
+
 // withDefaults returns the options with every zero value replaced, or all the
 // problems at once.
 func (o Options) withDefaults() (Options, error) {
@@ -129,7 +131,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Waits = goroutines{}
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = silent
 	}
 	return o, nil
 }
