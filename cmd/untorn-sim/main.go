@@ -69,7 +69,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand(), errorsCommand(), syncfailCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand()}
 }
 
 // exitError is an error with an exit code.
