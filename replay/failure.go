@@ -21,17 +21,28 @@ type Failure struct {
 	Found     string
 	Plan      *plan.Plan // reproduces it
 	File      string     // where the plan is, "" while it is not saved
+	// Happened says in words what each crash line of Plan is, and Why what decides
+	// about the failure. Both are filled in by Replay and Shrink, and by a sweep for
+	// what it shrinks.
+	Happened []string
+	Why      Why
+	// Small says what was left out of the plan, "" for nothing.
+	Small string
 	// Unstable says what another run of Plan gave instead, "" if the same.
 	Unstable string
+
+	class  string // of the error's text
+	origin origin // where the plan came from, before it was shrunk
 }
 
 // newFailure describes a violation.
 func newFailure(v scenarios.Violation) Failure {
 	f := Failure{
-		Scenario: v.Plan.Scenario, Disk: orPosix(v.Plan.Disk), Seed: v.Plan.Seed,
-		Invariant: v.Invariant, Step: v.Step, Plan: v.Plan,
+		Scenario: v.Plan.Scenario, Disk: orPosix(v.Plan.Disk),
+		Invariant: v.Invariant, Step: v.Step, Plan: v.Plan, class: classOf(v.Err),
 		Expected: "no error", Found: v.Err.Error(),
 	}
+	f.come(v.Plan)
 	var broken *invariant.Violation
 	if errors.As(v.Err, &broken) {
 		f.Expected, f.Found = broken.Expected, broken.Found
@@ -42,16 +53,32 @@ func newFailure(v scenarios.Violation) Failure {
 	return f
 }
 
-// Title is the first line of the failure's text.
-func (f Failure) Title() string {
-	promise := "the workload goes as the model says"
-	if f.Invariant != "" {
-		promise = f.Invariant
-		if i, ok := invariant.ByID(f.Invariant); ok {
-			promise += " (" + i.Sentence + ")"
+// come notes where a plan came from.
+func (f *Failure) come(p *plan.Plan) {
+	f.origin, _ = originOf(p)
+	f.Seed = f.origin.seed
+	f.Small = ""
+	for _, comment := range p.Comments {
+		if strings.HasPrefix(comment, shrunkFrom) {
+			f.Small = comment
 		}
 	}
-	return fmt.Sprintf("FAIL %s on %s: %s", f.Scenario, f.Disk, promise)
+}
+
+// promise is what was broken.
+func (f Failure) promise() string {
+	if f.Invariant == "" {
+		return "the workload goes as the model says"
+	}
+	if i, ok := invariant.ByID(f.Invariant); ok {
+		return f.Invariant + " (" + i.Sentence + ")"
+	}
+	return f.Invariant
+}
+
+// Title is the first line of the failure's text.
+func (f Failure) Title() string {
+	return fmt.Sprintf("FAIL %s on %s: %s", f.Scenario, f.Disk, f.promise())
 }
 
 // Command is one line for a shell that reproduces the failure.
@@ -59,11 +86,23 @@ func (f Failure) Command() string {
 	if f.File != "" {
 		return "go run ./cmd/untorn-sim replay " + quote(f.File)
 	}
-	return fmt.Sprintf("go run ./cmd/untorn-sim replay %d --scenario %s --disk %s", f.Seed, f.Scenario, f.Disk)
+	if f.Seed == 0 {
+		return "go run ./cmd/untorn-sim replay PLAN"
+	}
+	return f.whole()
+}
+
+// whole is one line for a shell that runs all that the seed draws.
+func (f Failure) whole() string {
+	scenario, disk := f.Scenario, f.Disk
+	if f.origin.seed != 0 {
+		scenario, disk = f.origin.scenario, f.origin.disk
+	}
+	return fmt.Sprintf("go run ./cmd/untorn-sim replay %d --scenario %s --disk %s", f.Seed, scenario, disk)
 }
 
 // String is the failure's text, the same every time: the invariant, the step,
-// expected and found, the seed, the plan's file, and one line to paste.
+// expected and found, why, the seed, the plan's file, and one line to paste.
 func (f Failure) String() string {
 	var b strings.Builder
 	b.WriteString(f.Title() + "\n")
@@ -75,12 +114,25 @@ func (f Failure) String() string {
 	if step, ok := f.Plan.Step(f.Step); ok {
 		line("step", strings.TrimPrefix(step.String(), "step "))
 	}
-	line("crash", strings.Join(f.Plan.Crashes, "\n"))
+	var crashes []string
+	for i, crash := range f.Plan.Crashes {
+		crashes = append(crashes, crash)
+		if i < len(f.Happened) {
+			crashes = append(crashes, f.Happened[i])
+		}
+	}
+	line("crash", strings.Join(crashes, "\n"))
 	line("expected", f.Expected)
 	line("found", f.Found)
+	line("why", f.Why.Text)
 	line("unstable", f.Unstable)
-	if f.Seed != 0 {
+	switch {
+	case f.Seed != 0 && f.Small != "":
+		line("seed", fmt.Sprintf("%d, %s\n%s has all of it", f.Seed, f.Small, f.whole()))
+	case f.Seed != 0:
 		line("seed", fmt.Sprint(f.Seed))
+	default:
+		line("plan was", f.Small)
 	}
 	line("plan", f.File)
 	line("reproduce", f.Command())

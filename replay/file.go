@@ -15,8 +15,8 @@ import (
 // "batch-posix-42-I1.plan".
 func FileName(p *plan.Plan) string {
 	parts := []string{p.Scenario, orPosix(p.Disk), "edited"}
-	if p.Seed != 0 {
-		parts[2] = fmt.Sprint(p.Seed)
+	if o, ok := originOf(p); ok {
+		parts = []string{o.scenario, o.disk, fmt.Sprint(o.seed)}
 	}
 	if p.Invariant != "" {
 		parts = append(parts, p.Invariant)

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type Options struct {
 	// Images is how many images are tried for each seed; 0: as the scenario
 	// says.
 	Images int
+	// Shrink is how many runs are spent on each failure that is shrunk, the first of
+	// each invariant in a row: 0: SweepRuns; negative: none is shrunk.
+	Shrink int
 	// Wrap plants a bug between the log and its disk; see scenarios.Config.
 	Wrap func(afero.Fs) afero.Fs
 	// OnProgress is called after each seed, from one goroutine at a time. May be
@@ -170,7 +174,59 @@ func Sweep(ctx context.Context, o Options) (Report, error) {
 		jobs.Go(func() { s.job(ctx) })
 	}
 	jobs.Wait()
+	if s.err == nil && s.Shrink >= 0 {
+		s.shrink(ctx)
+	}
 	return s.report(), s.err
+}
+
+// shrink makes the first failure of each invariant of each row small. Which these
+// are is known when all seeds are done.
+func (s *sweep) shrink(ctx context.Context) {
+	var list []*Failure
+	for _, row := range s.rows {
+		known := map[string]bool{}
+		for i := range row.Failures {
+			if f := &row.Failures[i]; !known[f.Invariant] && f.Unstable == "" {
+				known[f.Invariant] = true
+				list = append(list, f)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	c := scenarios.Config{Images: s.Images, Wrap: s.Wrap, Workers: max(1, s.Jobs/len(list))}
+	next := make(chan *Failure)
+	var jobs sync.WaitGroup
+	for range min(s.Jobs, len(list)) {
+		jobs.Go(func() {
+			for f := range next {
+				f.shrink(ctx, c, cmp.Or(s.Shrink, SweepRuns))
+			}
+		})
+	}
+	for _, f := range list {
+		next <- f
+	}
+	close(next)
+	jobs.Wait()
+	if err := ctx.Err(); err != nil {
+		s.err = err
+	}
+}
+
+// shrink makes a failure small, unless the small one is not the same each time.
+func (f *Failure) shrink(ctx context.Context, c scenarios.Config, runs int) {
+	small, err := Shrink(ctx, f.Plan, c, runs)
+	if err == nil {
+		err = small.Failure.confirm(ctx, c)
+	}
+	if err == nil && small.Failure.Unstable == "" {
+		*f = small.Failure
+	} else if ctx.Err() == nil {
+		f.explain(ctx, c, whyRuns)
+	}
 }
 
 type sweep struct {

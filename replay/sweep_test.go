@@ -54,7 +54,7 @@ func TestJobs(t *testing.T) {
 		for _, jobs := range []int{1, 2, 8} {
 			o := small(jobs)
 			if planted {
-				o.Wrap = dropSync
+				o.Wrap, o.Shrink = dropSync, 25
 			}
 			report, err := Sweep(context.Background(), o)
 			if err != nil {
@@ -185,7 +185,7 @@ func TestAFailureIsKept(t *testing.T) {
 		}
 		name, from := "batch-posix-edited-", ""
 		if f.Seed != 0 {
-			name, from = "batch-posix-7-", "\n  seed      7\n"
+			name, from = "batch-posix-7-", "\n  seed      7, shrunk from "
 		}
 		crash := ""
 		if len(f.Plan.Crashes) > 0 {

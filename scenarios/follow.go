@@ -13,9 +13,10 @@ import (
 // Trail is the way through the crashes of a plan: what came before each, and
 // what each lost.
 type Trail struct {
-	Moments []explore.Moment // of each crash line of the plan
-	steps   []plan.Step
-	began   []begun
+	Moments  []explore.Moment // of each crash line of the plan
+	CellSize int              // bytes of a cell of the disk
+	steps    []plan.Step
+	began    []begun
 }
 
 // frames is how many source lines a trail keeps of each operation.
@@ -35,6 +36,9 @@ func Follow(ctx context.Context, p *plan.Plan, c Config) (Trail, error) {
 	if err != nil {
 		return fail(err)
 	}
+	if len(path) == 0 {
+		return Trail{}, nil
+	}
 	const module = "github.com/untorn-db/untorn/"
 	r.explorer.Callers = frames
 	r.explorer.CallerSkip = []string{module + "faults.", module + "scenarios", module + "replay"}
@@ -46,7 +50,7 @@ func Follow(ctx context.Context, p *plan.Plan, c Config) (Trail, error) {
 	if err != nil {
 		return fail(err)
 	}
-	t.began = r.began
+	t.began, t.CellSize = r.began, r.world.disk.CellSize()
 	return t, nil
 }
 

@@ -5,6 +5,7 @@
 //	untorn-sim run --scenario batch,mixed --seeds 1-1000 --disk posix,ext4
 //	untorn-sim replay 42 --scenario batch --disk posix
 //	untorn-sim replay failures/batch-posix-42-I1.plan -v
+//	untorn-sim shrink failures/batch-posix-42-I1.plan
 //
 // The way of a failure:
 //
@@ -69,7 +70,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand()}
 }
 
 // exitError is an error with an exit code.

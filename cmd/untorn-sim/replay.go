@@ -17,9 +17,10 @@ func replayCommand() command {
 	return command{
 		name: "replay", args: "(SEED|PLAN)", short: "run a seed or a plan file again, twice",
 		long: "A seed is replayed in every scenario on posix, unless --scenario and --disk say where; a plan file says\n" +
-			"that itself. A plan with crash lines takes these crashes; without, every crash is explored. Where the\n" +
-			"plan holds digests, the first step whose digest differs is printed. To make a plan smaller, delete its\n" +
-			"digest lines, its crash lines and what steps you like: the others mean the same.\n\n" +
+			"that itself. A plan with crash lines takes these crashes; without, every crash is explored, and what is found\n" +
+			"is saved as a plan with its crash lines. Where the plan holds digests, the first step whose digest differs\n" +
+			"is printed. To change a plan, delete its digest lines, its crash lines and what steps you like: the others\n" +
+			"mean the same; untorn-sim shrink makes it small.\n\n" +
 			"How to read a failure:\n\n" +
 			"  step      22 batch …             the step that the workload was in\n" +
 			"  crash     power op=11 notes=7 prefix=9 ~size:log/1.seg#5=truncate@6\n" +
@@ -39,6 +40,7 @@ func replayCommand() command {
 			flags.StringVar(&r.disk, "disk", "", "`name` of the disk; a plan that is to run on another one must not hold digests")
 			flags.IntVar(&r.config.Images, "images", 0, "so `many` images; 0: as the plan or the scenario says")
 			flags.IntVar(&r.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
+			flags.StringVar(&r.plansDir, "plans", "failures", "`directory` for a plan with the crash lines of a crash that was found")
 			flags.BoolVar(&r.verbose, "v", false, "print every step and its digest")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each replay")
 			return r.run
@@ -48,6 +50,7 @@ func replayCommand() command {
 
 type replayer struct {
 	scenario, disk string
+	plansDir       string
 	verbose, json  bool
 	config         scenarios.Config
 	failed         int
@@ -171,7 +174,13 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 		return usage("%w%s", err, planHint(file))
 	}
 	for i := range o.Failures {
-		o.Failures[i].File = file
+		f := &o.Failures[i]
+		f.File = file
+		if len(f.Plan.Crashes) > 0 && len(p.Crashes) == 0 { // found by exploring
+			if f.File, err = replay.Save(r.plansDir, f.Plan); err != nil {
+				return fmt.Errorf("%w: name another directory with --plans", err)
+			}
+		}
 	}
 	r.failed += len(o.Failures)
 	r.twice = r.twice || o.Twice != nil

@@ -21,7 +21,7 @@ func runCommand() command {
 	return command{
 		name: "run", short: "run seeds, cut the power everywhere, check what is left",
 		long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
-			"scenario on every disk. What fails is printed and its plan saved. A scenario also fails when " +
+			"scenario on every disk. What fails is printed, made small, and its plan saved. A scenario also fails when " +
 			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.\n\n" +
 			"The table, for each scenario and disk:\n\n" +
 			"  seeds       that were run\n" +
@@ -42,6 +42,7 @@ func runCommand() command {
 			flags.DurationVar(&r.options.Time, "time", 0, "after this `duration` no new seed begins, and the exit code is 4; 0: no limit")
 			flags.IntVar(&r.options.Jobs, "jobs", 0, "so `many` seeds at once; 0: one for each processor")
 			flags.IntVar(&r.options.Images, "images", 0, "so `many` images for each seed; 0: as the scenario says")
+			flags.IntVar(&r.options.Shrink, "shrink", replay.SweepRuns, "make the first failure of each invariant small, with up to so `many` runs; 0: leave it as it is")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each scenario and disk; all else goes to stderr")
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
 			return r.run
@@ -108,6 +109,12 @@ func (r *runner) read() error {
 		r.options.Disks = replay.Disks()
 	} else {
 		r.options.Disks = words(r.disk)
+	}
+	if r.options.Shrink < 0 {
+		return usage("--shrink %d: 0 or more", r.options.Shrink)
+	}
+	if r.options.Shrink == 0 {
+		r.options.Shrink = -1
 	}
 	var err error
 	if r.options.Seeds, err = replay.ParseSeeds(r.seeds); err != nil {

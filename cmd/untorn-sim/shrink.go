@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/scenarios"
+)
+
+func shrinkCommand() command {
+	return command{
+		name: "shrink", args: "PLAN", short: "make a plan that fails small, and say why it fails",
+		long: "Leaves out of a plan what the failure does not need: steps, then faults, then crashes and what they lost,\n" +
+			"then settings; then it makes values simple. The same invariant goes on failing, the one that the plan names\n" +
+			"or what it breaks first. Steps keep their numbers. What comes out is minimal: nothing more can be left out\n" +
+			"alone. It is printed as untorn-sim replay prints a failure, with\n\n" +
+			"  why       the smallest set of cells and names that must not have reached the disk, who wrote them, and\n" +
+			"            what must have reached it all the same\n\n" +
+			"The exit code is 0 when the plan is minimal, 4 when the time or the runs were used up before.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var s shrinker
+			flags.StringVar(&s.out, "out", "", "`file` for the small plan; without, PLAN with .small before its .plan")
+			flags.DurationVar(&s.time, "time", 0, "stop after this `duration`; 0: no limit")
+			flags.IntVar(&s.runs, "runs", replay.ShrinkRuns, "stop after so `many` executions and explorations")
+			flags.IntVar(&s.config.Images, "images", 0, "so `many` images in each exploration; 0: as the plan says, and 128 for what is shorter")
+			flags.IntVar(&s.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
+			flags.BoolVar(&s.json, "json", false, "one JSON object")
+			return s.run
+		},
+	}
+}
+
+type shrinker struct {
+	out    string
+	time   time.Duration
+	runs   int
+	json   bool
+	config scenarios.Config
+}
+
+// shrunk is the JSON of a shrunk plan.
+type shrunk struct {
+	Scenario  string             `json:"scenario"`
+	Disk      string             `json:"disk"`
+	Seed      uint64             `json:"seed"`
+	From      replay.Size        `json:"from"`
+	To        replay.Size        `json:"to"`
+	Runs      int                `json:"runs"`
+	Minimal   bool               `json:"minimal"`
+	Crashes   []string           `json:"crashes"` // in words
+	Why       replay.Why         `json:"why"`
+	Violation []replay.Violation `json:"violations"` // the one
+	Plan      string             `json:"plan"`
+}
+
+func (s *shrinker) run(e *env, args []string) error {
+	if len(args) != 1 {
+		return usage("want one PLAN, not %d: untorn-sim shrink failures/batch-posix-42-I1.plan", len(args))
+	}
+	if s.runs <= 0 {
+		return usage("--runs %d: at least 1", s.runs)
+	}
+	if s.time < 0 || s.config.Images < 0 || s.config.Workers < 0 {
+		return usage("--time, --images and --jobs are 0 or more")
+	}
+	file := args[0]
+	p, err := replay.Load(file)
+	if err != nil {
+		return usage("%w: want a plan that untorn-sim run has saved", err)
+	}
+	ctx := e.ctx
+	if s.time > 0 {
+		limited, stop := context.WithTimeout(ctx, s.time)
+		defer stop()
+		ctx = limited
+	}
+	small, err := replay.Shrink(ctx, p, s.config, s.runs)
+	var holds *replay.HoldsError
+	switch {
+	case errors.As(err, &holds):
+		return usage("%s: %w", file, err)
+	case err != nil && ctx.Err() != nil:
+		return fail(exitBudget, "the time was over before %s had been run once: give it more --time", file)
+	case err != nil:
+		return usage("%w%s", err, planHint(file))
+	}
+	if s.out == "" {
+		s.out = strings.TrimSuffix(file, ".plan") + ".small.plan"
+	}
+	f := small.Failure
+	if err := os.WriteFile(s.out, f.Plan.Format(), 0o644); err != nil {
+		return fmt.Errorf("save the plan: %w: name another file with --out", err)
+	}
+	f.File = s.out
+	if s.json {
+		row := replay.Row{Failures: []replay.Failure{f}}
+		row.Describe()
+		err = e.object(shrunk{
+			Scenario: f.Scenario, Disk: f.Disk, Seed: f.Seed, From: small.From, To: small.To, Runs: small.Runs, Minimal: small.Minimal,
+			Crashes: append([]string{}, f.Happened...), Why: f.Why, Violation: row.Violations, Plan: s.out,
+		})
+		if err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(e.stdout, "%s\nfrom %v to %v, in %s\n", f, small.From, small.To, count(small.Runs, "run"))
+	}
+	if !small.Minimal {
+		return fail(exitBudget, "the time or the runs were used up: %s may not be minimal, shrink it again or give it more --time or --runs", s.out)
+	}
+	return nil
+}
