@@ -44,8 +44,8 @@
 //   - A name takes any version since its last sync; only a rename ties two names.
 //     A directory that is not there hides what is in it, a file renamed into it
 //     included.
-//   - Of the metadata operations a file sync covers on xfs, the last is the last
-//     one on this file: create, rename, truncate. Growing by a write is none.
+//   - Of the metadata operations a file sync covers on ext4 and xfs, the last is the
+//     last one on this file: create, rename, truncate. Growing by a write is none.
 //   - A data-only sync covers the file's cells, and drops every size smaller than
 //     the live one; nothing else, on any preset, unless the size needs the journal.
 //   - An extent is one write. Two writes that touch a common page, or that both

@@ -291,7 +291,7 @@ func TestEachPromiseCounts(t *testing.T) {
 		program      []op
 	}{
 		{"sequential", "posix+journal-stale-garbage+filesync=all", []op{write("a", 0, 1024), write("a", 4096, 1024)}},
-		{"ext4", "ext4-journal", []op{{kind: "create", name: "b"}, {kind: "rename", name: "a", to: "c"}}},
+		{"ext4+filesync=all", "ext4-journal+filesync=all", []op{{kind: "create", name: "b"}, {kind: "rename", name: "a", to: "c"}}},
 		{"ext4", "ext4-pages", []op{write("a", 0, 4096), {kind: "sync", name: "a"}, {kind: "write", name: "a", n: 2048, fill: 2}}},
 		{"btrfs", "btrfs-extents", []op{write("a", 0, 8192)}},
 		{"ext4", "ext4-sizeafterdata", []op{write("a", 0, 1024)}},
@@ -300,7 +300,7 @@ func TestEachPromiseCounts(t *testing.T) {
 		{"ext4", "ext4-renameflush", []op{{kind: "write", name: "a", n: 1024, fill: 2}, {kind: "sync", name: "a"}, {kind: "create", name: "b"}, write("b", 0, 1024), {kind: "rename", name: "b", to: "a"}}},
 		{"ext4", "ext4-datasyncshrinks", []op{write("a", 0, 4096), {kind: "sync", name: "a"}, {kind: "truncate", name: "a"}, {kind: "syncdata", name: "a"}}},
 		{"posix", "posix-powersafe", []op{write("a", 0, 4096), {kind: "sync", name: "a"}, write("a", 0, 1024)}},
-		{"ext4", "ext4+filesync=earlier", []op{{kind: "create", name: "b"}, {kind: "sync", name: "a"}}},
+		{"ext4+filesync=all", "ext4", []op{{kind: "create", name: "b"}, {kind: "sync", name: "a"}}},
 		{"ext4", "ext4+filesync=alone", []op{{kind: "create", name: "b"}, {kind: "sync", name: "b"}}},
 		{"ext4+filesync=earlier", "ext4+filesync=names", []op{{kind: "create", name: "b"}, {kind: "create", name: "c"}, {kind: "sync", name: "c"}}},
 		{"posix+filesync=all", "posix+filesync=names", []op{{kind: "create", name: "b"}, {kind: "sync", name: "a"}}},

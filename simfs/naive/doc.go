@@ -31,8 +31,8 @@
 //	rename replacing   –         after     –         –         after the      ⎭
 //	a file                       the data                      data
 //
-//	sync also covers   –         all names and sizes up to now; its own
-//	                             xfs: to the last of its own   names
+//	sync also covers   –         names and sizes up to the last   its own
+//	                             of its own                    names
 //
 // "In order" is the order on one name. A sync of a directory covers what it does
 // for a file, and the names in it. A data-only sync covers the cells and a size

@@ -125,9 +125,7 @@ func (r *run) syncFile(n, now int) {
 		f.sizes[i].gone = true
 	}
 	switch r.opt.Preset {
-	case "ext4", "ext4-writeback": // "all metadata up to now"
-		r.all(now)
-	case "xfs": // "earlier metadata": up to the last that was about this file
+	case "ext4", "ext4-writeback", "xfs": // "earlier metadata": up to the last that was about this file
 		r.all(r.lastOwn(n, now) + 1)
 	case "btrfs": // "its own names"
 		r.ownNames(n, now)
@@ -181,9 +179,7 @@ func (r *run) syncDir(dir, now int) {
 		}
 	}
 	switch r.opt.Preset {
-	case "ext4", "ext4-writeback": // a directory is synced by a commit as well
-		r.all(now)
-	case "xfs":
+	case "ext4", "ext4-writeback", "xfs":
 		r.all(r.lastOwn(dir, now) + 1)
 	case "btrfs":
 		r.ownNames(dir, now)
