@@ -32,7 +32,7 @@ type ErrorReport struct {
 	LeftOut    int // of these, not made to fail, since there are too many
 	Fired      int // faults that happened
 	Pairs      int // of a fault and a crash point behind it
-	Images     int // tried
+	Images     int // tried; decided when it is read, one stands for many
 	Recoveries int
 	Exact      bool   // every fault, every crash point behind it, every image
 	Why        string // where not exact
@@ -128,8 +128,10 @@ func (r *ErrorReport) Violations() (all []Violation) {
 //
 // What the plan says about faults, damage and crashes to explore is not used;
 // its settings are, but for these, which have other defaults here: every image
-// ("images"), at the points where it makes a difference ("allpoints"), and no
-// crash in the recovery from a crash ("depth").
+// ("images"), decided when it is read ("lazy"), with at most 512 runs for a crash
+// point ("leaves"; one that needs more is searched within bounds, and the report
+// says so), at the points where it makes a difference ("allpoints"), and no crash
+// in the recovery from a crash ("depth").
 func Errors(ctx context.Context, p *plan.Plan, c Config) (ErrorReport, error) {
 	e := &errorSearch{ctx: ctx, config: c}
 	e.lives = livesOf(p)
@@ -348,10 +350,14 @@ func (r *run) afterFault(report *FaultReport) error {
 		setting string
 		field   *int
 		value   int
-	}{{"images", &c.MaxImages, r.config.Images}, {"deviation", &c.MaxDeviation, 1}, {"depth", &c.Depth, 0}} {
+	}{{"images", &c.MaxImages, r.config.Images}, {"deviation", &c.MaxDeviation, 1}, {"depth", &c.Depth, 0}, {"leaves", &c.MaxLeaves, 512}} {
 		if _, set := r.plan.Setting(s.setting); !set {
 			*s.field = s.value
 		}
+	}
+	var err error
+	if c.Lazy, err = r.plan.Bool("lazy", true); err != nil {
+		return err
 	}
 	if _, set := r.plan.Setting("allpoints"); !set {
 		c.Points = explore.Barriers

@@ -28,12 +28,12 @@ func errorsCommand() command {
 			"it runs the plan with that fault, goes on, and crashes it at every point from the fault on, on every image.\n" +
 			"Where the plan has crash steps, a fault is followed by crashes in its own life and in all later ones.\n\n" +
 			"Without --scenario and --plan it takes two small plans that get everywhere. What a plan itself says about\n" +
-			"faults, damage and crashes to explore is left out; its settings count, \"set lazy = true\" too.\n\n" +
+			"faults, damage and crashes to explore is left out; its settings count, \"set lazy = false\" too.\n\n" +
 			"For each plan and disk:\n\n" +
 			"  operations  of the file system; with more than " + strconv.Itoa(scenarios.ErrorOperations) + ", or --ops, some are left out, evenly over the plan\n" +
 			"  faults      that were tried, and those that happened; -v lists all, with why the others did not\n" +
 			"  pairs       of a fault and a crash behind it\n" +
-			"  images      disks that these may leave\n" +
+			"  images      disks that these may leave; what no recovery reads stays open, so one stands for many\n" +
 			"  exact       whether nothing was left out, or what was\n\n" +
 			"What is broken is printed with a plan that untorn-sim replay breaks in the same way.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {

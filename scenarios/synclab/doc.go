@@ -51,7 +51,12 @@
 //	cannot happen                   the disk has no such mode, or no sync of the program meets it
 //
 // A cell's verdict is the worst of all its runs: each sync of each story, each
-// crash point behind it, each image.
+// crash point behind it, and its images: all, or where there are more than 32
+// every prefix of what was pending and what differs from one in one variable, at
+// most 64.
+//
+// Records have at most two pages: of what is larger than a program's look-ahead,
+// no proof may be in reach.
 //
 // # What names a loss
 //
