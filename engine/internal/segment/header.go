@@ -32,8 +32,10 @@ func ReadHeaderCopy(f io.ReaderAt, copy int) (record.SegmentHeader, error) {
 		return record.SegmentHeader{}, err
 	}
 	h, err := record.ParseSegmentHeader(probe[:n])
-	if errors.Is(err, record.ErrNoHeader) && n == len(probe) && int(binary.LittleEndian.Uint16(probe[12:])) > len(probe) {
-		// A later minor version may have a longer header.
+	if errors.Is(err, record.ErrNoHeader) && n == len(probe) && string(probe[:len(record.Magic)]) == record.Magic &&
+		int(binary.LittleEndian.Uint16(probe[12:])) > len(probe) {
+		// A later minor version may have a longer header. Behind bytes that are none
+		// nothing is read: that would be for nothing, and takes 2⁷ runs to search.
 		block := make([]byte, record.BlockSize)
 		n, err := f.ReadAt(block, at)
 		if err != nil && err != io.EOF {
