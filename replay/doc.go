@@ -1,12 +1,12 @@
-// Package replay is what happens to a failure: it is found, saved, replayed and
-// kept.
+// Package replay is what happens to a failure: it is found, made small,
+// explained, saved, replayed and kept.
 //
 //	seeds × scenarios × disks ──Sweep──▶ Report: one Row per scenario and disk
 //	                              │
 //	                              ▼
-//	                           Failure ──Save──▶ file ──Load──▶ Replay ──▶ Outcome
-//	                                              │
-//	                       fixed: into the corpus ┘   which runs first from then on
+//	                   Shrink ◀── Failure ──Save──▶ file ──Load──▶ Replay ──▶ Outcome
+//	                      └─────────▲                │
+//	                          fixed: into the corpus ┘   which runs first from then on
 //
 // A sweep, with what failed in it:
 //
@@ -24,11 +24,24 @@
 //	outcome, err := replay.Replay(ctx, p, scenarios.Config{})
 //	fmt.Print(outcome.Failures)     // the same text
 //
+// # Shrinking
+//
+// Shrink leaves out of a plan what its failure does not need (operations, then
+// faults, then crashes and what they lost, then settings), and makes values simple:
+//
+//	small, err := replay.Shrink(ctx, p, scenarios.Config{}, 0)
+//	fmt.Print(small.Failure)        // its Why names the cells and names that decide
+//
+// A shorter plan fails when it does so at its crash lines, or, where they do not
+// fit it any more, when it is explored without them. A sweep shrinks the first
+// failure of each invariant in a row; the others are saved as they were found,
+// and are explained when they are replayed.
+//
 // # Contract
 //
 // All of a Row but Seconds depends on its scenario, disk and seeds alone: it is
 // the same for any number of jobs, and its Digest for any order of the seeds. A
-// failure has the same text every time. Every failure that a sweep reports was
+// failure, shrunk or not, has the same text every time. Every failure that a sweep reports was
 // replayed from its plan; where that gave something else, the failure says so
 // and counts as not deterministic.
 //

@@ -357,8 +357,8 @@ func (s *shrinker) crash(i int) {
 		path[i] = crash
 		return s.tryHere(withPath(s.best, path))
 	}
-	for _, change := range simplerCrashes(pathOf(s.best)[i]) {
-		take(change)
+	for again := true; again; {
+		again = slices.ContainsFunc(simplerCrashes(pathOf(s.best)[i]), take)
 	}
 	if s.spent() {
 		return

@@ -401,3 +401,33 @@ func TestSimpler(t *testing.T) {
 		t.Errorf("without the first item: %s", got)
 	}
 }
+
+// TestShrinkLazy checks that a crash whose choices are made when they are read is
+// explained as it is, and shrunk to one whose choices are all made.
+func TestShrinkLazy(t *testing.T) {
+	p, err := plan.Parse([]byte("untorn plan 1\nscenario batch\ndisk posix\nset preallocate = -1\nstep 1 open\nstep 2 batch 0=\"s t\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := scenarios.Config{Wrap: dropSync}
+	eager, err := Shrink(context.Background(), p, c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := pathOf(eager.Failure.Plan)
+	for i := range path {
+		path[i].Lazy = true
+	}
+	lazy := withPath(eager.Failure.Plan, path)
+	o, err := Replay(context.Background(), lazy, c)
+	if err != nil || len(o.Failures) != 1 || !why(t, o.Failures[0], c) {
+		t.Fatalf("%v: %+v\n%s", err, o, lazy.Format())
+	}
+	if !strings.Contains(o.Failures[0].String(), " lazy prefix=") {
+		t.Errorf("this was to be a lazy crash:\n%s", o.Failures[0])
+	}
+	small, err := Shrink(context.Background(), lazy, c, 0)
+	if err != nil || strings.Join(small.Failure.Plan.Crashes, "") != strings.Join(eager.Failure.Plan.Crashes, "") {
+		t.Errorf("%v\n%s", err, small.Failure.Plan.Format())
+	}
+}

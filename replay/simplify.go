@@ -298,6 +298,11 @@ func milderFaults(text string) (list []string) {
 // simplerCrashes are simpler moments and kinds of a crash, with the choices that
 // go with them.
 func simplerCrashes(c explore.Crash) (list []explore.Crash) {
+	if c.Lazy { // what nobody asks about follows the prefix like all else
+		eager := c
+		eager.Lazy = false
+		list = append(list, eager)
+	}
 	if c.Kind == simfs.PowerLoss {
 		kill := explore.Crash{Kind: simfs.ProcessKill, Op: c.Op, Notes: c.Notes}
 		list = append(list, kill)

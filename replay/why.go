@@ -43,6 +43,9 @@ type Part struct {
 	To    int64 `json:"to,omitempty"`
 	// Gone: the newest version of the name is that it is not there.
 	Gone bool `json:"gone,omitempty"`
+	// Found is what stood in the cells that nothing had been written to: garbage, or
+	// what was there before the file; "" where an earlier version did.
+	Found string `json:"found,omitempty"`
 	// Crash is which crash line of the plan it is about: 1 is the first.
 	Crash int `json:"crash"`
 	// Writer is the operation that made the newest version, in words, with the step
@@ -144,10 +147,13 @@ func (x *explainer) happened(i int) string {
 		where = ", behind step " + brief(step)
 	case ok:
 		where = ", at step " + brief(step)
+	case crashSteps(x.plan) > 0:
+		where = ", right behind the last crash among the steps"
 	}
 	switch {
 	case m.At < len(m.Log) && m.Crash.Cells > 0:
 		where += fmt.Sprintf(", inside operation %v, after %s", m.Log[m.At], counted(m.Crash.Cells, "cell"))
+	case len(m.Log) == 0:
 	case m.At >= len(m.Log) && m.Crash.Op != explore.End:
 		where += ", behind the last operation"
 	case m.At < len(m.Log):
@@ -324,8 +330,15 @@ func listed(parts []Part) string {
 	var list []string
 	for _, p := range parts {
 		text := p.String()
+		var more []string
 		if p.Writer != "" {
-			text += " (made by " + p.Writer + ")"
+			more = append(more, "made by "+p.Writer)
+		}
+		if p.Found != "" {
+			more = append(more, p.Found+" was found there")
+		}
+		if more != nil {
+			text += " (" + strings.Join(more, "; ") + ")"
 		}
 		list = append(list, text)
 	}
@@ -340,13 +353,16 @@ func (x *explainer) parts(losses []loss) []Part {
 	for _, l := range losses {
 		v := l.choice.Var
 		p := Part{Kind: v.Kind.String(), Path: v.Path, Crash: l.crash + 1, Writer: x.writer(l)}
+		if o := v.Options[l.choice.Option]; o.Garbage {
+			p.Found = o.Label
+		}
 		p.Gone = v.Kind == simfs.VarName && newest(v).Size == 0
 		if v.Kind == simfs.VarCell {
 			p.Cell, p.Cells = v.Cell, 1
 			p.From, p.To = int64(v.Cell)*size, int64(v.Cell+1)*size
 			if n := len(parts) - 1; n >= 0 {
 				before := &parts[n]
-				if before.Kind == p.Kind && before.Path == p.Path && before.Crash == p.Crash && before.Writer == p.Writer && before.To == p.From {
+				if before.Kind == p.Kind && before.Path == p.Path && before.Crash == p.Crash && before.Writer == p.Writer && before.Found == p.Found && before.To == p.From {
 					before.Cells++
 					before.To = p.To
 					continue
@@ -366,7 +382,10 @@ func (x *explainer) writer(l loss) string {
 		at = max(at, again)
 	}
 	op, run, ok := x.trail.Operation(l.crash, at)
-	if !ok {
+	switch {
+	case !ok && at < -1:
+		return "a step before the last crash among the steps"
+	case !ok:
 		return ""
 	}
 	who := "the recovery"

@@ -25,7 +25,8 @@ func replayCommand() command {
 			"  step      22 batch …             the step that the workload was in\n" +
 			"  crash     power op=11 notes=7 prefix=9 ~size:log/1.seg#5=truncate@6\n" +
 			"            kill op=4 notes=0      the next crash, of the log that was opened after the first\n" +
-			"  expected  event 26: call 15, item 0\n\n" +
+			"  expected  event 26: call 15, item 0\n" +
+			"  why       the size of log/1.seg … what must not have reached the disk, and who wrote it\n\n" +
 			"  power, kill   the power failed; the process was killed, which loses no write\n" +
 			"  op=11         before the run's file operation 11, the first being 0; end: behind the last;\n" +
 			"                op=11+3: inside it, a write, behind 3 of its sectors\n" +

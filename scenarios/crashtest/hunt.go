@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/untorn-db/untorn/scenarios/ddmin"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -152,14 +153,7 @@ func (f *finding) fewerSteps() *finding {
 			break
 		}
 	}
-	for size := len(f.program.active) / 2; size > 0; size /= 2 {
-		for at := 0; at < len(f.program.active); {
-			fewer := slices.Delete(slices.Clone(f.program.active), at, min(at+size, len(f.program.active)))
-			if !try(fewer) {
-				at += size
-			}
-		}
-	}
+	ddmin.Fewest(f.program.active, try)
 	return f
 }
 
@@ -195,18 +189,8 @@ func (f *finding) nearer() {
 			f.path, f.err = path, err
 			return true
 		}
-		if !try(lost) {
-			continue
-		}
-		for size := len(lost); size > 0; size /= 2 {
-			for at := 0; at < len(lost); {
-				fewer := slices.Delete(slices.Clone(lost), at, min(at+size, len(lost)))
-				if try(fewer) {
-					lost = fewer
-				} else {
-					at += size
-				}
-			}
+		if try(lost) {
+			ddmin.Fewest(lost, try)
 		}
 	}
 }

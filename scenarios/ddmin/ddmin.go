@@ -7,18 +7,18 @@ import "slices"
 
 // Fewest returns a part of all, in its order, for which fails reports true and
 // of which no single item can be left out. fails(all) is taken to be true; fails
-// is not given all itself. Large pieces are tried first, from the end. A fails
+// is not given all itself. Large pieces are tried first. A fails
 // that reports false from some moment on ends it soon.
 func Fewest[T any](all []T, fails func([]T) bool) []T {
 	list := slices.Clone(all)
 	for size := len(list); size > 0; {
 		dropped := false
-		for at := len(list); at > 0; {
-			from := max(at-size, 0)
-			if fewer := slices.Delete(slices.Clone(list), from, at); fails(fewer) {
+		for at := 0; at < len(list); {
+			if fewer := slices.Delete(slices.Clone(list), at, min(at+size, len(list))); fails(fewer) {
 				list, dropped = fewer, true
+			} else {
+				at += size
 			}
-			at = from
 		}
 		switch {
 		case size > 1:
