@@ -104,16 +104,14 @@ func (l *Log) blank(f afero.File) (filled int64, err error) {
 		return 0, err
 	}
 	filled = info.Size()
-	if filled > 0 {
-		header := make([]byte, min(filled, record.DataStart))
-		if err := readAt(f, header, 0); err != nil {
-			return 0, err
-		}
-		if slices.ContainsFunc(header, func(b byte) bool { return b != 0 }) {
+	if header := make([]byte, min(filled, record.DataStart)); len(header) > 0 {
+		zeros, err := beginsWithZeros(f, header)
+		if err == nil && !zeros {
 			clear(header)
-			if err := writeAt(f, header, 0); err != nil {
-				return 0, err
-			}
+			err = writeAt(f, header, 0)
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
 	if want := max(int64(record.DataStart), min(firstFill, l.opts.Preallocate, l.opts.SegmentSize)); filled < want {
@@ -123,6 +121,31 @@ func (l *Log) blank(f afero.File) (filled int64, err error) {
 		filled = want
 	}
 	return filled, nil
+}
+
+// beginsWithZeros reads the start of a file into b, up to the first bytes that
+// are not zeros. What lies behind those is not looked at, which keeps a crash
+// search small.
+func beginsWithZeros(f afero.File, b []byte) (bool, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	for len(b) > 0 {
+		n, err := f.Read(b)
+		if slices.ContainsFunc(b[:n], func(c byte) bool { return c != 0 }) {
+			return false, nil
+		}
+		b = b[n:]
+		switch {
+		case err == io.EOF && len(b) > 0:
+			return false, io.ErrUnexpectedEOF
+		case err != nil && err != io.EOF:
+			return false, err
+		case err == nil && n == 0:
+			return false, io.ErrNoProgress
+		}
+	}
+	return true, nil
 }
 
 // fillZeros reserves room and writes zeros there.
