@@ -92,6 +92,7 @@ func benchSeed(b *testing.B, disk string, seed uint64, workers int) int {
 // and the unit in which the speed of a search is given.
 type execution struct {
 	*run
+	done   atomic.Int64 // executions
 	events atomic.Int64 // that were compared
 	parts  *[part(len(partNames))]time.Duration
 }
@@ -157,7 +158,7 @@ func executions(b *testing.B, disk string, seed uint64, before, batches, size in
 }
 
 // explore records the workload, and executes every image that its crashes leave.
-func (e *execution) explore(b *testing.B, workers int) int {
+func (e *execution) explore(b *testing.B, workers int) explore.Report {
 	e.explorer.Workers = workers
 	report, err := explore.Explore(e.ctx, e.explorer, explore.Program{Workload: e.record, Recover: e.execute})
 	if err != nil {
@@ -166,7 +167,7 @@ func (e *execution) explore(b *testing.B, workers int) int {
 	if err := report.Err(); err != nil {
 		b.Fatal(err)
 	}
-	return report.Recoveries
+	return report
 }
 
 func (e *execution) record(run *explore.Run) error {
@@ -224,6 +225,7 @@ func (e *execution) execute(run *explore.Run) error {
 		return err
 	}
 	lap(partRecompare)
+	e.done.Add(1)
 	return nil
 }
 
@@ -254,10 +256,7 @@ func (e *execution) look(w *world, entropy uint64, opened func()) error {
 
 // workloads of BenchmarkExecution: so many batches before the recorded part,
 // and in it, of 5 events of so many bytes.
-var workloads = [...]struct {
-	name                  string
-	before, batches, size int
-}{
+var workloads = [...]workload{
 	{"5x5x100B", 0, 5, 100},
 	{"20x5x1KiB", 19, 1, 1024},
 }
@@ -271,33 +270,60 @@ func BenchmarkExecution(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // as untorn-sim
 	for _, w := range workloads {
 		for _, disk := range simfs.Presets() {
-			b.Run(w.name+"/"+disk.Name, func(b *testing.B) {
-				var spent, used time.Duration
-				var before, after runtime.MemStats
-				var done, events, allocs, bytes uint64
-				for seed := uint64(1); done < uint64(b.N); seed++ {
-					e := executions(b, disk.Name, seed, w.before, w.batches, w.size)
-					runtime.ReadMemStats(&before)
-					begun, cpu := time.Now(), cpuTime()
-					done += uint64(e.explore(b, 0))
-					spent += time.Since(begun)
-					used += cpuTime() - cpu
-					runtime.ReadMemStats(&after)
-					allocs += after.Mallocs - before.Mallocs
-					bytes += after.TotalAlloc - before.TotalAlloc
-					events += uint64(e.events.Load())
-				}
-				// b.N is a lower bound: the last seed is explored to its end.
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(float64(done)/spent.Seconds(), "executions/s")
-				if used > 0 {
-					b.ReportMetric(math.Round(float64(used.Nanoseconds())/float64(done))/1000, "cpu-µs/execution")
-				}
-				b.ReportMetric(math.Round(float64(allocs)/float64(done)), "allocs/execution")
-				b.ReportMetric(math.Round(float64(bytes)/float64(done)), "B/execution")
-				b.ReportMetric(math.Round(float64(events)/float64(done)), "events/execution")
-			})
+			b.Run(w.name+"/"+disk.Name, func(b *testing.B) { benchExecutions(b, w, disk.Name, false) })
 		}
+	}
+}
+
+// BenchmarkLeaf is BenchmarkExecution where a variable is decided when it is
+// first read, so that an execution is a leaf, which stands for many images. Where
+// a crash point has too many leaves it is explored as without that, and
+// executions that were no leaves are counted, too.
+func BenchmarkLeaf(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	for _, w := range workloads {
+		for _, disk := range simfs.Presets() {
+			b.Run(w.name+"/"+disk.Name, func(b *testing.B) { benchExecutions(b, w, disk.Name, true) })
+		}
+	}
+}
+
+// workload is one of workloads.
+type workload struct {
+	name                  string
+	before, batches, size int
+}
+
+func benchExecutions(b *testing.B, w workload, disk string, lazy bool) {
+	var spent, used time.Duration
+	var before, after runtime.MemStats
+	var done, leaves, events, allocs, bytes uint64
+	for seed := uint64(1); done < uint64(b.N); seed++ {
+		e := executions(b, disk, seed, w.before, w.batches, w.size)
+		e.explorer.Lazy = lazy
+		runtime.ReadMemStats(&before)
+		begun, cpu := time.Now(), cpuTime()
+		report := e.explore(b, 0)
+		spent += time.Since(begun)
+		used += cpuTime() - cpu
+		done += uint64(e.done.Load())
+		leaves += uint64(report.Leaves)
+		runtime.ReadMemStats(&after)
+		allocs += after.Mallocs - before.Mallocs
+		bytes += after.TotalAlloc - before.TotalAlloc
+		events += uint64(e.events.Load())
+	}
+	// b.N is a lower bound: the last seed is explored to its end.
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(done)/spent.Seconds(), "executions/s")
+	if used > 0 {
+		b.ReportMetric(math.Round(float64(used.Nanoseconds())/float64(done))/1000, "cpu-µs/execution")
+	}
+	b.ReportMetric(math.Round(float64(allocs)/float64(done)), "allocs/execution")
+	b.ReportMetric(math.Round(float64(bytes)/float64(done)), "B/execution")
+	b.ReportMetric(math.Round(float64(events)/float64(done)), "events/execution")
+	if lazy {
+		b.ReportMetric(float64(leaves)/float64(done), "leaves/execution")
 	}
 }
 
@@ -317,7 +343,8 @@ func BenchmarkExecutionParts(b *testing.B) {
 					e := executions(b, disk.Name, seed, w.before, w.batches, w.size)
 					e.parts = &parts
 					begun := time.Now()
-					done += e.explore(b, 1)
+					e.explore(b, 1)
+					done += int(e.done.Load())
 					total += time.Since(begun)
 				}
 				b.ReportMetric(0, "ns/op")
