@@ -70,7 +70,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand(), profileCommand()}
 }
 
 // exitError is an error with an exit code.
