@@ -53,12 +53,12 @@ func (s *shrinker) tryStep(i int, step plan.Step) bool {
 // batch makes a batch simple: what it says about itself, its items, and what
 // these say.
 func (s *shrinker) batch(i int) {
-	flags, items := splitBatch(s.best.Steps[i])
+	flags, _ := splitBatch(s.best.Steps[i])
 	ddmin.Fewest(flags, func(fewer []plan.KV) bool {
 		_, items := splitBatch(s.best.Steps[i])
 		return s.tryStep(i, joinBatch(s.best.Steps[i], fewer, items))
 	})
-	flags, items = splitBatch(s.best.Steps[i])
+	flags, items := splitBatch(s.best.Steps[i])
 	numbers := make([]int, len(items))
 	for n := range numbers {
 		numbers[n] = n

@@ -139,7 +139,7 @@ func DiskProblem(text string) string {
 	if err == nil {
 		return ""
 	}
-	if strings.IndexAny(text, "+-") < 0 { // a misspelt preset, most likely
+	if !strings.ContainsAny(text, "+-") { // a misspelt preset, most likely
 		return fmt.Sprintf("no disk %q: use %s", text, strings.Join(Disks(), ", "))
 	}
 	return strings.TrimPrefix(err.Error(), "simfs: ")
