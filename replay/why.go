@@ -319,7 +319,7 @@ func itThem(parts []Part) string {
 }
 
 func wasWere(parts []Part) string {
-	if len(parts) > 1 || len(parts) == 1 && parts[0].Cells > 0 {
+	if len(parts) > 1 || len(parts) == 1 && parts[0].Cells > 1 {
 		return "were"
 	}
 	return "was"
