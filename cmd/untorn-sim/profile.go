@@ -20,7 +20,9 @@ func profileCommand() command {
 		name: "profile", args: "[PLAN …]", short: "the weakest disks on which the log keeps its promises",
 		long: "Tries plans, or the first seeds of a scenario, on disks that promise more and less, and prints the minimal\n" +
 			"sets of promises under which all hold, in one line to quote, then each set with what goes wrong when any of\n" +
-			"its promises is not made. A disk is written as --disk reads it, such as posix+journal-powersafe.",
+			"its promises is not made. A disk is written as --disk reads it, such as posix+journal-powersafe.\n\n" +
+			"That promises are broken is certain. That they hold is exact for a small plan with --set lazy=true, and perhaps\n" +
+			"--set depth=0; otherwise it means the images that were tried.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var p profiling
 			flags.StringVar(&p.scenario, "scenario", "batch", "`name` of the scenario whose seeds are tried, where there are no plans")

@@ -19,8 +19,8 @@
 //
 // That a program breaks is certain, and comes with a way to break it again. That
 // it holds means that the cases given did not break it; Report.Exact says whether
-// every image was tried. A set that seemed to hold and lies below one that breaks
-// is dropped again.
+// every image was tried. Where not, all sets right above a minimal one are tried,
+// too, and what lies below one that breaks is dropped again.
 //
 // # Contract
 //

@@ -121,44 +121,16 @@ func Search(ctx context.Context, c Config) (Report, error) {
 		report.Strong = strong
 		return report, nil
 	}
-	// From the weakest undecided set, to the border: what holds loses promises
-	// while it does, what breaks gains some while it does.
-	for {
-		at := -1
-		for i := len(s.sets) - 1; i >= 0 && at < 0; i-- {
-			if s.known[i] == 0 {
-				at = i
-			}
-		}
-		if at < 0 {
-			break
-		}
-		v, err := s.verdict(ctx, at)
-		if err != nil {
+	for again := true; again; {
+		if err := s.border(ctx); err != nil {
 			return report, err
 		}
-		holds := v > 0
-		next := s.stronger
-		if holds {
-			next = s.weaker
-		}
-	walk:
-		for {
-			for _, to := range next[at] {
-				v, err := s.verdict(ctx, to)
-				if err != nil {
-					return report, err
-				}
-				if (v > 0) == holds {
-					at = to
-					continue walk
-				}
-			}
-			break
+		if again, err = s.doubt(ctx); err != nil {
+			return report, err
 		}
 	}
 	for i, g := range s.sets {
-		if s.known[i] < 0 || slices.ContainsFunc(s.weaker[i], func(k int) bool { return s.known[k] > 0 }) {
+		if !s.isMinimal(i) {
 			continue
 		}
 		set, err := s.minimal(ctx, i, g)
@@ -189,6 +161,70 @@ func Search(ctx context.Context, c Config) (Report, error) {
 	}
 	report.Verdicts = len(s.verdicts)
 	return report, nil
+}
+
+// border decides every set, from the weakest undecided one to the border: what
+// holds loses promises while it does, what breaks gains some while it does.
+func (s *search) border(ctx context.Context) error {
+	for {
+		at := -1
+		for i := len(s.sets) - 1; i >= 0 && at < 0; i-- {
+			if s.known[i] == 0 {
+				at = i
+			}
+		}
+		if at < 0 {
+			return nil
+		}
+		v, err := s.verdict(ctx, at)
+		if err != nil {
+			return err
+		}
+		holds := v > 0
+		next := s.stronger
+		if holds {
+			next = s.weaker
+		}
+	walk:
+		for {
+			for _, to := range next[at] {
+				v, err := s.verdict(ctx, to)
+				if err != nil {
+					return err
+				}
+				if (v > 0) == holds {
+					at = to
+					continue walk
+				}
+			}
+			break
+		}
+	}
+}
+
+// isMinimal reports whether a set holds and none below it does.
+func (s *search) isMinimal(i int) bool {
+	return s.known[i] > 0 && !slices.ContainsFunc(s.weaker[i], func(k int) bool { return s.known[k] > 0 })
+}
+
+// doubt tries what is right above each minimal set of which not every image was
+// tried, and reports whether something broke there.
+func (s *search) doubt(ctx context.Context) (broke bool, err error) {
+	for i := range s.sets {
+		if !s.isMinimal(i) || s.verdicts[i].Exact {
+			continue
+		}
+		for _, k := range s.stronger[i] {
+			v, err := s.try(ctx, k)
+			if err != nil {
+				return false, err
+			}
+			if v.Broken != nil {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // order lists the sets and what is above and below each.

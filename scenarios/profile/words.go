@@ -29,8 +29,10 @@ func allPromises() []promise {
 			return !g.StaleUncovered && !g.GarbageUncovered && !g.SizeAfterData && !g.Sequential
 		}, "zeros where a size came before its data"},
 		{func(g simfs.Guarantees) bool { return g.StaleUncovered && !g.GarbageUncovered }, "no garbage where a size came before its data"},
-		{func(g simfs.Guarantees) bool { return g.SizeAfterData }, "sizes that come after their data"},
-		{func(g simfs.Guarantees) bool { return g.RenameFlush }, "renames that flush what replaces a file"},
+		{func(g simfs.Guarantees) bool { return g.SizeAfterData && !g.NewPages }, "sizes that come after their data"},
+		{func(g simfs.Guarantees) bool { return g.SizeAfterData && g.NewPages }, "sizes that come after their data, in new pages at least"},
+		{func(g simfs.Guarantees) bool { return g.RenameFlush && !g.NewPages }, "renames that flush what replaces a file"},
+		{func(g simfs.Guarantees) bool { return g.RenameFlush && g.NewPages }, "renames that flush what replaces a file, in new pages at least"},
 		{func(g simfs.Guarantees) bool { return g.DataSyncShrinks }, "data-only syncs that cover a size which shrank"},
 	}
 }
