@@ -40,6 +40,7 @@ type ver struct {
 	n    int64    // a size in bytes, or an inode number, or none
 	seq  int32    // the operation that made it; durable where it is settled
 	atom int32    // the atom it hangs on, 0 for none
+	page int32    // of a size that a write grew: the operation from which its last page must have its bytes
 	why  reason
 }
 

@@ -517,7 +517,7 @@ func (d *disk) untie(r ref, seq int32) {
 		return
 	}
 	for p := len(ch.vs) - 1; p > 0; p-- {
-		if v := ch.vs[p]; v.why == whyWrite && v.atom == 0 && v.seq >= seq && d.lastPage(v.n, r.c0) {
+		if v := ch.vs[p]; v.why == whyWrite && v.atom == 0 && v.page >= seq && d.lastPage(v.n, r.c0) {
 			ch = d.ownChain(ch)
 			ch.vs = append(ch.vs[:p], ch.vs[p+1:]...)
 			d.setChain(ref{kind: refSize, ino: r.ino}, ch)
@@ -532,7 +532,7 @@ func (d *disk) lastPage(size int64, c int32) bool {
 
 // tie makes sure of the page that a size grown by a write needs.
 func (d *disk) tie(ino int32, size int64, seq int32) {
-	if !d.cfg.g.SizeAfterData || size == 0 {
+	if !d.cfg.g.SizeAfterData || size == 0 || seq == durable {
 		return
 	}
 	first := (size - 1) / PageSize * PageSize / d.cfg.unit
@@ -672,7 +672,7 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 		}
 	}
 	if r.kind == refSize && v.why == whyWrite && v.seq != durable {
-		d.tie(r.ino, v.n, v.seq)
+		d.tie(r.ino, v.n, v.page)
 	}
 }
 

@@ -52,7 +52,8 @@
 //     grow the file, reach the platter in order.
 //   - A size grown by a write needs the whole page of its last byte, as the page was
 //     after that write. A rename that replaces a file needs the file's data of that
-//     moment; later data may be there without the rename.
+//     moment; later data may be there without the rename. With NewPages a page that
+//     the file may not lose by any cut that is pending holds back neither.
 //   - Modes, owners and times are not part of what a crash can lose.
 //
 // # Concurrency and determinism

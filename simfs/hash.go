@@ -223,12 +223,12 @@ func (d *disk) chainHash(h *digest, r ref, ch *chain, rank func(int64) uint64) {
 
 // tieHash adds which versions of its last page a size needs.
 func (d *disk) tieHash(h *digest, ino int32, v ver) {
-	if v.seq == durable || v.n == 0 || v.why != whyWrite {
+	if v.seq == durable || v.page == durable || v.n == 0 || v.why != whyWrite {
 		return
 	}
 	first := (v.n - 1) / PageSize * PageSize / d.cfg.unit
 	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(first + PageSize/d.cfg.unit)}, func(r ref, ch *chain) {
-		p := needs(ch, v.seq)
+		p := needs(ch, v.page)
 		if p == 0 {
 			return
 		}

@@ -126,7 +126,14 @@ func (d *disk) rename(ino int32, dir1 int32, name1 string, dir2 int32, name2 str
 
 // flush makes an atom come only with the data and the size that a file has now.
 func (d *disk) flush(in *inode, id int32) {
+	there := int64(0) // with NewPages, pages that begin below are on the platter and not flushed
+	if d.cfg.g.NewPages {
+		there = in.platterSize()
+	}
 	for _, c := range in.marks {
+		if int64(c)*d.cfg.unit/PageSize*PageSize < there {
+			continue
+		}
 		if ch := in.cellOf(c).ch; ch != nil && d.current(ch) && !ch.clean && ch.vs[len(ch.vs)-1].atom != id {
 			p := d.pend(in, c)
 			p.ch.vs = append(p.ch.vs, ver{c: p.cur, seq: d.seq, atom: id, why: whyFlush})

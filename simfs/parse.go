@@ -41,6 +41,7 @@ func switchWords() []switchWord {
 		{"tear", func(g *Guarantees) *bool { return &g.Tear }},
 		{"extents", func(g *Guarantees) *bool { return &g.Extents }},
 		{"sizeafterdata", func(g *Guarantees) *bool { return &g.SizeAfterData }},
+		{"newpages", func(g *Guarantees) *bool { return &g.NewPages }},
 		{"stale", func(g *Guarantees) *bool { return &g.StaleUncovered }},
 		{"garbage", func(g *Guarantees) *bool { return &g.GarbageUncovered }},
 		{"splitrename", func(g *Guarantees) *bool { return &g.SplitRename }},
@@ -164,6 +165,8 @@ func (g Guarantees) Check() error {
 		{g.SizeAfterData && (g.StaleUncovered || g.GarbageUncovered), "sizeafterdata does not go with stale or garbage: a size comes with its bytes"},
 		{g.FileSync == SyncEarlier && !g.Journal, "filesync=earlier needs journal: it is a place in its order"},
 		{g.FileSync == SyncEverything && !g.Sequential, "filesync=everything needs sequential: without it, filesync=all is all there is"},
+		{g.NewPages && !g.SizeAfterData && !g.RenameFlush, "newpages needs sizeafterdata or renameflush: it takes back a part of them"},
+		{g.NewPages && (g.Sequential || g.Extents), "newpages does not go with sequential or extents: each write is whole"},
 		{g.Tear && !g.Pages, "tear needs pages: without them every sector may tear"},
 		{g.FileSync > SyncEverything, "the value of FileSync is none of the constants"},
 	} {
@@ -224,8 +227,14 @@ func (g Guarantees) Weaker() []Guarantees {
 		func(g *Guarantees) *bool { return &g.DataSyncShrinks },
 	} {
 		if *field(&g) {
-			add(func(h *Guarantees) { *field(h) = false })
+			add(func(h *Guarantees) {
+				*field(h) = false
+				h.NewPages = h.NewPages && (h.SizeAfterData || h.RenameFlush)
+			})
 		}
+	}
+	if !g.NewPages {
+		add(func(h *Guarantees) { h.NewPages = true })
 	}
 	// Alone and names cannot be compared where there is a journal: a name that
 	// runs ahead of it is one that it would not have yet.

@@ -293,6 +293,7 @@ func TestEachPromiseCounts(t *testing.T) {
 		{"sequential", "posix+journal-stale-garbage+filesync=all", []op{write("a", 0, 1024), write("a", 4096, 1024)}},
 		{"ext4+filesync=all", "ext4-journal+filesync=all", []op{{kind: "create", name: "b"}, {kind: "rename", name: "a", to: "c"}}},
 		{"ext4", "ext4-pages", []op{write("a", 0, 4096), {kind: "sync", name: "a"}, {kind: "write", name: "a", n: 2048, fill: 2}}},
+		{"ext4-newpages", "ext4", []op{write("a", 0, 1024), {kind: "sync", name: "a"}, write("a", 1024, 1024)}},
 		{"btrfs", "btrfs-extents", []op{write("a", 0, 8192)}},
 		{"ext4", "ext4-sizeafterdata", []op{write("a", 0, 1024)}},
 		{"posix-stale-garbage", "posix-stale", []op{write("a", 0, 1024)}},

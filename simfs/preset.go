@@ -38,6 +38,9 @@ type Guarantees struct {
 	// SizeAfterData: a size grown by a write is on the platter only with the page
 	// that holds its last byte.
 	SizeAfterData bool
+	// NewPages: SizeAfterData and RenameFlush hold only for pages that are not on
+	// the platter yet. A size that grows inside one that is may be there alone.
+	NewPages bool
 	// StaleUncovered and GarbageUncovered: cells that the size covers before their
 	// data came may hold an earlier content of the block, or a garbage block.
 	// Options.Garbage switches either on.
@@ -71,10 +74,13 @@ func Posix() Guarantees {
 // Ext4 is ext4 with data=ordered, without fast commits. A sync commits the
 // transaction of the last change to the file; where that was committed before, it
 // commits nothing (ext4_fsync_journal in fs/ext4/fsync.c waits for i_sync_tid), so
-// what happened to other files since then is not covered.
+// what happened to other files since then is not covered. Only blocks that a write
+// allocates are ordered: a size that grows inside a block which is on the platter
+// is in the journal at once (ext4_da_should_update_i_disksize in fs/ext4/inode.c),
+// and a rename flushes what waits for its allocation (ext4_alloc_da_blocks).
 func Ext4() Guarantees {
 	return Guarantees{
-		Name: "ext4", Journal: true, Pages: true, SizeAfterData: true, FileSync: SyncEarlier, RenameFlush: true,
+		Name: "ext4", Journal: true, Pages: true, SizeAfterData: true, NewPages: true, FileSync: SyncEarlier, RenameFlush: true,
 		DataSyncShrinks: true, Powersafe: true, SyncFailures: "ext4 ext4-data keep-dirty shutdown silent",
 	}
 }

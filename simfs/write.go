@@ -109,7 +109,11 @@ func (d *disk) write(ino int32, off int64, b []byte, path string) {
 		d.writeCell(in, c, from-int64(c)*u, b[from-off:to-off], id, int64(c)*u >= uncovered, whyWrite, path)
 	}
 	if grows {
+		page := d.pageSince(in, end)
 		d.setSize(in, end, id, whyWrite)
+		if n := len(in.szch.vs) - 1; in.szch.vs[n].seq == d.seq {
+			in.szch.vs[n].page = page
+		}
 	}
 	in.high = max(in.high, end)
 	in.mtime = d.cfg.now()
@@ -221,6 +225,39 @@ func (d *disk) setSize(in *inode, n int64, id int32, why reason) {
 	in.szch.clean = false
 	in.size = n
 	in.szch.vs = append(in.szch.vs, ver{n: n, seq: d.seq, atom: id, why: why})
+}
+
+// pageSince returns the operation from which on the last page of a new size must
+// have its bytes: the write under way; with NewPages the first that put something
+// into the page since it was last not on the platter, or durable where it is there.
+func (d *disk) pageSince(in *inode, size int64) int32 {
+	if !d.cfg.g.NewPages {
+		return d.seq
+	}
+	start := (size - 1) / PageSize * PageSize
+	gone := durable - 1
+	if in.szch == nil && in.size <= start {
+		gone = durable
+	} else if in.szch != nil {
+		for _, v := range in.szch.vs {
+			if v.n <= start {
+				gone = max(gone, v.seq)
+			}
+		}
+	}
+	if gone < durable {
+		return durable
+	}
+	first := d.seq
+	u := d.cfg.unit
+	d.each(ref{kind: refCells, ino: in.ino, c0: int32(start / u), c1: int32((start + PageSize) / u)}, func(_ ref, ch *chain) {
+		for _, v := range ch.vs {
+			if v.why == whyWrite && v.seq > gone {
+				first = min(first, v.seq)
+			}
+		}
+	})
+	return first
 }
 
 // cover makes sure that the bytes between the end of the file and its new end

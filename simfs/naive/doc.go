@@ -24,15 +24,18 @@
 //	reaches the        a cell    a page    a page    a page    a write, pages ⎫
 //	platter together             (a cell, with Tear)           in order       ⎪
 //	size that a        any       with its  any       with its  with the       ⎪ a prefix
-//	write made                   page                page      write          ⎬ of the
+//	write made                   page (*)            page      write          ⎬ of the
 //	names              any in    a prefix of all names, cuts   and a synced   ⎪ operations
 //	                   order     and reservations              one's ahead    ⎪
 //	cut, reserved      any       in that prefix                               ⎪
 //	rename replacing   –         after     –         –         after the      ⎭
-//	a file                       the data                      data
+//	a file                       data (*)                      data
 //
 //	sync also covers   –         names and sizes up to the last   its own
 //	                             of its own                    names
+//
+// (*) where the page was not on the platter before; its size then needs the first
+// bytes of the page.
 //
 // "In order" is the order on one name. A sync of a directory covers what it does
 // for a file, and the names in it. A data-only sync covers the cells and a size

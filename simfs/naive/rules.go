@@ -46,6 +46,11 @@ func (o Options) unit() int {
 // there only with the page that holds its last byte, as of that write.
 func (o Options) sizeNeedsData() bool { return o.Preset == "ext4" || o.Preset == "xfs" }
 
+// onlyNewPages: ext4 orders the data of blocks that a write allocates, and no
+// other: a page that was on the platter before holds back neither a size nor a
+// rename.
+func (o Options) onlyNewPages() bool { return o.Preset == "ext4" }
+
 // cutIsMetadata: "sizes from truncate, O_TRUNC and preallocation are metadata
 // operations", and so are the zeros that a cut leaves: they are there with it, and
 // newer bytes in their place need it.
@@ -220,6 +225,9 @@ func (r *run) flushBeforeReplacing(n, now int) {
 	fl := flush{op: now, newest: map[int]int{}, size: f.sizes[len(f.sizes)-1]}
 	for _, c := range f.contents {
 		for _, cell := range c.cells {
+			if _, there := f.lastWithout(now, pageOf(int64(cell)*int64(r.opt.Cell))); r.opt.onlyNewPages() && there {
+				continue
+			}
 			fl.newest[cell] = c.op
 		}
 	}
@@ -310,10 +318,11 @@ func (r *run) sizesUnder(f *thing, set map[int]bool) []sizeChange {
 // versions (cell → operation, -1 for before all).
 func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int]int) bool {
 	if r.opt.sizeNeedsData() && !size.meta {
-		lastPage := (size.size - 1) / page
+		lastPage := pageOf(size.size - 1)
+		since := r.bytesSince(f, size)
 		for _, c := range f.contents {
 			for _, cell := range c.cells {
-				if c.op <= size.op && int64(cell)*int64(r.opt.Cell)/page == lastPage && version[cell] < c.op {
+				if c.op <= since && pageOf(int64(cell)*int64(r.opt.Cell)) == lastPage && version[cell] < c.op {
 					return false
 				}
 			}
@@ -341,4 +350,39 @@ func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int
 		}
 	}
 	return true
+}
+
+func pageOf(offset int64) int64 { return offset / page }
+
+// lastWithout returns the last operation before now after which the file, as it may
+// be on the platter, did not reach into a page; there if it always does.
+func (f *thing) lastWithout(now int, p int64) (op int, there bool) {
+	there = true
+	for _, s := range f.sizes {
+		if s.op < now && !s.gone && s.size <= p*page {
+			op, there = s.op, false
+		}
+	}
+	return op, there
+}
+
+// bytesSince returns the operation whose bytes the last page of a size must have:
+// that of the size; where only new pages count, the first that wrote to the page
+// since it was not there, or -1 where it always was.
+func (r *run) bytesSince(f *thing, size sizeChange) int {
+	if !r.opt.onlyNewPages() {
+		return size.op
+	}
+	without, there := f.lastWithout(size.op, pageOf(size.size-1))
+	if there {
+		return -1
+	}
+	for _, c := range f.contents {
+		for _, cell := range c.cells {
+			if !c.cut && c.op > without && pageOf(int64(cell)*int64(r.opt.Cell)) == pageOf(size.size-1) {
+				return min(c.op, size.op)
+			}
+		}
+	}
+	return size.op
 }
