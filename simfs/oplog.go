@@ -45,6 +45,7 @@ type Op struct {
 	Offset  int64  // of a write or a preallocation
 	Length  int64  // bytes written or preallocated; the size of a truncate
 	Barrier bool   // it may make images impossible that were possible before it
+	Fails   bool   // a sync that FailSync makes fail
 	Err     error  // nil while it is observed
 	Caller  string // the source lines that called, innermost first; Options.Callers
 	Data    []byte // what is written: while observed, and afterwards if Options.KeepData

@@ -18,7 +18,19 @@ import (
 type Note struct {
 	Key   string // says all of it, in the same words each time; hashed
 	Value any    // whatever the program wants back; must not change any more
+	// Change says what the note does to what may be on a disk after a crash. It
+	// spares the lazy search crashes that others cover.
+	Change Change
 }
+
+// A Change is what a note does to what a recovery accepts.
+type Change uint8
+
+const (
+	Either  Change = iota // nobody knows: a crash comes just before the note and just after it
+	Widens                // more is accepted, such as the effect of a call that begins: a crash comes before it
+	Narrows               // less is, such as what a call has promised: the next crash will do
+)
 
 // A Run is one run of a program: the workload, or one recovery.
 type Run struct {

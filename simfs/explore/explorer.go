@@ -151,7 +151,7 @@ func (c Config) workload() (*recorder, *Run) {
 		})
 	}
 	r := &recorder{
-		disk: disk, cellSize: int64(disk.CellSize()), depth: 1, keyDepth: c.keyDepth(1), all: c.Points == All,
+		disk: disk, cellSize: int64(disk.CellSize()), depth: 1, keyDepth: c.keyDepth(1), all: c.Points == All, sparse: c.Lazy, covered: -1,
 		before: len(c.Before), notes: slices.Clip(c.Before),
 	}
 	for _, n := range c.Before {
@@ -172,6 +172,8 @@ func (c Config) recovery(s *state, image *simfs.Image, parent *candidate, choose
 		fewer:    c.Depth == Fixpoint && !(s.depth == 1 && s.crash.Kind == simfs.ProcessKill),
 		all:      c.Points == All,
 		told:     s.told,
+		sparse:   c.Lazy,
+		covered:  -1,
 	}
 	entropy := entropyOf(image.Hash(), s.depth)
 	if lazy {

@@ -8,20 +8,27 @@ import (
 	"github.com/untorn-db/untorn/simfs"
 )
 
-// A Greedy is a place in a program that read many undecided variables at once.
-// Each of them at least doubles the runs of the lazy search; a read that stops
-// at the first one, looks at what it got, and only then reads on, adds one run
-// for each. (simfs.File.Read stops there. ReadAt, io.ReadFull and os.ReadFile
-// do not.)
+// A Greedy is a place in a program that read many undecided variables. Each of
+// them at least doubles the runs of the lazy search, unless what it holds ends
+// the reading: a reader that stops at the first one, looks at what it got, and
+// reads on only if that was whole, adds one run for each. (simfs.File.Read stops
+// there. ReadAt, io.ReadFull and os.ReadFile do not.)
 type Greedy struct {
 	Where string // the two innermost source lines, such as "store.go:88 < store.go:40"
 	Path  string // of the file
-	Vars  int    // the most that it decided in one call
+	Vars  int    // the most that it decided at once
+	// Once: in a single call. If not, in the calls of one run whose crash point
+	// has too many leaves.
+	Once bool
 }
 
 // String says it in words.
 func (g Greedy) String() string {
-	return fmt.Sprintf("%s decides %d cells, sizes and names of %q in one call", g.Where, g.Vars, g.Path)
+	how := "one after the other, and goes on whatever they hold"
+	if g.Once {
+		how = "in one call"
+	}
+	return fmt.Sprintf("%s decides %d cells, sizes and names of %q %s", g.Where, g.Vars, g.Path, how)
 }
 
 const (
@@ -37,34 +44,36 @@ type decider struct {
 	skip  []string // functions that are not the program
 	call  int      // the file system call of the last question
 	vars  int      // how many that call asked so far
-	where string   // who made it, once it is greedy
 	found []Greedy
-	worst Greedy // greedy or not; only with all
-	all   bool
+	all   map[Greedy]int // how often each place asked, where not nil
 }
 
 // note is told of every question.
 func (d *decider) note(v simfs.Var) {
 	if d.vars == 0 || v.Call != d.call {
-		d.call, d.vars, d.where = v.Call, 0, ""
+		d.call, d.vars = v.Call, 0
 	}
 	d.vars++
-	if d.vars > greedyVars || d.all && d.vars > max(d.worst.Vars, 1) {
-		if d.where == "" {
-			d.where = simfs.Caller(2, d.skip)
-		}
-		g := Greedy{d.where, v.Path, d.vars}
-		if d.all && d.vars > d.worst.Vars {
-			d.worst = g
-		}
-		if d.vars > greedyVars {
-			if n := len(d.found); d.vars == greedyVars+1 {
-				d.found = append(d.found, g)
-			} else {
-				d.found[n-1] = g
-			}
+	if d.all != nil {
+		d.all[Greedy{Where: simfs.Caller(2, d.skip), Path: v.Path}]++
+	}
+	switch {
+	case d.vars == greedyVars+1:
+		d.found = append(d.found, Greedy{simfs.Caller(2, d.skip), v.Path, d.vars, true})
+	case d.vars > greedyVars:
+		d.found[len(d.found)-1].Vars = d.vars
+	}
+}
+
+// worst is the place that asked most.
+func (d *decider) worst() (worst Greedy) {
+	for g, n := range d.all {
+		g.Vars = n
+		if c := cmp.Or(cmp.Compare(g.Vars, worst.Vars), cmp.Compare(worst.Where, g.Where), cmp.Compare(worst.Path, g.Path)); c > 0 {
+			worst = g
 		}
 	}
+	return worst
 }
 
 // deciders are the greedy calls of many runs: of each place the worst.

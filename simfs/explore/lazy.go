@@ -35,7 +35,6 @@ type tree struct {
 	over   bool         // there are more than limit: all of it is for nothing
 	wild   bool         // a run did not do what it had done before
 	greedy []Greedy     // of the leaves
-	worst  Greedy       // of the first leaf: what to name if there are too many
 }
 
 // A path is the answers that a run begins with.
@@ -56,6 +55,7 @@ type asker struct {
 	answers []answer
 	asked   atomic.Int32 // how many answers there are, for the run's other goroutines
 	sums    []uint64     // sums[i] is the sum of the questions 0 … i
+	newest  bool         // behind the path, take the last option
 	differs error        // the run does not ask what it asked before
 	greedy  decider
 	witness func(simfs.Var, int) // told of every answer; may be nil
@@ -68,6 +68,9 @@ func (a *asker) Choose(v simfs.Var) int {
 		sum = mix(a.sums[i-1] ^ sum)
 	}
 	option := answer{0, int32(len(v.Options))}
+	if a.newest {
+		option.chosen = option.of - 1
+	}
 	if i < len(a.path.answers) {
 		option = a.path.answers[i]
 		if int(option.of) != len(v.Options) || i == len(a.path.answers)-1 && a.path.sum != 0 && sum != a.path.sum {
@@ -132,9 +135,7 @@ func (x *explorer) grow(ctx context.Context, states []*state, limit int) (leaves
 	}
 	for _, t := range trees {
 		if t.over {
-			if t.worst.Vars > 0 {
-				x.greedy.add(t.worst)
-			}
+			x.greedy.add(x.worst(t.s))
 			larger = append(larger, t.s)
 			continue
 		}
@@ -146,6 +147,14 @@ func (x *explorer) grow(ctx context.Context, states []*state, limit int) (leaves
 		leaves = append(leaves, t.leaves...)
 	}
 	return leaves, larger
+}
+
+// worst is what to name where a state has too many leaves: the place that asks
+// most when everything had arrived on the disk, which is when most is read.
+func (x *explorer) worst(s *state) Greedy {
+	a := &asker{newest: true, greedy: decider{skip: x.skip, all: make(map[Greedy]int)}}
+	x.pool.each(1, func(int) { x.recoverLazily(&candidate{from: s, lazy: true}, a) })
+	return a.greedy.worst()
 }
 
 func compareAnswers(a, b answer) int { return cmp.Compare(a.chosen, b.chosen) }
@@ -212,7 +221,7 @@ func (q *queue) next() (func(), bool) {
 // take runs Recover down one path.
 func (q *queue) take(p path) {
 	c := &candidate{from: p.tree.s, lazy: true}
-	a := &asker{path: p, greedy: decider{skip: q.x.skip, all: len(p.answers) == 0}}
+	a := &asker{path: p, greedy: decider{skip: q.x.skip}}
 	defer func() {
 		more := p.tree.add(c, a)
 		q.mu.Lock()
@@ -241,9 +250,6 @@ func (t *tree) add(c *candidate, a *asker) (more []path) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(a.path.answers) == 0 {
-		t.worst = a.greedy.worst
-	}
 	if t.over {
 		return nil
 	}

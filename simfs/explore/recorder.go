@@ -60,6 +60,9 @@ type recorder struct {
 	hold func() bool
 	// fewer: no crash comes after Recovered.
 	fewer bool
+	// sparse leaves out what another moment covers: the same images or more, and
+	// a recovery that has to be as good or better.
+	sparse bool
 
 	mu     sync.Mutex
 	before int      // notes made before the workload; guarded by mu, as all below
@@ -69,6 +72,10 @@ type recorder struct {
 	states []*state // in the order of the run
 	missed string   // how the moment of only was passed by
 	closed bool     // the run is over: a note comes too late
+	// With sparse: the disk was frozen before operation covered, and only widening
+	// notes came since; the last thing that happened was a sync.
+	covered int
+	synced  bool
 }
 
 // operation is simfs's observer: op has not taken effect yet.
@@ -91,14 +98,19 @@ func (r *recorder) operation(op simfs.Op) {
 	if r.power && (r.all || op.Barrier) {
 		r.cut(simfs.PowerLoss, op.Index)
 	}
-	if r.kill {
+	if r.kill && !r.synced {
 		r.cut(simfs.ProcessKill, op.Index)
+	}
+	if r.kill {
 		if r.all {
 			for k := 1; k < r.cells(op); k++ {
 				r.torn(op.Index, k)
 			}
 		}
 	}
+	// What a kill leaves before a sync is what it leaves behind it, with more that
+	// is not durable yet.
+	r.synced = r.sparse && !op.Fails && (op.Kind == simfs.OpSync || op.Kind == simfs.OpSyncData || op.Kind == simfs.OpSyncDir)
 }
 
 // cells is how many cells op writes; 0 if it is not a write.
@@ -117,7 +129,9 @@ func (r *recorder) note(n Note) {
 	if r.closed {
 		return
 	}
-	r.quiet()
+	if !r.sparse || n.Change != Narrows {
+		r.quiet()
+	}
 	if r.last != nil && *r.last == n.Key {
 		return
 	}
@@ -128,8 +142,17 @@ func (r *recorder) note(n Note) {
 	r.told = r.told.text(n.Key)
 	if r.from != nil && r.from(n) {
 		r.from = nil
+		n.Change = Either
 	}
-	r.quiet()
+	r.covered = -1
+	if r.sparse && n.Change == Widens {
+		r.covered = r.disk.Ops()
+		return
+	}
+	r.synced = false
+	if !r.sparse || n.Change == Either {
+		r.quiet()
+	}
 }
 
 // recovered is Run.Recovered.
@@ -168,7 +191,7 @@ func (r *recorder) quiet() {
 	if r.power {
 		r.cut(simfs.PowerLoss, index)
 	}
-	if r.kill {
+	if r.kill && !r.synced {
 		r.cut(simfs.ProcessKill, index)
 	}
 }
@@ -178,7 +201,7 @@ func (r *recorder) cut(kind simfs.Kind, index int) {
 	if r.from != nil {
 		return
 	}
-	if r.hold != nil && r.hold() {
+	if r.hold != nil && r.hold() || r.sparse && index == r.covered {
 		return
 	}
 	c := Crash{Kind: kind, Op: index, Notes: len(r.notes) - r.before}

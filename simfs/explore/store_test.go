@@ -87,15 +87,15 @@ func (r register) put(fsys afero.Fs, n uint32) error {
 
 func (r register) workload(run *explore.Run) error {
 	for n := uint32(1); n <= uint32(r.puts); n++ {
-		run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n})
+		run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n, Change: explore.Widens})
 		if r.ackEarly {
-			run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
+			run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows})
 		}
 		if err := r.put(run.FS, n); err != nil {
 			return err
 		}
 		if !r.ackEarly {
-			run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
+			run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows})
 		}
 	}
 	return nil
@@ -140,7 +140,7 @@ func (r register) recover(run *explore.Run) error {
 		if err := r.put(run.FS, n); err != nil {
 			return err
 		}
-		run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
+		run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows})
 	}
 	run.Recovered()
 	return nil
@@ -212,11 +212,11 @@ func (j journal) workload(run *explore.Run) error {
 	}
 	for range j.appends {
 		n++
-		run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n})
+		run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n, Change: explore.Widens})
 		if err := j.append(f, n); err != nil {
 			return err
 		}
-		run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
+		run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows})
 	}
 	return f.Close()
 }
@@ -230,14 +230,14 @@ func (j journal) recover(run *explore.Run) error {
 	if n < low || n > high {
 		return fmt.Errorf("the journal ends with %d, want %d to %d", n, low, high)
 	}
-	run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n}) // it has been read
+	run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows}) // it has been read
 	run.Recovered()
 	n++
-	run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n})
+	run.Note(explore.Note{Key: fmt.Sprintf("started %d", n), Value: n, Change: explore.Widens})
 	if err := j.append(f, n); err != nil {
 		return err
 	}
-	run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n})
+	run.Note(explore.Note{Key: fmt.Sprintf("acked %d", n), Value: n, Change: explore.Narrows})
 	return f.Close()
 }
 
