@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"github.com/untorn-db/untorn/replay/plan"
@@ -560,4 +561,14 @@ func drawBitRot(d *drawing) {
 		what := d.oneOf("flip flip flip flip zero zero noise swap copy page header cut lose exchange foreign")
 		d.step("damage", kv("what", what), kv("at", d.rand.Uint32()), kv("with", d.rand.Uint32()))
 	}
+}
+
+// Plain is the smallest workload there is to explore to the end: a log is
+// opened, and one batch of so many events of so many bytes is appended.
+func Plain(disk string, events, size int) *plan.Plan {
+	batch := plan.Step{Number: 2, Verb: "batch"}
+	for i := range events {
+		batch.Args = append(batch.Args, plan.KV{Key: strconv.Itoa(i), Value: fmt.Sprintf("order-42 order.placed size=%d", size)})
+	}
+	return &plan.Plan{Scenario: "batch", Disk: disk, Steps: []plan.Step{{Number: 1, Verb: "open"}, batch}}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,9 @@ type Result struct {
 	Recoveries   int
 	Exact        bool
 	Why          string // where not exact
+	// Lazy is what else the lazy search tells, where the plan asks for it.
+	Lazy *LazyResult
+	levels []explore.Level
 
 	FaultsFired []string
 	NotFired    []string // with the reason
@@ -85,6 +89,19 @@ func Run(ctx context.Context, p *plan.Plan, c Config) (Result, error) {
 	}
 	r.finish()
 	return r.result, nil
+}
+
+// LazyResult is what the lazy search tells of a run; see explore.Report.
+type LazyResult struct {
+	Leaves      int
+	Stand       *big.Int // images that the leaves stand for
+	Log2        string   // its binary logarithm
+	AtMost      bool     // Stand is an upper bound
+	Subsumed    int
+	Greedy      []explore.Greedy
+	Certificate string
+	Depths      int            // crashes in a row, at most
+	Model       explore.Config // what was searched
 }
 
 type run struct {
@@ -142,19 +159,79 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	number("images", &r.explorer.MaxImages)
 	number("deviation", &r.explorer.MaxDeviation)
 	number("samples", &r.explorer.Samples)
-	number("depth", &r.explorer.Depth)
+	number("leaves", &r.explorer.MaxLeaves)
 	number("exhaustive", &r.explorer.Exhaustive)
 	number("perpoint", &r.explorer.MaxPerPoint)
 	number("cell", &r.explorer.CellSize)
 	if c.Images > 0 {
 		r.explorer.MaxImages = c.Images
 	}
-	if all, err := p.Bool("allpoints", r.explorer.Points == explore.All); err != nil {
-		problems = append(problems, err)
-	} else if all {
+	problems = append(problems, r.searched())
+	all, err := p.Bool("allpoints", r.explorer.Points == explore.All)
+	problems = append(problems, err)
+	r.explorer.Points = explore.Barriers
+	if all {
 		r.explorer.Points = explore.All
 	}
 	return r, errors.Join(problems...)
+}
+
+// searched reads the settings that say which crashes are tried, and how.
+func (r *run) searched() error {
+	x := &r.explorer
+	var problems []error
+	if text, ok := r.plan.Setting("depth"); ok && text == "fixpoint" {
+		x.Depth = explore.Fixpoint
+	} else {
+		depth, err := r.plan.Int("depth", int64(x.Depth))
+		x.Depth = int(depth)
+		problems = append(problems, err)
+	}
+	lazy, err := r.plan.Bool("lazy", x.Lazy)
+	x.Lazy = lazy
+	problems = append(problems, err)
+	if text, ok := r.plan.Setting("kinds"); ok {
+		x.Kinds, err = ParseKinds(text)
+		problems = append(problems, err)
+	}
+	if text, ok := r.plan.Setting("garbage"); ok {
+		x.Garbage, err = ParseGarbage(text, r.plan.Seed)
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// ParseKinds reads kinds of crashes, such as "power,kill,reopen".
+func ParseKinds(text string) (kinds explore.Kinds, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		switch word {
+		case "power":
+			kinds |= explore.Power
+		case "kill":
+			kinds |= explore.Kill
+		case "reopen":
+			kinds |= explore.Reopen
+		default:
+			return 0, fmt.Errorf("kinds %q: want some of power, kill and reopen, separated by commas", text)
+		}
+	}
+	return kinds, nil
+}
+
+// ParseGarbage reads the alphabet of what may stand in bytes that were never
+// written: "zero", "block", "stale" or "all".
+func ParseGarbage(text string, seed uint64) (simfs.Garbage, error) {
+	switch text {
+	case "zero":
+		return simfs.Garbage{}, nil
+	case "block":
+		return simfs.Garbage{Block: true, Seed: seed}, nil
+	case "stale":
+		return simfs.Garbage{Stale: true}, nil
+	case "all":
+		return simfs.Garbage{Block: true, Stale: true, Seed: seed}, nil
+	}
+	return simfs.Garbage{}, fmt.Errorf("garbage %q: want zero, block, stale or all", text)
 }
 
 // prologue executes the steps up to the last crash. Every open in it is
@@ -264,6 +341,14 @@ func (r *run) rest() error {
 	r.result.ImagesNew = report.ImagesNew
 	r.result.Recoveries = report.Recoveries
 	r.result.Exact, r.result.Why = report.Exact, report.Why
+	if r.explorer.Lazy {
+		r.result.Lazy = &LazyResult{
+			Leaves: report.Leaves, Stand: report.Stand, Log2: report.Log2(), AtMost: report.StandAtMost,
+			Subsumed: report.Subsumed, Greedy: report.Greedy, Certificate: report.Certificate,
+			Depths: len(report.Levels), Model: r.explorer,
+		}
+	}
+	r.result.levels = report.Levels
 	r.trace.add("explored ", report.Digest)
 	for _, v := range report.Violations {
 		r.violated(v.Err, v.Path)
@@ -322,6 +407,7 @@ func (r *run) recover(run *explore.Run) error {
 	if err != nil || seen == nil {
 		return err
 	}
+	run.Recovered()
 	if err := w.reopen(r.ctx, seen, run.Entropy); err != nil {
 		return err
 	}

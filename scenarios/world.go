@@ -225,11 +225,30 @@ func (w *world) reach(name string) {
 func (w *world) tell(n model.Note) {
 	w.model = w.model.With(n)
 	if w.note != nil {
-		w.note(explore.Note{Key: n.Key(), Value: w.memory})
+		w.note(explore.Note{Key: n.Key(), Value: w.memory, Change: change(n)})
 	}
 	if w.trace != nil {
 		w.trace.note(n.Key())
 	}
+}
+
+// change says what a note does to what a recovery accepts.
+func change(n model.Note) explore.Change {
+	switch n := n.(type) {
+	case model.Started:
+		return explore.Widens // the call's effect may be there
+	case model.Answered:
+		if n.Err == nil || errors.Is(n.Err, engine.ErrRejected) {
+			return explore.Narrows // it is there, or is not
+		}
+	case model.Covered, model.Served, model.Frontiers:
+		return explore.Narrows // what was told stays true
+	case model.Opened:
+		if !n.Lossy {
+			return explore.Narrows
+		}
+	}
+	return explore.Either
 }
 
 func (w *world) options(entropy uint64) engine.Options {
