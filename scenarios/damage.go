@@ -52,6 +52,7 @@ type victim struct {
 	truth  invariant.Truth
 	files  []segmentBytes // that count, in order
 	ended  bool           // the last of them ends with an END
+	apart  bool           // that END is of a Close, which has a block of its own
 	opened int
 	seen   map[[16]byte]bool // images, the undamaged one among them
 }
@@ -90,7 +91,8 @@ func (r *run) victim() (*victim, error) {
 		}
 		if s, ok := layOut(name, bytes); ok {
 			v.files = append(v.files, s)
-			v.ended = len(s.marks) > 0 && s.marks[len(s.marks)-1].Kind == record.KindEnd
+			v.ended = s.endsWith(0)
+			v.apart = v.ended && !s.endsWith(record.FlagRotated)
 		}
 	}
 	return v, nil
@@ -146,8 +148,11 @@ func (v *victim) suffer(step plan.Step) error {
 	if err != nil {
 		return err
 	}
-	if truth.Closed && !v.ended {
+	switch what := step.Get("what"); {
+	case truth.Closed && !v.ended:
 		exempt = 0 // a log that was closed has an END to prove its last batch, or it was not synced
+	case truth.Closed && v.apart && slices.Contains([]string{"flip", "zero", "noise", "copy", "page"}, what):
+		exempt = 0 // no one sector or page holds both
 	}
 	if exempt > 0 && (truth.Closed || truth.LastGroup == 0 || exempt < truth.LastGroup) {
 		truth.Closed, truth.LastGroup = false, exempt
@@ -251,6 +256,9 @@ func (v *victim) hurt(disk *simfs.FS, what string, at, with uint64) (exempt uint
 		if err := disk.Remove(f.name); err != nil {
 			return 0, err
 		}
+		if last && n > 0 && v.files[n-1].endsWith(record.FlagRotated) {
+			return 0, nil // the END of a full segment says that there is a next one
+		}
 		if last {
 			return f.tail(0, 1<<62), nil
 		}
@@ -266,6 +274,15 @@ func (v *victim) hurt(disk *simfs.FS, what string, at, with uint64) (exempt uint
 		return 0, v.plant(disk)
 	}
 	return 0, fmt.Errorf("damage %q is not known", what)
+}
+
+// endsWith reports whether the last mark is an END with these flags.
+func (f *segmentBytes) endsWith(flags byte) bool {
+	if len(f.marks) == 0 {
+		return false
+	}
+	mark := f.marks[len(f.marks)-1]
+	return mark.Kind == record.KindEnd && mark.Flags&flags == flags
 }
 
 // tail is tailOf one range.
