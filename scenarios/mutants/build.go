@@ -128,7 +128,7 @@ func (b *builder) one(ctx context.Context, m *mutant) outcome {
 	}
 	defer os.Remove(binary)
 	findings, end, err := b.hunt(ctx, binary, m.hunt)
-	o.Seconds, o.Seeds = end.Seconds, end.Seeds
+	o.Seconds, o.Seeds, o.Found = end.Seconds, end.Seeds, end.Found
 	var crashed *crashError
 	if errors.As(err, &crashed) {
 		findings = append(findings, finding{Invariant: "panic", Seconds: crashed.seconds, Found: crashed.text})
@@ -203,7 +203,7 @@ func (b *builder) hunt(ctx context.Context, binary string, h hunt, more ...strin
 	}
 	// On a machine with much else to do a second of a processor takes longer; a
 	// mutant that never ends is told apart by that, at last.
-	patient, stop := context.WithTimeout(ctx, 5*b.limit+time.Minute)
+	patient, stop := context.WithTimeout(ctx, 20*b.limit+time.Minute)
 	defer stop()
 	process := exec.CommandContext(patient, binary, slices.Concat(args, more)...)
 	process.Dir = b.root
@@ -226,7 +226,7 @@ func (b *builder) hunt(ctx context.Context, binary string, h hunt, more ...strin
 	case ctx.Err() != nil:
 		return nil, end, ctx.Err()
 	case patient.Err() != nil:
-		return findings, end, nil // found or not: that it hangs is no promise broken
+		return findings, finding{Seconds: b.limit.Seconds(), Found: "it would not end"}, nil // which breaks no promise
 	case failed != nil && (strings.Contains(text, "panic: ") || strings.Contains(text, "fatal error: ")):
 		first, _, _ := strings.Cut(text, "\n")
 		used := process.ProcessState.UserTime() + process.ProcessState.SystemTime()

@@ -254,6 +254,9 @@ func (r *report) add(o outcome) {
 	if o.Luck || !o.Killed {
 		detail = strings.TrimPrefix(detail+", should be "+o.Invariant, ", ")
 	}
+	if !o.Killed && o.Found != "" {
+		detail += ": " + o.Found
+	}
 	if o.Problem != "" {
 		detail = o.Problem
 	}
