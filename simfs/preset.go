@@ -103,10 +103,12 @@ func XFS() Guarantees {
 }
 
 // Btrfs is btrfs: extents are atomic, and a synced file's names may run ahead of
-// the metadata operations before them.
+// the metadata operations before them. A rename that replaces a file begins to
+// write the new file's data and waits for none of it (Linux since 3.17: "btrfs:
+// disable strict file flushes for renames and truncates").
 func Btrfs() Guarantees {
 	return Guarantees{
-		Name: "btrfs", Journal: true, Pages: true, Extents: true, FileSync: SyncOwnNames, RenameFlush: true,
+		Name: "btrfs", Journal: true, Pages: true, Extents: true, FileSync: SyncOwnNames,
 		DataSyncShrinks: true, Powersafe: true, SyncFailures: "btrfs keep-dirty shutdown silent",
 	}
 }

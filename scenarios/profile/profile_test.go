@@ -104,7 +104,7 @@ func TestPlantedPrograms(t *testing.T) {
 		}, old, text),
 			"it holds on posix+newpages+renameflush-powersafe: it needs renames that flush what replaces a file, in new pages at least; " +
 				"or on sequential-datasyncshrinks-powersafe+filesync=alone: it needs all operations in order (exact)",
-			"ext4 btrfs sequential"},
+			"ext4 sequential"},
 		{"the directory is never synced", kept("f", func(r *explore.Run) error {
 			f, err := write(r.Disk, "f", old)
 			return errors.Join(err, f.Sync(), done(r))

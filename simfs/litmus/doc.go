@@ -29,8 +29,8 @@
 //	write t 0 a*512
 //	rename t f
 //	----
-//	allow posix ext4-writeback xfs: f=
-//	forbid ext4 btrfs sequential: f= | f=0*512
+//	allow posix ext4-writeback xfs btrfs: f=
+//	forbid ext4 sequential: f= | f=0*512
 //	allow all: f=o*512 ... | f=a*512
 //
 // The power goes after the last operation. Operations are those of naive.Parse, and

@@ -28,8 +28,8 @@
 //	names              any in    a prefix of all names, cuts   and a synced   ⎪ operations
 //	                   order     and reservations              one's ahead    ⎪
 //	cut, reserved      any       in that prefix                               ⎪
-//	rename replacing   –         after     –         –         after the      ⎭
-//	a file                       data (*)                      data
+//	rename replacing   –         after     –         –         –              ⎭
+//	a file                       data (*)
 //
 //	sync also covers   –         names and sizes up to the last   its own
 //	                             of its own                    names

@@ -246,14 +246,14 @@ func (r *run) tryWrites(f *thing, set map[int]bool, found map[string]bool) {
 			there[ch.op] = bits>>i&1 == 1
 			legal = legal && !(ch.meta && there[ch.op] != set[ch.op])
 		}
-		if legal && r.together(f, changes, there, set) {
+		if legal && r.together(f, changes, there) {
 			found[r.replay(f, changes, there)] = true
 		}
 	}
 }
 
 // together reports whether these changes can be on the platter without the others.
-func (r *run) together(f *thing, changes []change, there, set map[int]bool) bool {
+func (r *run) together(f *thing, changes []change, there map[int]bool) bool {
 	for i, ch := range changes {
 		if there[ch.op] {
 			for _, earlier := range changes[:i] {
@@ -265,11 +265,6 @@ func (r *run) together(f *thing, changes []change, there, set map[int]bool) bool
 		}
 		if ch.op < f.settled {
 			return false
-		}
-		for _, fl := range f.flushes {
-			if ch.op < fl.op && set[fl.op] {
-				return false
-			}
 		}
 	}
 	return true

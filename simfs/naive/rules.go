@@ -61,7 +61,7 @@ func (o Options) cutIsMetadata() bool { return o.prefix() }
 func (o Options) dataSyncCoversCut() bool { return o.prefix() }
 
 // replacingFlushes: "replacing a file flushes the new file's data first".
-func (o Options) replacingFlushes() bool { return o.Preset == "ext4" || o.Preset == "btrfs" }
+func (o Options) replacingFlushes() bool { return o.Preset == "ext4" }
 
 // all makes every change of metadata up to now durable.
 func (r *run) all(now int) {
@@ -225,7 +225,7 @@ func (r *run) flushBeforeReplacing(n, now int) {
 	fl := flush{op: now, newest: map[int]int{}, size: f.sizes[len(f.sizes)-1]}
 	for _, c := range f.contents {
 		for _, cell := range c.cells {
-			if _, there := f.lastWithout(now, pageOf(int64(cell)*int64(r.opt.Cell))); r.opt.onlyNewPages() && there {
+			if _, there := r.lastWithout(f, pageOf(int64(cell)*int64(r.opt.Cell))); r.opt.onlyNewPages() && there {
 				continue
 			}
 			fl.newest[cell] = c.op
@@ -319,10 +319,9 @@ func (r *run) sizesUnder(f *thing, set map[int]bool) []sizeChange {
 func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int]int) bool {
 	if r.opt.sizeNeedsData() && !size.meta {
 		lastPage := pageOf(size.size - 1)
-		since := r.bytesSince(f, size)
 		for _, c := range f.contents {
 			for _, cell := range c.cells {
-				if c.op <= since && pageOf(int64(cell)*int64(r.opt.Cell)) == lastPage && version[cell] < c.op {
+				if c.op <= size.since && pageOf(int64(cell)*int64(r.opt.Cell)) == lastPage && version[cell] < c.op {
 					return false
 				}
 			}
@@ -354,35 +353,38 @@ func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int
 
 func pageOf(offset int64) int64 { return offset / page }
 
-// lastWithout returns the last operation before now after which the file, as it may
-// be on the platter, did not reach into a page; there if it always does.
-func (f *thing) lastWithout(now int, p int64) (op int, there bool) {
+// lastWithout returns the last operation after which a file, as it may be on the
+// platter by now, does not reach into a page; there if it always does.
+func (r *run) lastWithout(f *thing, p int64) (op int, there bool) {
 	there = true
 	for _, s := range f.sizes {
-		if s.op < now && !s.gone && s.size <= p*page {
+		if s.meta && r.must[s.op] {
+			there = true // what was before is over
+		}
+		if !s.gone && s.size <= p*page {
 			op, there = s.op, false
 		}
 	}
 	return op, there
 }
 
-// bytesSince returns the operation whose bytes the last page of a size must have:
-// that of the size; where only new pages count, the first that wrote to the page
-// since it was not there, or -1 where it always was.
-func (r *run) bytesSince(f *thing, size sizeChange) int {
+// bytesSince returns the operation whose bytes the last page must have of a size
+// that a write is making now: that write; where only new pages count, the first
+// that wrote to the page since it was not there, or -1 where it always was.
+func (r *run) bytesSince(f *thing, now int, size int64) int {
 	if !r.opt.onlyNewPages() {
-		return size.op
+		return now
 	}
-	without, there := f.lastWithout(size.op, pageOf(size.size-1))
+	without, there := r.lastWithout(f, pageOf(size-1))
 	if there {
 		return -1
 	}
 	for _, c := range f.contents {
 		for _, cell := range c.cells {
-			if !c.cut && c.op > without && pageOf(int64(cell)*int64(r.opt.Cell)) == pageOf(size.size-1) {
-				return min(c.op, size.op)
+			if !c.cut && c.op > without && pageOf(int64(cell)*int64(r.opt.Cell)) == pageOf(size-1) {
+				return c.op
 			}
 		}
 	}
-	return size.op
+	return now
 }

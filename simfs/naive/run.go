@@ -42,10 +42,11 @@ type thing struct {
 
 // sizeChange is one candidate for a file's size.
 type sizeChange struct {
-	op   int
-	size int64
-	meta bool // by truncate, O_TRUNC or preallocate (or the file's creation), not by a write
-	gone bool // ruled out by a sync
+	op    int
+	size  int64
+	since int  // of a write: the operation whose bytes its last page must have
+	meta  bool // by truncate, O_TRUNC or preallocate (or the file's creation), not by a write
+	gone  bool // ruled out by a sync
 }
 
 // content is what a file held after an operation that changed its bytes.
@@ -160,7 +161,7 @@ func (r *run) step(i int, op Op) error {
 		r.changed(f, i, before, false)
 		if end > f.size {
 			f.size = end
-			f.sizes = append(f.sizes, sizeChange{op: i, size: end})
+			f.sizes = append(f.sizes, sizeChange{op: i, size: end, since: r.bytesSince(f, i, end)})
 		}
 
 	case "truncate", "otrunc", "preallocate":
