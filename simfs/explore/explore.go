@@ -48,8 +48,10 @@ type Run struct {
 	// from Config.Before and the workload on, oldest first. Not to be written to.
 	History []Note
 	// Entropy seeds the clock and the randomness of this run. After a crash it
-	// is a function of the image and the depth, so that equal images recover
-	// equally; in the workload, of Config.Seed.
+	// is a function of the image, and unless Lazy of the depth, so that equal images
+	// recover equally; in the workload, of Config.Seed. With Fixpoint it alternates
+	// between two values from the second crash on: a recovery that writes a new
+	// random number each time it is cut off would never come to an end.
 	Entropy uint64
 }
 

@@ -20,7 +20,7 @@ const (
 )
 
 // endless is after how many crashes the search gives up on a fixpoint.
-const endless = 64
+const endless = 32
 
 // A candidate is one image of a state, and what came of its recovery.
 type candidate struct {
@@ -178,6 +178,9 @@ func (c Config) recovery(s *state, image *simfs.Image, parent *candidate, choose
 	entropy := entropyOf(image.Hash(), s.depth)
 	if lazy {
 		entropy = entropyOf(image.Hash(), 0)
+		if c.Depth == Fixpoint && s.depth > 1 {
+			entropy = mix(c.Seed + uint64(s.depth%2))
+		}
 		// A recovery that says what the one before it said adds nothing, or nesting
 		// would never come to an end.
 		r.last = new(string)
@@ -192,6 +195,9 @@ func (c Config) recovery(s *state, image *simfs.Image, parent *candidate, choose
 // comes again at a greater depth has nothing new to show, and that is how
 // nesting ends.
 func (c Config) keyDepth(depth int) int {
+	if c.Lazy && c.Depth == Fixpoint {
+		return min(depth, 2+depth%2) // as its entropy does
+	}
 	if c.Lazy {
 		return 0
 	}
