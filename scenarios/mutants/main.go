@@ -33,7 +33,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/untorn-db/untorn/scenarios"
@@ -204,7 +203,6 @@ type report struct {
 	json       bool
 	equivalent int
 
-	mu                              sync.Mutex
 	killed, lucky, survived, broken int
 	seconds                         []float64 // of those that were killed
 	slowest                         outcome
