@@ -72,10 +72,15 @@ func (r *Row) Missed() bool { return len(r.Unreached) > 0 && r.Seeds >= ReachSee
 
 // Describe fills Violations from Failures, which may have files by now.
 func (r *Row) Describe() {
-	r.Violations = make([]Violation, 0, len(r.Failures))
-	for _, f := range r.Failures {
-		r.Violations = append(r.Violations, Violation{f.Seed, f.Invariant, f.Step, f.Expected, f.Found, f.File, f.Command()})
+	r.Violations = describe(r.Failures)
+}
+
+func describe(failures []Failure) []Violation {
+	list := make([]Violation, 0, len(failures))
+	for _, f := range failures {
+		list = append(list, Violation{f.Seed, f.Invariant, f.Step, f.Expected, f.Found, f.File, f.Command()})
 	}
+	return list
 }
 
 // tally is a row in the making. Everything in it is added up, so the order of

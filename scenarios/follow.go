@@ -39,9 +39,7 @@ func Follow(ctx context.Context, p *plan.Plan, c Config) (Trail, error) {
 	if len(path) == 0 {
 		return Trail{}, nil
 	}
-	const module = "github.com/untorn-db/untorn/"
 	r.explorer.Callers = frames
-	r.explorer.CallerSkip = []string{module + "faults.", module + "scenarios", module + "replay"}
 	if err := r.prologue(); err != nil {
 		return fail(err)
 	}
@@ -52,6 +50,12 @@ func Follow(ctx context.Context, p *plan.Plan, c Config) (Trail, error) {
 	}
 	t.began, t.CellSize = r.began, r.world.disk.CellSize()
 	return t, nil
+}
+
+// notTheProgram are the functions between the log and its disk.
+func notTheProgram() []string {
+	const module = "github.com/untorn-db/untorn/"
+	return []string{module + "faults.", module + "scenarios", module + "replay"}
 }
 
 // crashText is the crash path of a plan's crash lines.

@@ -63,7 +63,6 @@ type Result struct {
 	Why          string // where not exact
 	// Lazy is what else the lazy search tells, where the plan asks for it.
 	Lazy *LazyResult
-	levels []explore.Level
 
 	FaultsFired []string
 	NotFired    []string // with the reason
@@ -149,6 +148,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	r.explorer.Seen = c.Seen
 	r.explorer.Workers = c.Workers
 	r.explorer.MaxViolations = cmp.Or(c.Violations, 4)
+	r.explorer.CallerSkip = notTheProgram()
 	r.explorer.Garbage = simfs.Garbage{Block: true, Stale: true, Seed: p.Seed}
 	var problems []error
 	number := func(key string, field *int) {
@@ -348,7 +348,6 @@ func (r *run) rest() error {
 			Depths: len(report.Levels), Model: r.explorer,
 		}
 	}
-	r.result.levels = report.Levels
 	r.trace.add("explored ", report.Digest)
 	for _, v := range report.Violations {
 		r.violated(v.Err, v.Path)

@@ -70,7 +70,16 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand(), profileCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), exploreCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand(), profileCommand()}
+}
+
+// names lists the commands.
+func names() string {
+	var list []string
+	for _, c := range commands() {
+		list = append(list, c.name)
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
 }
 
 // exitError is an error with an exit code.
@@ -114,7 +123,7 @@ func oneLine(text string) string {
 
 func dispatch(e *env, args []string) error {
 	if len(args) == 0 {
-		return usage("no command: use list, run or replay; untorn-sim help says more")
+		return usage("no command: use %s; untorn-sim help says more", names())
 	}
 	name, args := args[0], args[1:]
 	switch name {
@@ -145,7 +154,7 @@ func dispatch(e *env, args []string) error {
 		}
 		return nil
 	}
-	return usage("unknown command %q: use list, run or replay", name)
+	return usage("unknown command %q: use %s", name, names())
 }
 
 // parse parses flags wherever they stand, and returns what is no flag.

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
+)
+
+func exploreCommand() command {
+	return command{
+		name: "explore", short: "search every crash of one workload to the end, with a certificate",
+		long: "Runs a workload once, and recovers from every disk that a crash could leave, at every moment that can\n" +
+			"make a difference. What a disk holds is decided when the recovery first reads it: one run stands for all\n" +
+			"disks that differ only in what it never read. So the search ends, and the certificate says so.\n\n" +
+			"The workload is a log that is opened and gets one batch of --events events of --size bytes; with\n" +
+			"--seed what that seed draws for --scenario; with --plan a plan from a file.\n\n" +
+			"  crash points  moments at which the power goes or the process is killed, in recoveries too\n" +
+			"  leaves        recoveries that were run, each to its end\n" +
+			"  images        disks that these stand for, as a power of 2\n" +
+			"  exact         every image of every crash point was covered; or why not, and which line of the\n" +
+			"                program reads more than it needs\n" +
+			"  certificate   a hash over all choices and outcomes: the same for everybody\n\n" +
+			"--depth 2 lets the power fail or the process be killed in the recovery from the crash, too; the power\n" +
+			"loss behind the recovery from a process kill is always tried and not counted. With fixpoint the power\n" +
+			"fails in recovery after recovery until no new disk appears.\n\n" +
+			"--check FILE computes what a file of --json says again, and compares.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var x exploration
+			flags.StringVar(&x.scenario, "scenario", "batch", "`name` of the workload")
+			flags.IntVar(&x.events, "events", 5, "so `many` events in the batch")
+			flags.IntVar(&x.size, "size", 100, "`bytes` of each event")
+			flags.Uint64Var(&x.seed, "seed", 0, "take the workload that this `number` draws; 0: the single batch")
+			flags.StringVar(&x.file, "plan", "", "take the workload from a `file`")
+			flags.StringVar(&x.disk, "disk", "", "`names`, separated by commas, or all; empty: posix, or what the plan says")
+			flags.StringVar(&x.depth, "depth", "1", "so many crashes in a row, 1 to "+strconv.Itoa(explore.MaxDepth+1)+", or fixpoint: a `number`")
+			flags.StringVar(&x.kinds, "kinds", "power,kill,reopen", "`kinds` of crashes, separated by commas")
+			flags.StringVar(&x.garbage, "garbage", "all", "`alphabet` of what was never written: zero, block, stale or all")
+			flags.BoolVar(&x.points, "all-points", false, "crash before every operation, also where that adds no disk")
+			flags.IntVar(&x.leaves, "leaves", 0, "give up on a crash point after so `many` runs, and sample it; 0: 65536")
+			flags.IntVar(&x.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
+			flags.StringVar(&x.plans, "plans", "failures", "`directory` for the plans of what fails")
+			flags.BoolVar(&x.json, "json", false, "one JSON object for each disk; failures go to stderr")
+			flags.StringVar(&x.check, "check", "", "`file` of --json to compute again")
+			return func(e *env, args []string) error {
+				given := map[string]bool{}
+				flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+				return x.run(e, args, given)
+			}
+		},
+	}
+}
+
+type exploration struct {
+	scenario, file, disk, depth, kinds, garbage, plans, check string
+	events, size, leaves                                      int
+	seed                                                      uint64
+	points, json                                              bool
+	config                                                    scenarios.Config
+	violated                                                  int
+}
+
+func (x *exploration) run(e *env, args []string, given map[string]bool) error {
+	if len(args) > 0 {
+		return usage("unexpected %q: flags come with --, see untorn-sim explore --help", args[0])
+	}
+	if x.config.Workers < 0 || x.leaves < 0 {
+		return usage("--jobs and --leaves are 0 or more")
+	}
+	if x.check != "" {
+		return x.verify(e, given)
+	}
+	list, err := x.list(given)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := x.one(e, p); err != nil {
+			return err
+		}
+	}
+	if x.violated > 0 {
+		return fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", x.violated, x.plans)
+	}
+	return nil
+}
+
+// list is the workload on each disk.
+func (x *exploration) list(given map[string]bool) (list []*plan.Plan, err error) {
+	drawn := x.file != "" || x.seed != 0
+	switch {
+	case x.file != "" && (x.seed != 0 || given["scenario"]):
+		return nil, usage("--plan with --seed or --scenario: a plan says what it is itself, give one of them")
+	case drawn && (given["events"] || given["size"]):
+		return nil, usage("--events and --size are for the single batch: leave --seed and --plan out")
+	case !drawn && x.scenario != "batch":
+		return nil, usage("--scenario %s is drawn from a seed: give --seed 1, say", x.scenario)
+	case !drawn && (x.events < 1 || x.events > 4096):
+		return nil, usage("--events %d: want 1 to 4096", x.events)
+	case !drawn && (x.size < 0 || x.size > 1<<20):
+		return nil, usage("--size %d: want 0 to %d bytes", x.size, 1<<20)
+	}
+	disks := words(x.disk)
+	switch x.disk {
+	case "":
+		disks = []string{"posix"}
+	case "all":
+		disks = replay.Disks()
+	}
+	var base *plan.Plan
+	if x.file != "" {
+		if base, err = replay.Load(x.file); err != nil {
+			return nil, usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
+		}
+		if x.disk == "" && base.Disk != "" {
+			disks = []string{base.Disk}
+		}
+	}
+	for _, disk := range disks {
+		if _, err := simfs.ParseGuarantees(disk); err != nil {
+			return nil, usage("%w", err)
+		}
+		var p *plan.Plan
+		switch {
+		case base != nil:
+			p = base.Clone()
+			p.Disk = disk
+		case x.seed != 0:
+			if p, err = scenarios.Draw(x.scenario, disk, x.seed); err != nil {
+				return nil, usage("no scenario %q: use %s", x.scenario, strings.Join(scenarios.Names(), ", "))
+			}
+		default:
+			p = scenarios.Plain(disk, x.events, x.size)
+		}
+		if err := x.set(p, given); err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// set puts the flags into a plan, whose own settings count where a flag was not
+// given.
+func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
+	put := func(flag, key, value string) {
+		if _, has := p.Setting(key); given[flag] || !has {
+			p.Set(key, value)
+		}
+	}
+	depth := x.depth
+	if depth != "fixpoint" {
+		n, err := strconv.Atoi(depth)
+		if err != nil || n < 1 || n > explore.MaxDepth+1 {
+			return usage("--depth %s: want a number of crashes from 1 to %d, or fixpoint", depth, explore.MaxDepth+1)
+		}
+		depth = strconv.Itoa(n - 1)
+	}
+	if _, err := scenarios.ParseKinds(x.kinds); err != nil {
+		return usage("--%w", err)
+	}
+	if _, err := scenarios.ParseGarbage(x.garbage, 0); err != nil {
+		return usage("--%w", err)
+	}
+	put("depth", "depth", depth)
+	put("kinds", "kinds", x.kinds)
+	put("garbage", "garbage", x.garbage)
+	put("all-points", "allpoints", strconv.FormatBool(x.points))
+	if x.leaves > 0 {
+		p.Set("leaves", strconv.Itoa(x.leaves))
+	}
+	return nil
+}
+
+func (x *exploration) one(e *env, p *plan.Plan) error {
+	found, err := replay.Explore(e.ctx, p, x.config)
+	if err != nil {
+		return x.failed(e, err)
+	}
+	x.violated += found.Violated
+	for i := range found.Failures {
+		f := &found.Failures[i]
+		if f.File, err = replay.Save(x.plans, f.Plan); err != nil {
+			return fmt.Errorf("%w: name another directory with --plans; %s", err, f.Command())
+		}
+		if x.json {
+			fmt.Fprintln(e.stderr, f)
+		} else {
+			fmt.Fprintln(e.stdout, f)
+		}
+	}
+	found.Describe()
+	if x.json {
+		return e.object(found)
+	}
+	printExploration(e, &found)
+	return e.stdout.Flush()
+}
+
+func printExploration(e *env, x *replay.Exploration) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(e.stdout, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	depth, powersafe, most := count(x.Depth, "crash")+" in a row", "powersafe overwrite", ""
+	if x.Depth != 1 {
+		depth = strconv.Itoa(x.Depth) + " crashes in a row"
+	}
+	if x.Fixpoint {
+		depth = fmt.Sprintf("to a fixpoint, after %d crashes in a row", x.Depth)
+	}
+	if !x.Powersafe {
+		powersafe = "no powersafe overwrite"
+	}
+	if x.AtMost {
+		most = "at most "
+	}
+	fmt.Fprintf(e.stdout, "%s, %s, on %s\n", x.Scenario, count(x.Events, "event"), x.Disk)
+	line("model", "cells of %d bytes; garbage: %s; %s", x.Cell, x.Garbage, powersafe)
+	line("crashes", "%s; %s; %s", x.Kinds, x.Points, depth)
+	line("crash points", "%d, of which %d are part of another", x.CrashPoints, x.Subsumed)
+	line("leaves", "%d of %s, which stand for %s2^%s images", x.Leaves, count(x.Recoveries, "run"), most, x.Log2)
+	if x.Exact {
+		line("exact", "yes")
+	} else {
+		line("exact", "no, bounded: %s", strings.ReplaceAll(x.Why, "\n", "\n                "))
+	}
+	for _, g := range x.Greedy {
+		line("greedy", "%s", g)
+	}
+	line("violations", "%d", x.Violated)
+	line("certificate", "%s", x.Certificate)
+	line("seconds", "%s", x.Seconds)
+}
+
+// failed says why nothing was found.
+func (x *exploration) failed(e *env, err error) error {
+	if e.ctx.Err() != nil {
+		return fail(exitBudget, "interrupted: nothing is certified")
+	}
+	return usage("%w%s", err, planHint(x.file))
+}
+
+// verify is --check.
+func (x *exploration) verify(e *env, given map[string]bool) error {
+	for name := range given {
+		if name != "check" && name != "jobs" && name != "json" {
+			return usage("--check takes everything from the file: leave --%s out", name)
+		}
+	}
+	f, err := os.Open(x.check)
+	if err != nil {
+		return usage("%w", err)
+	}
+	defer f.Close()
+	differ := 0
+	err = replay.Check(e.ctx, f, x.config, func(want replay.Exploration, differs string) {
+		if differs != "" {
+			differ++
+		}
+		if x.json {
+			err = errors.Join(err, e.object(map[string]any{
+				"scenario": want.Scenario, "disk": want.Disk, "certificate": want.Certificate, "holds": differs == "", "differs": differs,
+			}))
+			return
+		}
+		verdict := "holds"
+		if differs != "" {
+			verdict = "DOES NOT HOLD: " + differs
+		}
+		fmt.Fprintf(e.stdout, "%s on %s: certificate %s %s\n", want.Scenario, want.Disk, want.Certificate, verdict)
+	})
+	if err != nil {
+		return x.failed(e, err)
+	}
+	if differ > 0 {
+		return fail(exitDiffer, "certificates that do not hold: %d; the file, the code or the machine is not what it was", differ)
+	}
+	return nil
+}
