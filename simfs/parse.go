@@ -162,7 +162,11 @@ func (g Guarantees) Check() error {
 		{g.Sequential && !g.Journal, "sequential needs journal: every operation is in it"},
 		{g.Sequential && g.FileSync == SyncOwnNames, "sequential does not go with filesync=names: a name would run ahead of the prefix"},
 		{g.Sequential && (g.StaleUncovered || g.GarbageUncovered), "sequential does not go with stale or garbage: a size comes with its bytes"},
+		{g.Sequential && (g.Extents || g.SizeAfterData), "sequential does not go with extents or sizeafterdata: it says more than both"},
+		{g.SizeAfterData && !g.Journal, "sizeafterdata needs journal: it is what waits for the data"},
+		{g.SizeAfterData && g.Extents, "sizeafterdata does not go with extents: there a size comes with its write"},
 		{g.SizeAfterData && (g.StaleUncovered || g.GarbageUncovered), "sizeafterdata does not go with stale or garbage: a size comes with its bytes"},
+		{g.Extents && (g.StaleUncovered || g.GarbageUncovered), "extents does not go with stale or garbage: a size comes with its bytes"},
 		{g.FileSync == SyncEarlier && !g.Journal, "filesync=earlier needs journal: it is a place in its order"},
 		{g.FileSync == SyncEverything && !g.Sequential, "filesync=everything needs sequential: without it, filesync=all is all there is"},
 		{g.NewPages && !g.SizeAfterData && !g.RenameFlush, "newpages needs sizeafterdata or renameflush: it takes back a part of them"},
@@ -177,10 +181,11 @@ func (g Guarantees) Check() error {
 	return nil
 }
 
-// Strongest promises everything that any preset does, all at once.
+// Strongest promises everything that any preset does, all at once. That includes
+// Extents and SizeAfterData, which being Sequential says.
 func Strongest() Guarantees {
 	return Guarantees{
-		Name: "sequential", Journal: true, Sequential: true, Pages: true, Extents: true, SizeAfterData: true,
+		Name: "sequential", Journal: true, Sequential: true, Pages: true,
 		FileSync: SyncEverything, RenameFlush: true, DataSyncShrinks: true, Powersafe: true, SyncFailures: Sequential().SyncFailures,
 	}
 }
@@ -194,6 +199,9 @@ func Strongest() Guarantees {
 // Where a write may harm what it did not touch, Pages are no promise: a harmed
 // page is garbage up to its end, a harmed sector up to the end of the file. They
 // are taken away together with Powersafe.
+//
+// With NewPages the order is not strict: a sync that covers less leaves pages new
+// that one which covers more does not, and sizes wait for new pages only.
 func (g Guarantees) Weaker() []Guarantees {
 	var all []Guarantees
 	add := func(change func(h *Guarantees)) {
@@ -204,16 +212,22 @@ func (g Guarantees) Weaker() []Guarantees {
 		}
 	}
 	if g.Sequential {
-		add(func(h *Guarantees) {
-			h.Sequential = false
-			if h.FileSync == SyncEverything {
-				h.FileSync = SyncAll
-			}
-		})
+		for _, field := range []func(*Guarantees) *bool{
+			func(g *Guarantees) *bool { return &g.Extents },
+			func(g *Guarantees) *bool { return &g.SizeAfterData },
+		} {
+			add(func(h *Guarantees) {
+				h.Sequential, *field(h) = false, true
+				if h.FileSync == SyncEverything {
+					h.FileSync = SyncAll
+				}
+			})
+		}
 	}
 	if g.Journal && !g.Sequential {
 		add(func(h *Guarantees) {
-			h.Journal = false
+			h.Journal, h.SizeAfterData = false, false
+			h.NewPages = h.NewPages && h.RenameFlush
 			if h.FileSync == SyncEarlier {
 				h.FileSync = SyncOwnNames
 			}

@@ -457,8 +457,11 @@ func (d *disk) growSize(in *inode, ch *chain) {
 			}
 			continue
 		}
-		if v.atom == 0 {
+		switch {
+		case v.atom == 0:
 			v.atom = carried
+		case carried != 0 && v.why != whyFlush:
+			d.bind(v.atom, carried)
 		}
 		carried = 0
 		kept = append(kept, v)
@@ -472,6 +475,14 @@ func (d *disk) growSize(in *inode, ch *chain) {
 	d.setChain(ref{kind: refSize, ino: in.ino}, ch)
 	if first != 0 {
 		d.apply(first, d.cfg.g.FileSync == SyncOwnNames)
+	}
+}
+
+// bind makes an atom need another one, if it needs none yet.
+func (d *disk) bind(id, after int32) {
+	if i := d.atomAt(id); i >= 0 && d.atoms[i].after == 0 && d.atomAt(after) >= 0 {
+		d.atoms = append([]atom(nil), d.atoms...)
+		d.atoms[i].after = after
 	}
 }
 
