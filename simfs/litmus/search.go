@@ -183,7 +183,7 @@ func (e *eager) each(image *simfs.Image, next func(fs *simfs.FS) error) error {
 		return fmt.Errorf("more than %d leaves: use fewer operations or larger cells", maxLeaves)
 	}
 	if n, exact := image.Count(); !exact || n.Cmp(big.NewInt(int64(leaves))) != 0 {
-		return fmt.Errorf("Count says %v (exact %v), and there are %d ways to resolve the image", n, exact, leaves)
+		return fmt.Errorf("an image counts as %v disks (exact: %v), and there are %d ways to resolve it", n, exact, leaves)
 	}
 	return nil
 }
