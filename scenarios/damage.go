@@ -61,6 +61,7 @@ type victim struct {
 type segmentBytes struct {
 	name  string
 	bytes []byte
+	logID [16]byte
 	marks []record.Frame // BEGINs and ENDs, in order
 	at    []int64        // where they are
 }
@@ -105,6 +106,7 @@ func layOut(name string, bytes []byte) (segmentBytes, bool) {
 	if err != nil {
 		return s, false
 	}
+	s.logID = header.LogID
 	place := record.NewPlace(header.Seed)
 	for at := int64(record.DataStart); at+record.MarkSize <= int64(len(bytes)); {
 		frame, ok := record.ParseFrame(bytes[at:], place, at)
@@ -271,7 +273,7 @@ func (v *victim) hurt(disk *simfs.FS, what string, at, with uint64) (exempt uint
 		const aside = "log/aside"
 		return 0, firstError(disk.Rename(f.name, aside), disk.Rename(other, f.name), disk.Rename(aside, other))
 	case "foreign":
-		return 0, v.plant(disk)
+		return 0, v.plant(disk, with%2 == 0)
 	}
 	return 0, fmt.Errorf("damage %q is not known", what)
 }
@@ -316,8 +318,9 @@ func (f *segmentBytes) tailOf(ranges [][2]int64) uint64 {
 	return first
 }
 
-// plant puts a segment of another log behind the last one.
-func (v *victim) plant(disk *simfs.FS) error {
+// plant puts a segment of another log behind the last one, or of a copy of this
+// log that has gone its own way.
+func (v *victim) plant(disk *simfs.FS, copied bool) error {
 	other := simfs.New(simfs.Options{Guarantees: v.run.explorer.Guarantees})
 	w := newWorld(v.run.script.calm(), other, other, v.run.plan.Seed+1, memory{})
 	log, err := engine.Open(w.options(v.run.plan.Seed + 0x0f0f))
@@ -343,6 +346,19 @@ func (v *victim) plant(disk *simfs.FS) error {
 	if _, err := fmt.Sscanf(strings.TrimSuffix(last, ".seg"), "%d", &number); err != nil {
 		return err
 	}
+	// Without the right number and place it would be found out by these alone.
+	header, err := record.ParseSegmentHeader(bytes)
+	if err != nil {
+		return err
+	}
+	header.Number = number + 1
+	if f := &v.files[len(v.files)-1]; len(f.marks) > 0 {
+		header.PreviousEnd = uint64(f.at[len(f.at)-1]) + uint64(f.marks[len(f.marks)-1].Distance)
+		if copied {
+			header.LogID = f.logID
+		}
+	}
+	copy(bytes, header.Append(nil))
 	return afero.WriteFile(disk, fmt.Sprintf("log/%012d.seg", number+1), bytes, 0o644)
 }
 
