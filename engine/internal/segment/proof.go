@@ -12,6 +12,10 @@ import (
 // a page may be lost behind the gap.
 const lookAhead = 12 << 10
 
+// noGap is the same where there can be no gap at the tear. Each sector more
+// doubles what a crash search has to try.
+const noGap = 8 << 10
+
 // sectorSize is how much the look-ahead reads at once.
 const sectorSize = 512
 
@@ -92,13 +96,16 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 }
 
 // firstFrame returns the offset of the first whole frame header less than
-// length, at most lookAhead, behind offset, or -1. It reads sector after sector,
+// length, at most lookAhead, behind offset, or -1; less than noGap where no gap
+// lies at offset. It reads sector after sector,
 // and none behind the frame that it finds.
 func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int) (int64, error) {
 	if offset >= size {
 		return -1, nil
 	}
 	window := make([]byte, min(lookAhead+record.MarkSize, size-offset))
+	// A gap is zeros up to the end of its block.
+	block := int(AlignUp(offset+1, record.BlockSize) - offset)
 	have := 0
 	reach := func(n int) (bool, error) {
 		for have < n {
@@ -119,6 +126,9 @@ func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, len
 	for i := 0; i < length; i += record.FrameAlign {
 		if ok, err := reach(i + kindByte + 1); !ok || err != nil {
 			return -1, err
+		}
+		if i == block && !allZero(window[:block]) {
+			length = min(length, noGap)
 		}
 		kind := window[i+kindByte]
 		if kind == 0 || kind > record.KindEnd {
