@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -234,14 +235,15 @@ func (x *explorer) level(ctx context.Context, depth int, states []*state) (next 
 
 	for len(states) > 0 && !x.enough() {
 		work := states[:min(stateChunk, len(states))]
-		limit := x.config.MaxPerPoint
+		share := math.MaxInt
 		if x.config.MaxImages > 0 {
-			limit = min(limit, budget/len(states))
+			share = budget / len(states)
 		}
+		limit := min(x.config.MaxPerPoint, share)
 		rest := work
 		if x.config.Lazy {
 			var leaves []*candidate
-			leaves, rest = x.grow(ctx, x.unknown(work, &here), min(limit, x.config.MaxLeaves))
+			leaves, rest = x.grow(ctx, x.unknown(work, &here), min(share, x.config.MaxLeaves))
 			budget -= len(leaves)
 			here.larger += len(rest)
 			if ctx.Err() == nil {
