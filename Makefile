@@ -3,7 +3,14 @@
 #   make test                 all tests, then the race detector over engine, simfs and faults
 #   make short                the tests that take seconds
 #   make sim                  the main simulation: every scenario on posix and ext4, SEEDS=1-1000
-#   make explore              power cuts in batches, on every disk preset
+#   make explore              every crash of one batch on every disk preset, to the end, with certificates
+#   make litmus               what each disk keeps of small programs, by three searches
+#   make errors               every operation of two workloads fails in every way, and crashes behind it
+#   make syncfail             what becomes of a log whose syncs fail or lie
+#   make xray                 which sync of the log is needed for what
+#   make profile              the weakest disk on which the log keeps its promises
+#   make mutants              bugs planted in the engine's source, which must be found; PATCH=file tries one more
+#   make dense                more images of fewer seeds than make sim
 #   make fuzz                 each fuzz target for FUZZTIME=30s
 #   make bench                the benchmarks
 #   make lint                 gofmt, go vet, staticcheck
@@ -12,7 +19,8 @@
 #   make nightly              the long versions of all of these
 #   make rewrite PKG=./simfs  write what a package's scripts in testdata should say
 #
-# make sim takes SEEDS=1-50, SCENARIO=batch, DISK=ext4, TIME=60s and JOBS=2.
+# make sim takes SEEDS=1-50, SCENARIO=batch, DISK=ext4, TIME=60s and JOBS=2; explore and errors take DISK.
+# make litmus-real runs the litmus programs on this machine's ext4, xfs and btrfs, on loop devices, as root.
 
 GO          ?= go
 SEEDS       ?= 1-1000
@@ -33,7 +41,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore fuzz bench lint digests cross nightly rewrite
+.PHONY: test short race sim explore litmus litmus-real errors syncfail xray profile mutants dense fuzz bench lint digests cross nightly rewrite
 
 test:
 	$(GO) test ./...
@@ -56,8 +64,32 @@ race:
 sim:
 	$(SIM)
 
-# More images of fewer seeds than make sim: 20 times as many of each.
 explore:
+	$(GO) run ./cmd/untorn-sim explore --disk $(or $(DISK),all) --depth 2
+
+litmus:
+	$(GO) run ./cmd/untorn-sim litmus
+
+litmus-real:
+	$(GO) run ./cmd/untorn-sim litmus --real all
+
+errors:
+	$(GO) run ./cmd/untorn-sim errors --disk $(or $(DISK),ext4)
+
+syncfail:
+	$(GO) run ./cmd/untorn-sim syncfail
+
+xray:
+	$(GO) run ./cmd/untorn-sim xray
+
+profile:
+	$(GO) run ./cmd/untorn-sim profile
+
+mutants:
+	$(GO) run ./scenarios/mutants $(if $(PATCH),--patch $(PATCH))
+
+# 20 times as many images of each seed as make sim.
+dense:
 	$(GO) run ./cmd/untorn-sim run --scenario batch --disk $(subst $(space),$(,),$(DISKS)) \
 		--seeds $(if $(filter file,$(origin SEEDS)),1-20,$(SEEDS)) --images 2000
 
@@ -96,7 +128,9 @@ nightly: lint test cross
 	$(GO) test -count=1 -race ./...
 	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
-	@$(MAKE) --no-print-directory explore SEEDS=1-500
+	@$(MAKE) --no-print-directory explore litmus syncfail xray profile mutants
+	@$(MAKE) --no-print-directory errors DISK=all
+	@$(MAKE) --no-print-directory dense SEEDS=1-500
 	@for scenario in $$($(GO) run ./cmd/untorn-sim list | sed -n '/^disks/q;s/^  \([a-z]*\) .*/\1/p'); do \
 		$(MAKE) --no-print-directory sim SEEDS=1-20000 SCENARIO=$$scenario || exit 1; \
 	done
