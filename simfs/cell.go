@@ -47,6 +47,10 @@ type ver struct {
 // foreign reports whether nobody wrote the version where it is.
 func (v ver) foreign() bool { return v.why == whyGarbage || v.why == whyStale }
 
+// early reports whether the version may be on the platter without its atom, which
+// needs it.
+func (v ver) early() bool { return v.why == whyFlush || v.why == whyTail }
+
 // reason tells what made a version.
 type reason uint8
 
@@ -61,11 +65,12 @@ const (
 	whyFlush
 	whyGarbage
 	whyStale
+	whyTail // zeros that a cut leaves in the page where the file now ends
 )
 
 // String is the label of an option.
 func (r reason) String() string {
-	return [...]string{"durable", "write", "truncate", "preallocate", "zero", "link", "unlink", "flush", "garbage", "stale"}[r]
+	return [...]string{"durable", "write", "truncate", "preallocate", "zero", "link", "unlink", "flush", "garbage", "stale", "zero"}[r]
 }
 
 const (

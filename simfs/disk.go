@@ -433,7 +433,7 @@ func (d *disk) raise(r ref, p int, alone bool) {
 	ch.vs[0].atom, ch.vs[0].seq = 0, durable
 	d.setChain(r, ch)
 	for _, v := range gone {
-		if v.atom != 0 && v.why != whyFlush {
+		if v.atom != 0 && !v.early() {
 			d.apply(v.atom, alone)
 		}
 	}
@@ -470,7 +470,7 @@ func (d *disk) dropOne(a atom) {
 				if ch.vs[k].atom != a.id {
 					continue
 				}
-				if ch.vs[k].why == whyFlush { // the data may be there without the rename
+				if ch.vs[k].early() { // the data may be there without the rename or the cut
 					ch = d.ownChain(ch)
 					ch.vs[k].atom = 0
 					d.setChain(r, ch)
@@ -652,7 +652,7 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 	d.setChain(r, known)
 	if !free {
 		for _, w := range vs[1 : o.from+1] {
-			if w.atom != 0 && w.why != whyFlush {
+			if w.atom != 0 && !w.early() {
 				d.apply(w.atom, false)
 			}
 		}

@@ -54,6 +54,9 @@
 //     after that write. A rename that replaces a file needs the file's data of that
 //     moment; later data may be there without the rename. With NewPages a page that
 //     the file may not lose by any cut that is pending holds back neither.
+//   - Where there is a journal, what a cut takes away of whole pages goes with the
+//     cut. The rest of the page where the file then ends is zeroed like any write
+//     (ext4, xfs): the zeros may be there without the cut, not the cut without them.
 //   - Modes, owners and times are not part of what a crash can lose.
 //
 // # Concurrency and determinism

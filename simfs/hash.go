@@ -209,7 +209,7 @@ func (d *disk) chainHash(h *digest, r ref, ch *chain, rank func(int64) uint64) {
 		at := uint64(0)
 		if v.atom != 0 {
 			at = uint64(d.atomAt(v.atom)+1)*2 + 1
-			if v.why == whyFlush {
+			if v.early() {
 				at++
 			}
 		}

@@ -264,7 +264,7 @@ func (d *disk) pageSince(in *inode, size int64) int32 {
 // read as zero, except what [off, end) is about to write.
 func (d *disk) cover(in *inode, size, off, end int64, path string) {
 	if in.high > size {
-		d.zero(in, size, min(in.high, end), 0, path)
+		d.zero(in, size, min(in.high, end), 0, whyZero, path)
 	}
 	if off > size && d.cfg.g.GarbageUncovered && d.covers() {
 		d.coverHoles(in, size, off)
@@ -285,7 +285,7 @@ func (d *disk) coverHoles(in *inode, from, to int64) {
 }
 
 // zero makes the bytes from ≤ x < to zero in the live file.
-func (d *disk) zero(in *inode, from, to int64, id int32, path string) {
+func (d *disk) zero(in *inode, from, to int64, id int32, why reason, path string) {
 	u := d.cfg.unit
 	for c := from / u; c*u < to; c++ {
 		p := in.cellOf(int32(c))
@@ -297,9 +297,12 @@ func (d *disk) zero(in *inode, from, to int64, id int32, path string) {
 		if at == 0 && (c+1)*u > to {
 			n = u // nothing lives behind the range
 		}
-		d.writeCell(in, int32(c), at, zeros[:n], id, false, whyZero, path)
+		d.writeCell(in, int32(c), at, zeros[:n], id, false, why, path)
 	}
 }
+
+// pageEnd returns n, rounded up to whole pages.
+func pageEnd(n int64) int64 { return (n + PageSize - 1) / PageSize * PageSize }
 
 // truncate sets the size of a file; cut or grown bytes read as zero.
 func (d *disk) truncate(ino int32, n int64, why reason, path string) {
@@ -341,7 +344,11 @@ func (d *disk) truncate(ino int32, n int64, why reason, path string) {
 		if n > size && !d.cfg.g.Sequential {
 			zid = 0
 		}
-		d.zero(in, from, last, zid, path)
+		if tail := pageEnd(n); n < size && id != 0 && !d.cfg.g.Sequential && !d.cfg.g.Extents && tail > n {
+			d.zero(in, n, min(last, tail), id, whyTail, path) // written back like any page, before the journal is
+			from = min(last, tail)
+		}
+		d.zero(in, from, last, zid, whyZero, path)
 	}
 	if n > size && d.cfg.g.GarbageUncovered && d.covers() {
 		d.coverHoles(in, size, n)

@@ -41,6 +41,9 @@
 // for a file, and the names in it. A data-only sync covers the cells and a size
 // that grew; outside posix a cut as well.
 //
+// A cut has its zeros with it; those in the page where it ends the file, and what
+// is written there later, may be on the platter before the cut (not on btrfs).
+//
 // Bytes that the size covers and no write are zeros, or in posix what was cut off
 // there; garbage, failed syncs, split renames and disks without powersafe
 // overwrite are not modelled.

@@ -52,9 +52,16 @@ func (o Options) sizeNeedsData() bool { return o.Preset == "ext4" || o.Preset ==
 func (o Options) onlyNewPages() bool { return o.Preset == "ext4" }
 
 // cutIsMetadata: "sizes from truncate, O_TRUNC and preallocation are metadata
-// operations", and so are the zeros that a cut leaves: they are there with it, and
-// newer bytes in their place need it.
+// operations", and so are the zeros that a cut leaves in whole pages: they are there with
+// it, and newer bytes in their place need it.
 func (o Options) cutIsMetadata() bool { return o.prefix() }
+
+// inTail says whether a cell is in the page where a cut ended the file. Its zeros,
+// and newer bytes in their place, are written back like those of any page, and the
+// cut may come later or never.
+func (r *run) inTail(cut content, cell int) bool {
+	return cut.end%page != 0 && pageOf(int64(cell)*int64(r.opt.Cell)) == pageOf(cut.end)
+}
 
 // dataSyncCoversCut: "a data-only sync covers a shrunk size only where the preset
 // says so": wherever a size that shrank is in the journal which it commits.
@@ -342,7 +349,8 @@ func (r *run) legal(f *thing, set map[int]bool, size sizeChange, version map[int
 	if r.opt.cutIsMetadata() {
 		for _, c := range f.contents {
 			for _, cell := range c.cells {
-				if c.cut && set[c.op] != (version[cell] >= c.op) {
+				there := version[cell] >= c.op
+				if c.cut && (set[c.op] && !there || !set[c.op] && there && !r.inTail(c, cell)) {
 					return false
 				}
 			}

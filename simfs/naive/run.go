@@ -54,7 +54,8 @@ type content struct {
 	op    int
 	cells []int // the cells changed
 	data  []byte
-	cut   bool // by making the file shorter, not by a write
+	cut   bool  // by making the file shorter, not by a write
+	end   int64 // the size after a cut
 }
 
 // nameChange takes a name away, gives one, or both in one step.
@@ -181,6 +182,7 @@ func (r *run) step(i int, op Op) error {
 		if size < f.size { // the cut cells become zero
 			before := slices.Clone(f.data)
 			clear(f.data[size:])
+			f.size = size
 			r.changed(f, i, before, true)
 		}
 		f.size = size
@@ -283,7 +285,7 @@ func (f *thing) cover(size int64) {
 
 // changed notes that bytes have changed from what they were.
 func (r *run) changed(f *thing, op int, before []byte, cut bool) {
-	c := content{op: op, cut: cut, data: slices.Clone(f.data)}
+	c := content{op: op, cut: cut, end: f.size, data: slices.Clone(f.data)}
 	for cell := 0; cell*r.opt.Cell < len(f.data); cell++ {
 		if !bytes.Equal(r.cellOf(before, cell), r.cellOf(f.data, cell)) {
 			c.cells = append(c.cells, cell)
