@@ -116,7 +116,8 @@ func TestGoodStoresPass(t *testing.T) {
 		t.Run(fmt.Sprint("log ", size), func(t *testing.T) {
 			elsewhere(t)
 			s := logStore(10, size, LogStore{})
-			s.Options = crashtest.Options{Disks: []string{"ext4", "xfs"}, Depth: 1, Budget: 3000}
+			// On ext4 a lost record may come back: a size that grows in a page waits for no bytes.
+			s.Options = crashtest.Options{Disks: []string{"xfs", "btrfs"}, Depth: 1, Budget: 3000}
 			s.Close = func(s *LogStore) error { return s.file.Close() }
 			passes(t, s)
 		})
@@ -211,7 +212,7 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			s := logStore(4, 5, LogStore{})
 			s.Options.Depth = 1
 			return fails(t, s)
-		}, []string{"nothing-else", "want    nothing", "which an earlier recovery did not show (step ", "ext4 holds"}},
+		}, []string{"nothing-else", "want    nothing", "which an earlier recovery did not show (step ", "ext4 fails too"}},
 		{"on ext4 it is the journal", func(t *testing.T) string {
 			s := fileStore(20, 5, FileStore{noDirSync: true})
 			s.Options.Disks = []string{"ext4", "posix"}
