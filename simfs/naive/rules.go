@@ -159,6 +159,7 @@ func (r *run) syncData(n, now int) {
 			f.sizes[i].gone = true
 		}
 		r.ownSizes(n, now)
+		r.closeMust()
 	} else {
 		r.dataDurable(f, now, f.size)
 		for i := range f.sizes {
@@ -201,8 +202,14 @@ func (r *run) syncDir(dir, now int) {
 	r.closeMust()
 }
 
-// closeMust: what is durable has what comes before it on the same name durable.
+// closeMust: what is durable has what comes before it durable, on the same name or,
+// where metadata is there as a prefix, anywhere.
 func (r *run) closeMust() {
+	if r.opt.prefix() && r.opt.Preset != "btrfs" {
+		for op := range r.must {
+			r.all(op)
+		}
+	}
 	for again := true; again; {
 		again = false
 		for _, late := range r.names {
