@@ -25,7 +25,8 @@ type Guarantees struct {
 
 	// Journal: directory operations and the sizes set by truncate, O_TRUNC and
 	// preallocation reach the platter as a prefix of their order. Without it any
-	// subset does that respects the order on one name.
+	// subset does that respects the order on one name. Whole pages that were cut off
+	// go with the cut; zeros in the page where the file then ends may come before it.
 	Journal bool
 	// Sequential: every operation is in the journal, writes included.
 	Sequential bool
