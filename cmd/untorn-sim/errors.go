@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
-	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/simfs"
 )
 
@@ -35,7 +33,8 @@ func errorsCommand() command {
 			"  pairs       of a fault and a crash behind it\n" +
 			"  images      disks that these may leave; what no recovery reads stays open, so one stands for many\n" +
 			"  exact       whether nothing was left out, or what was\n\n" +
-			"What is broken is printed with a plan that untorn-sim replay breaks in the same way.",
+			"What is broken is printed with a plan that untorn-sim replay breaks in the same way; the plan of the first\n" +
+			"failure of each invariant, on each plan and disk, is made small.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var r errorsRun
 			flags.StringVar(&r.scenario, "scenario", "", "`name` of the scenario that draws the plan from --seed")
@@ -154,17 +153,18 @@ func (r *errorsRun) one(e *env, p *plan.Plan) error {
 	if !r.json {
 		r.print(e, &report, seconds)
 	}
+	failures := replay.ErrorFailures(e.ctx, &report, r.config)
 	for i := range report.Faults {
 		f := &report.Faults[i]
-		for k, v := range f.Violations {
+		for k := range f.Violations {
 			r.saved++
-			path, err := savePlan(r.plans, fmt.Sprintf("errors-%s-%s-%d.plan", report.Scenario, report.Disk, r.saved), v.Plan)
+			failure := failures[0]
+			failures = failures[1:]
+			failure.File, err = savePlan(r.plans, fmt.Sprintf("errors-%s-%s-%d.plan", report.Scenario, report.Disk, r.saved), failure.Plan)
 			if err != nil {
 				return err
 			}
-			failure := failureOf(v)
-			failure.File = path
-			out.Faults[i].Violations[k].Plan = path
+			out.Faults[i].Violations[k].Plan = failure.File
 			if r.json {
 				fmt.Fprintf(e.stderr, "%s  fault     %s\n\n", failure, f.Fault)
 			} else {
@@ -218,19 +218,6 @@ func savePlan(dir, name string, p *plan.Plan) (string, error) {
 	return path, nil
 }
 
-// failureOf describes a violation as the other commands do.
-func failureOf(v scenarios.Violation) replay.Failure {
-	f := replay.Failure{
-		Scenario: v.Plan.Scenario, Disk: v.Plan.Disk, Seed: v.Plan.Seed, Invariant: v.Invariant, Step: v.Step, Plan: v.Plan,
-		Expected: "no error", Found: v.Err.Error(),
-	}
-	var broken *invariant.Violation
-	if errors.As(v.Err, &broken) {
-		f.Expected, f.Found = broken.Expected, broken.Found
-	}
-	return f
-}
-
 // The JSON of an error exploration.
 type (
 	errorsJSON struct {
@@ -267,7 +254,7 @@ type (
 		Step      int      `json:"step"`
 		Error     string   `json:"error"`
 		Crashes   []string `json:"crashes"`
-		Plan      string   `json:"plan"` // its file
+		Plan      string   `json:"plan"` // its file; small where it is the first of its invariant
 	}
 )
 

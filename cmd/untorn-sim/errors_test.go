@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/scenarios"
+)
+
+// deafFS does not tell of a directory whose sync fails.
+type deafFS struct{ afero.Fs }
+
+func (d deafFS) SyncDir(name string) error {
+	err := d.Fs.(interface{ SyncDir(string) error }).SyncDir(name)
+	if errors.Is(err, syscall.EIO) {
+		return nil
+	}
+	return err
+}
+
+func (d deafFS) TryLock(name string) (func() error, bool, error) {
+	return d.Fs.(interface {
+		TryLock(string) (func() error, bool, error)
+	}).TryLock(name)
+}
+
+// TestErrorsPrintsSmallPlans: what untorn-sim errors finds ends in files, of which
+// the first is small and fails again.
+func TestErrorsPrintsSmallPlans(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "in.plan")
+	if err := os.WriteFile(file, []byte("untorn plan 1\nscenario batch\ndisk posix\nset preallocate = -1\nset images = 20\n"+
+		"step 1 open\nstep 2 batch 0=\"order-1 placed size=100\"\nstep 3 read\nstep 4 read\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := scenarios.Config{Wrap: func(base afero.Fs) afero.Fs { return deafFS{base} }}
+	var out, errs strings.Builder
+	e := &env{ctx: t.Context(), stdout: bufio.NewWriter(&out), stderr: &errs}
+	r := errorsRun{file: file, plans: filepath.Join(dir, "plans"), config: c}
+	var coded exitError
+	if err := r.run(e, nil); !errors.As(err, &coded) || coded.code != exitWrong {
+		t.Fatalf("got %v, want exit code %d", err, exitWrong)
+	}
+	if err := e.stdout.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "plans", "errors-batch-posix-1.plan")
+	for _, want := range []string{"FAIL batch on posix: ", "  why  ", "  plan was  shrunk from ", "  plan      " + path + "\n", "  fault     step="} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	p, err := replay.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := replay.Replay(t.Context(), p, c)
+	if err != nil || len(again.Failures) == 0 || len(p.Steps) > 2 || len(p.Faults) != 1 {
+		t.Errorf("%v, failures %v, of\n%s", err, again.Failures, p.Format())
+	}
+}
