@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,10 +130,14 @@ func (x *Exploration) Describe() { x.Violations = describe(x.Failures) }
 func Check(ctx context.Context, r io.Reader, c scenarios.Config, told func(want Exploration, differs string)) error {
 	d := json.NewDecoder(r)
 	for n := 1; ; n++ {
-		var want Exploration
-		if err := d.Decode(&want); errors.Is(err, io.EOF) && n > 1 {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); errors.Is(err, io.EOF) && n > 1 {
 			return nil
 		} else if err != nil {
+			return fmt.Errorf("certificate %d: %w: want what untorn-sim explore --json prints", n, err)
+		}
+		want, err := read(raw)
+		if err != nil {
 			return fmt.Errorf("certificate %d: %w: want what untorn-sim explore --json prints", n, err)
 		}
 		p, err := plan.Parse([]byte(want.Plan))
@@ -145,6 +150,24 @@ func Check(ctx context.Context, r io.Reader, c scenarios.Config, told func(want 
 		}
 		told(want, want.differs(&got))
 	}
+}
+
+// read reads one exploration, and refuses what would be read in two ways: fields
+// that come twice, that differ in case only, that are missing or not known.
+func read(raw []byte) (x Exploration, err error) {
+	if err := json.Unmarshal(raw, &x); err != nil {
+		return x, err
+	}
+	var given, again bytes.Buffer
+	e := json.NewEncoder(&again)
+	e.SetEscapeHTML(false)
+	if err := errors.Join(json.Compact(&given, raw), e.Encode(x)); err != nil {
+		return x, err
+	}
+	if !bytes.Equal(given.Bytes(), bytes.TrimSpace(again.Bytes())) {
+		return x, errors.New("it has fields twice, too few, unknown ones, or in another order")
+	}
+	return x, nil
 }
 
 // differs names the first field in which two explorations differ, apart from

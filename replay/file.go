@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,17 +51,40 @@ func Save(dir string, p *plan.Plan) (string, error) {
 		return "", fmt.Errorf("save a plan: %w", err)
 	}
 	path := filepath.Join(dir, FileName(p))
-	if err := os.WriteFile(path, p.Format(), 0o644); err != nil {
+	if err := Write(path, p); err != nil {
 		return "", fmt.Errorf("save a plan: %w", err)
 	}
 	return path, nil
+}
+
+// Write writes a plan to a file, whole or not at all: a disk that is full leaves
+// what was there.
+func Write(path string, p *plan.Plan) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".plan-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p.Format())
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }
 
 // Load reads a plan from a file. What is wrong with its text is an error with
 // the file's name and a *plan.Error; a file that cannot be read is an
 // *fs.PathError.
 func Load(path string) (*plan.Plan, error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("load a plan: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, plan.MaxSize+1)) // Parse says that it is too long
 	if err != nil {
 		return nil, fmt.Errorf("load a plan: %w", err)
 	}

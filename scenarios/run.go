@@ -81,7 +81,9 @@ func Run(ctx context.Context, p *plan.Plan, c Config) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, err)
 	}
-	if err := r.prologue(); err != nil {
+	if err := r.prologue(); ctx.Err() != nil {
+		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, ctx.Err())
+	} else if err != nil {
 		r.violated(err, nil)
 	} else if err := r.rest(); err != nil {
 		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, err)
@@ -137,6 +139,9 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	if guarantees.Powersafe, err = p.Bool("powersafe", guarantees.Powersafe); err != nil {
 		return nil, err
 	}
+	if err := known(p); err != nil {
+		return nil, err
+	}
 	r := &run{
 		ctx: ctx, plan: p, script: s, config: c, trace: newTrace(),
 		result: Result{Scenario: p.Scenario, Disk: disk, Seed: p.Seed, Reached: map[string]int{}},
@@ -186,6 +191,15 @@ func (r *run) searched() error {
 		depth, err := r.plan.Int("depth", int64(x.Depth))
 		x.Depth = int(depth)
 		problems = append(problems, err)
+		if depth < 0 || depth > explore.MaxDepth {
+			problems = append(problems, fmt.Errorf("set depth = %d: want 0 to %d, or fixpoint", depth, explore.MaxDepth))
+		}
+	}
+	if n := r.script.options.SegmentSize; n != 0 && (n < 64<<10 || n > 4<<30) {
+		problems = append(problems, fmt.Errorf("set segment = %d: want %d to %d bytes", n, 64<<10, int64(4<<30)))
+	}
+	if c := x.CellSize; c < 0 || c > simfs.PageSize || c&(c-1) != 0 {
+		problems = append(problems, fmt.Errorf("set cell = %d: want a power of two up to %d", c, simfs.PageSize))
 	}
 	lazy, err := r.plan.Bool("lazy", x.Lazy)
 	x.Lazy = lazy
@@ -199,6 +213,23 @@ func (r *run) searched() error {
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
+}
+
+// known refuses settings that mean nothing: a misspelt one would be certified
+// as if it were not there.
+func known(p *plan.Plan) error {
+	settings := []string{
+		"segment", "align", "preallocate", "synccount", // of the log
+		"powersafe", "cell", "garbage", // of the disk
+		"images", "deviation", "samples", "exhaustive", "perpoint", "leaves", "lazy", "depth", "kinds", "allpoints", // of the search
+		"sync", "plain", "operations", // of a weakened sync, and of scenarios.Errors
+	}
+	for _, kv := range p.Settings {
+		if !slices.Contains(settings, kv.Key) {
+			return fmt.Errorf("set %s: there is no such setting: use %s", kv.Key, strings.Join(settings, ", "))
+		}
+	}
+	return nil
 }
 
 // ParseKinds reads kinds of crashes, such as "power,kill,reopen".

@@ -210,7 +210,7 @@ func savePlan(dir, name string, p *plan.Plan) (string, error) {
 	path := filepath.Join(dir, name)
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		err = os.WriteFile(path, p.Format(), 0o644)
+		err = replay.Write(path, p)
 	}
 	if err != nil {
 		return "", fmt.Errorf("save a plan: %w: name another directory with --plans", err)

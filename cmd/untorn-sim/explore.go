@@ -32,7 +32,7 @@ func exploreCommand() command {
 			"--depth 2 lets the power fail or the process be killed in the recovery from the crash, too; the power\n" +
 			"loss behind the recovery from a process kill is always tried and not counted. With fixpoint the power\n" +
 			"fails in recovery after recovery until no new disk appears.\n\n" +
-			"--check FILE computes what a file of --json says again, and compares.",
+			"--check FILE computes what a file of --json says again, and compares: exit code 3 where one does not hold.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var x exploration
 			flags.StringVar(&x.scenario, "scenario", "batch", "`name` of the workload")
@@ -75,7 +75,7 @@ func (x *exploration) run(e *env, args []string, given map[string]bool) error {
 	if x.config.Workers < 0 || x.leaves < 0 {
 		return usage("--jobs and --leaves are 0 or more")
 	}
-	if x.check != "" {
+	if given["check"] {
 		return x.verify(e, given)
 	}
 	list, err := x.list(given)
@@ -188,13 +188,14 @@ func (x *exploration) one(e *env, p *plan.Plan) error {
 	x.violated += found.Violated
 	for i := range found.Failures {
 		f := &found.Failures[i]
-		if f.File, err = replay.Save(x.plans, f.Plan); err != nil {
-			return fmt.Errorf("%w: name another directory with --plans; %s", err, f.Command())
-		}
+		f.File, err = replay.Save(x.plans, f.Plan)
 		if x.json {
 			fmt.Fprintln(e.stderr, f)
 		} else {
 			fmt.Fprintln(e.stdout, f)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: name another directory with --plans; this is the plan: %q", err, f.Plan.Format())
 		}
 	}
 	found.Describe()

@@ -177,7 +177,7 @@ func help(e *env) {
 	}
 	fmt.Fprint(e.stdout, "\nuntorn-sim COMMAND --help lists the flags of a command.\n"+
 		"Exit codes: 0 fine; 1 a promise was broken; 2 a command line or a plan that cannot be understood;\n"+
-		"3 not deterministic; 4 the time was over before all seeds were run.\n")
+		"3 not deterministic, or a certificate that does not hold; 4 interrupted, or the time was over before all was done.\n")
 }
 
 func commandHelp(e *env, c command, flags *flag.FlagSet) {

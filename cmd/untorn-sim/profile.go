@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/profile"
@@ -121,7 +122,7 @@ func (p *profiling) run(e *env, args []string) error {
 				if err := os.MkdirAll(p.plans, 0o755); err != nil {
 					return err
 				}
-				if err := os.WriteFile(lost.Plan, saved.Format(), 0o644); err != nil {
+				if err := replay.Write(lost.Plan, saved); err != nil {
 					return err
 				}
 			}

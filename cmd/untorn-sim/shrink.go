@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -94,7 +93,7 @@ func (s *shrinker) run(e *env, args []string) error {
 		s.out = strings.TrimSuffix(file, ".plan") + ".small.plan"
 	}
 	f := small.Failure
-	if err := os.WriteFile(s.out, f.Plan.Format(), 0o644); err != nil {
+	if err := replay.Write(s.out, f.Plan); err != nil {
 		return fmt.Errorf("save the plan: %w: name another file with --out", err)
 	}
 	f.File = s.out

@@ -183,5 +183,5 @@ func (x *xraying) save(s xray.Site, f xray.Finding) (string, error) {
 	path := filepath.Join(x.plans, strings.Join(letters, "-")+".plan")
 	p := f.Plan.Clone()
 	p.Comments = append(p.Comments, "xray: "+f.Case)
-	return path, os.WriteFile(path, p.Format(), 0o644)
+	return path, replay.Write(path, p)
 }

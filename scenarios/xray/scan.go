@@ -134,7 +134,7 @@ func Scan(ctx context.Context, c Config) (Report, error) {
 		s.say("%d of %d: %s", i+1, len(c.Cases), one.Name)
 		watcher := &weaken.Watcher{}
 		out, err := s.run(ctx, one, watcher.FS)
-		if err != nil {
+		if err := cmp.Or(err, ctx.Err()); err != nil {
 			return s.report, err
 		}
 		if out.Broken != nil {

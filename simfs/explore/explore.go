@@ -65,7 +65,9 @@ type Program struct {
 	Recover func(*Run) error
 }
 
-// Func is the Program of two plain functions, which need no notes.
+// Func is the Program of two plain functions. It has no notes, so recover can
+// only tell whether what it finds is whole, not whether something that was
+// acknowledged is gone: for that, make notes, or use scenarios/crashtest.
 func Func(workload, recover func(fs afero.Fs) error) Program {
 	return Program{
 		Workload: func(run *Run) error { return workload(run.FS) },
@@ -136,7 +138,8 @@ type Config struct {
 	// that a crash point is searched to the end where recoveries read no more than
 	// they need. MaxLeaves is how many runs one crash point may take; one that
 	// needs more gets the bounded search that Exhaustive, MaxDeviation and Samples
-	// describe, and the report is not exact. 0: 65536.
+	// describe (all that differs from a prefix in one variable, and 64 samples, if
+	// they say nothing), and the report is not exact. 0: 65536.
 	Lazy      bool
 	MaxLeaves int
 
@@ -222,6 +225,9 @@ func (c Config) settle(p Program) (Config, error) {
 	}
 	fill(&c.Exhaustive, 256)
 	fill(&c.MaxLeaves, 1<<16)
+	if c.Lazy && c.MaxDeviation == 0 && c.Samples == 0 {
+		c.MaxDeviation, c.Samples = 1, 64
+	}
 	fill(&c.MaxPerPoint, 4096)
 	fill(&c.MaxViolations, 16)
 	fill(&c.Workers, runtime.GOMAXPROCS(0))
@@ -302,7 +308,8 @@ type Report struct {
 // for one image, "-" for none.
 func (r *Report) Log2() string { return log2Text(r.Stand) }
 
-// Err returns an error that tells of the first violation, or nil.
+// Err returns an error that tells of the first violation, or nil. That there is
+// none says only as much as Exact.
 func (r Report) Err() error {
 	if r.Violated == 0 {
 		return nil
