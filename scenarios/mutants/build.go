@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,14 +48,17 @@ type finding struct {
 type builder struct {
 	root, tmp string
 	limit     time.Duration
+	sound     string // the binary of the engine as it is
 }
 
-// control runs the engine as it is: what kills it, too, kills nothing.
+// control builds the engine as it is, and runs a little of each hunt: what kills
+// it, too, kills nothing.
 func (b *builder) control(ctx context.Context, mutants []*mutant) error {
 	binary, err := b.build(ctx, "control", nil)
 	if err != nil {
 		return fmt.Errorf("the source as it is: %w", err)
 	}
+	b.sound = binary
 	done := map[string]bool{}
 	for _, m := range mutants {
 		h := m.hunt
@@ -143,6 +147,13 @@ func (b *builder) one(ctx context.Context, m *mutant) outcome {
 	f := findings[len(findings)-1]
 	if f.Invariant != m.hunt.invariant {
 		f = findings[0]
+	}
+	if f.Scenario != "" && m.hunt.plan == "" {
+		same := hunt{scenarios: []string{f.Scenario}, disks: []string{f.Disk}}
+		if broken, _, err := b.hunt(ctx, b.sound, same, "-seeds", strconv.FormatUint(f.Seed, 10)); err != nil || len(broken) > 0 {
+			o.Problem = fmt.Sprintf("the source as it is breaks a promise on %s, %s, seeds 1-%d, too: it is no measure", f.Scenario, f.Disk, f.Seed)
+			return o
+		}
 	}
 	o.Killed, o.By, o.Luck = true, f.Invariant, f.Invariant != m.hunt.invariant
 	if o.By == "" {
