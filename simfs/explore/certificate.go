@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
-	"slices"
 
 	"github.com/untorn-db/untorn/simfs"
 )
@@ -19,46 +18,6 @@ func (s *standing) add(image *simfs.Image) {
 	n, exact := image.Count()
 	s.sum.Add(&s.sum, n)
 	s.atMost = s.atMost || !exact
-}
-
-// unknown returns the states that no other exploration had, if those are to be
-// left out, and counts the images of all that are returned.
-func (x *explorer) unknown(states []*state, here *shortfall) []*state {
-	if x.config.Seen != nil {
-		states = slices.DeleteFunc(slices.Clone(states), func(s *state) bool {
-			known := !x.config.Seen.Add(s.key.then(1).key())
-			if known && x.config.SkipSeen {
-				here.known++
-			}
-			return known && x.config.SkipSeen
-		})
-	}
-	return states
-}
-
-// reap takes the leaves of complete trees in order, and returns the states that
-// they lead to.
-func (x *explorer) reap(leaves []*candidate) []*state {
-	var last *state
-	for _, c := range leaves {
-		if c.from != last {
-			last = c.from
-			x.stand.add(last.image)
-		}
-		count := x.count(c.from)
-		count.Images++
-		count.Unique++
-		x.report.Images++
-		x.report.ImagesUnique++
-		x.report.ImagesNew++
-		x.report.Leaves++
-		end := c.key.then(c.told.hi, c.told.lo)
-		if c.err != nil {
-			end = end.text(c.err.Error())
-		}
-		x.leaves = x.leaves.plus(end)
-	}
-	return x.merge(leaves)
 }
 
 // certify fills in what the report says of the lazy search.

@@ -55,6 +55,47 @@
 // which it was. An image that was already recovered, with the same notes, the
 // same kind of crash and the same depth, is not recovered again.
 //
+// # The lazy search
+//
+// With Config.Lazy a variable is decided when the recovery first reads it. The
+// first run answers each question with option 0, and leaves a path for each
+// answer that it did not give; every run is a leaf of the tree of answers:
+//
+//	       cell 0 of the log?           one tree for each crash point
+//	    old ╱              ╲ new
+//	● it stops here    cell 1 of the log?
+//	                 old ╱            ╲ new
+//	                    ●              ●        3 leaves for 4 images
+//
+// A leaf stands for every image that differs only in what its run never asked
+// about: Report.Leaves is how many runs it took, Stand how many images they stand
+// for. Where a tree has more than Config.MaxLeaves leaves, that crash point gets
+// the bounded search above, the report is not exact, and Report.Greedy names the
+// source lines that read the most: a reader that looks at what it got before it
+// reads on adds one run for each cell, one that takes all at once doubles them.
+//
+// The lazy search also leaves out crash points that others cover: one whose
+// images are all among those of another with the same history (Report.Subsumed),
+// and moments next to a note that says by Note.Change what it does:
+//
+//	Either   a crash on both sides of it
+//	Widens   just before it only: on the same disk, less is accepted then
+//	Narrows  on neither side: what it promises is asked for at the next crash
+//
+// With Depth: Fixpoint the power fails in recovery after recovery, up to
+// Run.Recovered, until no crash leaves an image with a history that was not there
+// before; in the lazy search the same image is the same at any depth. A recovery
+// that leaves something new each time is given up after 32 crashes in a row, and
+// the report is not exact.
+//
+// # The certificate
+//
+// Report.Certificate is a hash over the disk and the settings of the search,
+// every leaf (its crash point, its answers, what came of it) and Report.Why. It
+// proves nothing by itself: whoever doubts a report runs the search again and
+// compares. Before it is made, the leaves of each tree are checked to be all
+// there are, each once.
+//
 // # Contract
 //
 // Workload and Recover must be deterministic: time and randomness come from

@@ -8,7 +8,8 @@ import (
 )
 
 // eager decides every variable of an image before the recovery looks at it.
-// What it emits has no choices left.
+// What it emits has no choices left. Its methods are called from several
+// goroutines, each state from one at a time until it is enumerated.
 type eager struct{ config Config }
 
 // A pick says how to choose one image of a state, so that it can be chosen
@@ -156,6 +157,8 @@ func (p *pick) answer(s *state, answers *[]answer) (image *simfs.Image, free boo
 	return image, !c.fewer && c.asked == len(s.vars)
 }
 
+// enumerate emits at most limit images of s, in an order that only s and the
+// configuration decide. An image may be nil, and is resolved later.
 func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage {
 	s.vars = s.image.Vars()
 	if len(s.vars) == 0 {

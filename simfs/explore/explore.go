@@ -48,10 +48,10 @@ type Run struct {
 	// from Config.Before and the workload on, oldest first. Not to be written to.
 	History []Note
 	// Entropy seeds the clock and the randomness of this run. After a crash it
-	// is a function of the image, and unless Lazy of the depth, so that equal images
-	// recover equally; in the workload, of Config.Seed. With Fixpoint it alternates
-	// between two values from the second crash on: a recovery that writes a new
-	// random number each time it is cut off would never come to an end.
+	// is a function of the image (and, without Lazy, of the depth), so that equal
+	// images recover equally; in the workload, of Config.Seed. With Fixpoint it
+	// alternates between two values from the second crash on: a recovery that writes
+	// a new random number each time it is cut off would never come to an end.
 	Entropy uint64
 }
 
@@ -100,7 +100,7 @@ const (
 // without an end as long as none comes to its sync. (In the lazy search a recovery's note with
 // the key of the note before it is not kept, so that recoveries that say the same
 // again and again come to an end.) A program that leaves something new each
-// time never ends.
+// time is given up after 32 crashes in a row, and the report is not exact.
 const Fixpoint = -1
 
 // MaxDepth is the largest number for Config.Depth.

@@ -31,25 +31,11 @@ type candidate struct {
 	key   digest
 
 	lazy    bool     // then it is no image but a leaf, which answers lead to
-	answers []answer //
+	answers []answer // those
 
 	err    error
 	told   digest   // all notes, those of the recovery included
 	states []*state // where the recovery may crash in its turn
-}
-
-// An enumerator says which images of a state to try. The search asks nothing
-// else about images, so that another way to search takes its place here. All
-// methods are called from several goroutines, each state from one at a time
-// until it is enumerated.
-type enumerator interface {
-	// enumerate emits at most limit images of s, in an order that only s and
-	// the configuration decide. An image may be nil, and is resolved later.
-	enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage
-	// resolve is the image of s that p picks.
-	resolve(s *state, p *pick) *simfs.Image
-	// crash is s.crash with the choices that make the image p.
-	crash(s *state, p *pick) Crash
 }
 
 // A coverage says how much of a state was enumerated.
@@ -63,7 +49,7 @@ type coverage struct {
 type explorer struct {
 	config  Config
 	program Program
-	images  enumerator
+	images  eager
 	pool    pool
 
 	report Report
@@ -384,6 +370,22 @@ func (x *explorer) unseen(c *candidate) bool {
 		return true
 	}
 	return !x.config.SkipSeen
+}
+
+// unknown returns the states that are to be searched: all, or with
+// Config.SkipSeen those that no other exploration had. The others are counted in
+// here.
+func (x *explorer) unknown(states []*state, here *shortfall) []*state {
+	if x.config.Seen != nil {
+		states = slices.DeleteFunc(slices.Clone(states), func(s *state) bool {
+			known := !x.config.Seen.Add(s.key.then(1).key())
+			if known && x.config.SkipSeen {
+				here.known++
+			}
+			return known && x.config.SkipSeen
+		})
+	}
+	return states
 }
 
 // recover runs Recover on one image.

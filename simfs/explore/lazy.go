@@ -149,6 +149,31 @@ func (x *explorer) grow(ctx context.Context, states []*state, limit int) (leaves
 	return leaves, larger
 }
 
+// reap takes the leaves of complete trees in order, and returns the states that
+// they lead to.
+func (x *explorer) reap(leaves []*candidate) []*state {
+	var last *state
+	for _, c := range leaves {
+		if c.from != last {
+			last = c.from
+			x.stand.add(last.image)
+		}
+		count := x.count(c.from)
+		count.Images++
+		count.Unique++
+		x.report.Images++
+		x.report.ImagesUnique++
+		x.report.ImagesNew++
+		x.report.Leaves++
+		end := c.key.then(c.told.hi, c.told.lo)
+		if c.err != nil {
+			end = end.text(c.err.Error())
+		}
+		x.leaves = x.leaves.plus(end)
+	}
+	return x.merge(leaves)
+}
+
 // worst is what to name where a state has too many leaves: the place that asks
 // most when everything had arrived on the disk, which is when most is read.
 func (x *explorer) worst(s *state) Greedy {

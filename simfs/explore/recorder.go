@@ -101,11 +101,9 @@ func (r *recorder) operation(op simfs.Op) {
 	if r.kill && !r.synced {
 		r.cut(simfs.ProcessKill, op.Index)
 	}
-	if r.kill {
-		if r.all {
-			for k := 1; k < r.cells(op); k++ {
-				r.torn(op.Index, k)
-			}
+	if r.kill && r.all {
+		for k := 1; k < r.cells(op); k++ {
+			r.torn(op.Index, k)
 		}
 	}
 	// What a kill leaves before a sync is what it leaves behind it, with more that
@@ -198,10 +196,7 @@ func (r *recorder) quiet() {
 
 // cut freezes the disk before operation index, unless that has been done.
 func (r *recorder) cut(kind simfs.Kind, index int) {
-	if r.from != nil {
-		return
-	}
-	if r.hold != nil && r.hold() || r.sparse && index == r.covered {
+	if r.from != nil || r.hold != nil && r.hold() || r.sparse && index == r.covered {
 		return
 	}
 	c := Crash{Kind: kind, Op: index, Notes: len(r.notes) - r.before}
@@ -218,10 +213,7 @@ func (r *recorder) cut(kind simfs.Kind, index int) {
 // can leave just these: what a power loss does to the cells of a write, it can
 // also do at the next point.
 func (r *recorder) torn(index, k int) {
-	if r.from != nil {
-		return
-	}
-	if r.hold != nil && r.hold() {
+	if r.from != nil || r.hold != nil && r.hold() {
 		return
 	}
 	r.keep(Crash{Kind: simfs.ProcessKill, Op: index, Cells: k, Notes: len(r.notes) - r.before},
