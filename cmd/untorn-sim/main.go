@@ -1,19 +1,33 @@
 // Command untorn-sim runs the event log on simulated disks whose power fails at
 // every step, and replays what that found.
 //
+// Seeded workloads, and what becomes of a failure:
+//
 //	untorn-sim list
 //	untorn-sim run --scenario batch,mixed --seeds 1-1000 --disk posix,ext4
 //	untorn-sim replay 42 --scenario batch --disk posix
 //	untorn-sim replay failures/batch-posix-42-I1.plan -v
 //	untorn-sim shrink failures/batch-posix-42-I1.plan
 //
-// The way of a failure:
-//
 //	seeds ──run──▶ failure: text on stdout, plan in a file ──replay──▶ the same text
+//	                                             └──shrink──▶ a small plan, and why it fails
+//
+// One workload, searched to the end:
+//
+//	untorn-sim explore --disk all --depth 2     every crash, with a certificate
+//	untorn-sim explore --check FILE             the same certificate once more
+//	untorn-sim errors --disk posix              every file operation fails, and a crash behind it
+//	untorn-sim syncfail                         every sync fails, in each way of real file systems
+//
+// What the log needs, and what the disks keep:
+//
+//	untorn-sim xray                             which sync is needed, and for what
+//	untorn-sim profile                          the weakest disks that will do
+//	untorn-sim litmus                           small programs, checked by three searches
 //
 // Exit codes: 0 fine; 1 a promise was broken; 2 the command line or a plan
-// cannot be understood; 3 something is not deterministic; 4 the time was over
-// before all seeds were run.
+// cannot be understood; 3 something is not deterministic, or a certificate does
+// not hold; 4 interrupted, or the time was over before all was done.
 package main
 
 import (
