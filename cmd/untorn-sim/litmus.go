@@ -100,20 +100,20 @@ next:
 
 // litmusRow is a program on a disk, for machines.
 type litmusRow struct {
-	Program   string   `json:"program"`
-	Title     string   `json:"title"`
-	Disk      string   `json:"disk"`
-	Not       string   `json:"cannot_happen,omitempty"`
-	Outcomes  []string `json:"outcomes"`
-	Eager     int      `json:"eager"`
-	Lazy      int      `json:"lazy"`
-	Naive     *int     `json:"naive"` // null where it did not run
-	NoNaive   string   `json:"no_naive,omitempty"`
-	Leaves    int      `json:"eager_leaves"`
-	LazyLeafs int      `json:"lazy_leaves"`
-	Allowed   int      `json:"allowed"`
-	Forbidden int      `json:"forbidden"`
-	Broken    []string `json:"broken"`
+	Program    string   `json:"program"`
+	Title      string   `json:"title"`
+	Disk       string   `json:"disk"`
+	Not        string   `json:"cannot_happen,omitempty"`
+	Outcomes   []string `json:"outcomes"`
+	Eager      int      `json:"eager"`
+	Lazy       int      `json:"lazy"`
+	Naive      *int     `json:"naive"` // null where it did not run
+	NoNaive    string   `json:"no_naive,omitempty"`
+	Leaves     int      `json:"eager_leaves"`
+	LazyLeaves int      `json:"lazy_leaves"`
+	Allowed    int      `json:"allowed"`
+	Forbidden  int      `json:"forbidden"`
+	Broken     []string `json:"broken"`
 }
 
 // litmusRun is one run of the command.
@@ -213,7 +213,7 @@ func litmusJSON(p litmus.Program, r litmus.Result) litmusRow {
 	row := litmusRow{
 		Program: r.Program, Title: p.Title, Disk: r.Disk, Not: r.Not, Outcomes: r.Outcomes,
 		Eager: len(r.Eager.Outcomes), Lazy: len(r.Lazy.Outcomes), NoNaive: r.NoNaive,
-		Leaves: r.Eager.Leaves, LazyLeafs: r.Lazy.Leaves, Allowed: r.Allowed, Forbidden: r.Forbade, Broken: r.Broken,
+		Leaves: r.Eager.Leaves, LazyLeaves: r.Lazy.Leaves, Allowed: r.Allowed, Forbidden: r.Forbade, Broken: r.Broken,
 	}
 	if r.Not == "" && r.NoNaive == "" {
 		n := len(r.Naive.Outcomes)
