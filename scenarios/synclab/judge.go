@@ -103,7 +103,7 @@ func (l ledger) exposedBy(disk *simfs.FS, synced string) ledger {
 }
 
 // compare judges what a store serves. lost is the records that a lie has taken.
-func (l ledger) compare(all []Record, running bool) (lost []string, err error) {
+func (l ledger) compare(all []Record) (lost []string, err error) {
 	last := -1
 	there := make([]bool, len(l.entries))
 	for _, r := range all {

@@ -331,7 +331,7 @@ func (l *lab) look(run *explore.Run, known ledger) (outcome, error) {
 	if err != nil {
 		return known.named(l.program, before, err)
 	}
-	missing, err := known.compare(all, false)
+	missing, err := known.compare(all)
 	if err != nil {
 		return fine, err
 	}
@@ -363,7 +363,7 @@ func (l *lab) look(run *explore.Run, known ledger) (outcome, error) {
 	if err != nil {
 		return fine, fmt.Errorf("it was opened, and cannot be read after a record: %w", err)
 	}
-	if _, err := known.compare(all, true); err != nil {
+	if _, err := known.compare(all); err != nil {
 		return fine, err
 	}
 	if err := store.Close(); err != nil {

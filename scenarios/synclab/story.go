@@ -231,7 +231,7 @@ func (d *driver) look() error {
 		}
 		return fmt.Errorf("a read fails before any sync does: %w", err)
 	}
-	_, err = d.known.compare(all, true)
+	_, err = d.known.compare(all)
 	return err
 }
 
