@@ -76,16 +76,14 @@ func uncovered(calls []weaken.Call, accept func(string) bool) ([]Site, error) {
 		for _, c := range all {
 			name := path.Join(below[folder], filepath.Base(c.file))
 			site := weaken.Site{Op: c.callee, Inner: weaken.Place{File: name, Func: c.function}}
-			switch {
-			case slices.Contains(weaken.Ops(), c.callee) && c.args == args(c.callee):
-				if reached[fmt.Sprintf("%s:%d", c.file, c.line)] {
-					continue
-				}
-				syncers[c.function] = true
-				missing = append(missing, Site{
-					Site: site.String(), Verdict: Uncovered, Function: c.function, File: name, Line: c.line, Text: sourceLine(c.file, c.line),
-				})
+			syncs := slices.Contains(weaken.Ops(), c.callee) && c.args == args(c.callee)
+			if !syncs || reached[fmt.Sprintf("%s:%d", c.file, c.line)] {
+				continue
 			}
+			syncers[c.function] = true
+			missing = append(missing, Site{
+				Site: site.String(), Verdict: Uncovered, Function: c.function, File: name, Line: c.line, Text: sourceLine(c.file, c.line),
+			})
 		}
 		for _, c := range all {
 			for _, inner := range sorted(syncers) {
