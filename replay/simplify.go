@@ -27,7 +27,8 @@ func (s *shrinker) values() {
 			s.args(i)
 		}
 	}
-	for _, seed := range smallerNumbers(s.best.Seed)[:min(2, len(smallerNumbers(s.best.Seed)))] {
+	smaller := smallerNumbers(s.best.Seed)
+	for _, seed := range smaller[:min(2, len(smaller))] {
 		q := s.best.Clone()
 		q.Seed = seed
 		if s.try(q) {
@@ -340,14 +341,14 @@ func isDrawn(p *plan.Plan) bool {
 
 const (
 	shrunkFrom = "shrunk from "
-	shrunkOf   = "the whole plan: untorn-sim replay "
+	wholePlan  = "the whole plan: untorn-sim replay "
 )
 
 func isShrunk(comment string) bool {
 	return strings.HasPrefix(comment, shrunkFrom) || isWhole(comment)
 }
 
-func isWhole(comment string) bool { return strings.HasPrefix(comment, shrunkOf) }
+func isWhole(comment string) bool { return strings.HasPrefix(comment, wholePlan) }
 
 // origin is the seed that a plan came from, before it was shrunk.
 type origin struct {
@@ -356,14 +357,14 @@ type origin struct {
 }
 
 func (o origin) comment() string {
-	return fmt.Sprintf("%s%d --scenario %s --disk %s", shrunkOf, o.seed, o.scenario, o.disk)
+	return fmt.Sprintf("%s%d --scenario %s --disk %s", wholePlan, o.seed, o.scenario, o.disk)
 }
 
 // originOf is where a plan says that it came from; ok is false where it came
 // from no seed.
 func originOf(p *plan.Plan) (o origin, ok bool) {
 	for _, comment := range p.Comments {
-		if rest, found := strings.CutPrefix(comment, shrunkOf); found {
+		if rest, found := strings.CutPrefix(comment, wholePlan); found {
 			if n, err := fmt.Sscanf(rest, "%d --scenario %s --disk %s", &o.seed, &o.scenario, &o.disk); n == 3 && err == nil {
 				return o, true
 			}

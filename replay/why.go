@@ -171,8 +171,9 @@ type loss struct {
 	choice explore.Choice
 }
 
-// verdict runs the plan with other choices: ok where that could be said, text is
-// what was violated, "" for nothing.
+// verdict runs the plan with other choices: same where it fails as it did, passes
+// where nothing is violated; else text is what is, or that the crash cannot come,
+// "" where no run was left.
 func (x *explainer) verdict(path explore.CrashPath) (same, passes bool, text string) {
 	if x.left <= 0 || x.ctx.Err() != nil {
 		return false, false, ""
