@@ -22,7 +22,7 @@
 //	open                     open the log; what it shows is checked
 //	close                    close it
 //	batch 0=ITEM 1=ITEM …    append a batch; with key=K buffered=true
-//	retry of=N               submit the batch of step N again
+//	retry of=N               submit the batch of step N again; with items=K only its first K
 //	sync                     make everything durable
 //	wait                     wait until the last event is durable
 //	read                     read everything, buffered events too
@@ -35,12 +35,28 @@
 //
 // An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
 //
-// Settings that weaken what is below the log: "set plain = true" takes away the
-// optional methods of the disk (SyncDir, SyncData, Preallocate), and "set sync"
-// makes the syncs of one call site do less than they say; see package weaken.
+// # The settings of a plan
+//
+//	segment align preallocate synccount    of the log, see engine.Options
+//	cell garbage powersafe                 of the disk: bytes written as one; zero, block,
+//	                                       stale or all; whether a write spares its neighbours
+//	kinds depth allpoints                  which crashes: some of power,kill,reopen; a number
+//	                                       or fixpoint; before every operation
+//	lazy leaves                            the lazy search of package explore, and how many
+//	                                       runs a crash point may take
+//	exhaustive deviation samples perpoint  the other one, see explore.Config
+//	images                                 at most so many, or leaves, in all; 0: no limit
+//	plain sync                             a disk without its optional methods (SyncDir,
+//	                                       SyncData, Preallocate); syncs of one call site that
+//	                                       do less than they say, see package weaken
+//	operations                             how many Errors makes fail
 //
 // A crash line behind the steps is one crash of an [explore.CrashPath]: when it
-// came, and what the disk kept. Without such lines every crash is tried.
+// came, and what the disk kept. Without such lines every crash is tried. Follow
+// tells of such crashes what came before each and what it lost.
+//
+// Errors lets each file-system operation of a plan fail in every way, and crashes
+// the log at every point behind that.
 //
 // # Contract
 //
