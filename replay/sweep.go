@@ -14,6 +14,7 @@ import (
 
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
+	"github.com/untorn-db/untorn/simfs/explore"
 )
 
 // Options says what a sweep does.
@@ -197,20 +198,7 @@ func (s *sweep) shrink(ctx context.Context) {
 		return
 	}
 	c := scenarios.Config{Images: s.Images, Wrap: s.Wrap, Workers: max(1, s.Jobs/len(list))}
-	next := make(chan *Failure)
-	var jobs sync.WaitGroup
-	for range min(s.Jobs, len(list)) {
-		jobs.Go(func() {
-			for f := range next {
-				f.shrink(ctx, c, cmp.Or(s.Shrink, SweepRuns))
-			}
-		})
-	}
-	for _, f := range list {
-		next <- f
-	}
-	close(next)
-	jobs.Wait()
+	explore.Each(s.Jobs, len(list), func(i int) { list[i].shrink(ctx, c, cmp.Or(s.Shrink, SweepRuns)) })
 	if err := ctx.Err(); err != nil {
 		s.err = err
 	}

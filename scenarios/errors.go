@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/zeebo/blake3"
 
@@ -274,29 +272,12 @@ func (e *errorSearch) choose(counts []faults.Count, most int, report *ErrorRepor
 
 // all tries every fault, several at once.
 func (e *errorSearch) all(list []faults.Fault, reports []FaultReport) error {
-	workers := e.config.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	next := 0
 	failed := make([]error, len(list))
-	for range min(workers, len(list)) {
-		wait.Go(func() {
-			for {
-				mu.Lock()
-				i := next
-				next++
-				mu.Unlock()
-				if i >= len(list) || e.ctx.Err() != nil {
-					return
-				}
-				reports[i], failed[i] = e.one(list[i])
-			}
-		})
-	}
-	wait.Wait()
+	explore.Each(e.config.Workers, len(list), func(i int) {
+		if e.ctx.Err() == nil {
+			reports[i], failed[i] = e.one(list[i])
+		}
+	})
 	if err := e.ctx.Err(); err != nil {
 		return err
 	}

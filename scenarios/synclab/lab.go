@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -231,24 +230,7 @@ type lab struct {
 }
 
 func (l *lab) all(runs []*labRun) error {
-	workers := l.config.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	var wait sync.WaitGroup
-	next := make(chan *labRun)
-	for range min(workers, len(runs)) {
-		wait.Go(func() {
-			for r := range next {
-				r.err = l.one(r)
-			}
-		})
-	}
-	for _, r := range runs {
-		next <- r
-	}
-	close(next)
-	wait.Wait()
+	explore.Each(l.config.Workers, len(runs), func(i int) { runs[i].err = l.one(runs[i]) })
 	var problems []error
 	for _, r := range runs {
 		problems = append(problems, r.err)

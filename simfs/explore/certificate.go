@@ -28,8 +28,8 @@ func (x *explorer) certify() {
 	r, c := &x.report, &x.config
 	r.Stand, r.StandAtMost = &x.stand.sum, x.stand.atMost
 	r.Greedy = x.greedy.list()
-	d := x.leaves.text(c.model()).text(r.Stand.String()).text(r.Why)
-	key := d.then(uint64(r.CrashPoints), uint64(r.Leaves), uint64(r.Recoveries), uint64(r.Subsumed), uint64(r.Violated)).text(r.Digest).key()
+	d := x.sum.text(c.model()).text(r.Stand.String()).text(r.Why) // the sum has every leaf, and what came of it
+	key := d.then(uint64(r.CrashPoints), uint64(r.Leaves), uint64(r.Recoveries), uint64(r.Subsumed), uint64(r.Violated)).key()
 	r.Certificate = hex.EncodeToString(key[:])
 }
 

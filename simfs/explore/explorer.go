@@ -62,7 +62,6 @@ type explorer struct {
 	// Of the lazy search:
 	skip   []string // functions that are not the program
 	greedy deciders
-	leaves digest   // the sum of what all leaves were
 	stand  standing // how many images they stand for
 	taken  accepted // what later states may be part of
 

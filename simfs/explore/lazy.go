@@ -165,11 +165,6 @@ func (x *explorer) reap(leaves []*candidate) []*state {
 		x.report.ImagesUnique++
 		x.report.ImagesNew++
 		x.report.Leaves++
-		end := c.key.then(c.told.hi, c.told.lo)
-		if c.err != nil {
-			end = end.text(c.err.Error())
-		}
-		x.leaves = x.leaves.plus(end)
 	}
 	return x.merge(leaves)
 }

@@ -1,9 +1,20 @@
 package explore
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
+
+// Each calls f(0) … f(n-1), in any order, on so many goroutines (0: GOMAXPROCS),
+// and returns when all are done: for what runs many explorations. An f that ends
+// its goroutine (runtime.Goexit) leaves the others their turn.
+func Each(workers, n int, f func(i int)) {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	pool{workers}.each(n, f)
+}
 
 // A pool runs tasks on a number of goroutines.
 type pool struct{ workers int }

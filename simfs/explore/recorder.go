@@ -130,10 +130,10 @@ func (r *recorder) note(n Note) {
 	if !r.sparse || n.Change != Narrows {
 		r.quiet()
 	}
-	if r.last != nil && *r.last == n.Key {
-		return
-	}
 	if r.last != nil {
+		if *r.last == n.Key {
+			return
+		}
 		r.last = &n.Key
 	}
 	r.notes = append(r.notes, n)
