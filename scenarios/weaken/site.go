@@ -207,22 +207,10 @@ func (m *memo) lines(file, function, callee string) ([]int, error) {
 		if !ok || f.Body == nil || !within(function, FunctionName(f)) {
 			continue
 		}
-		ast.Inspect(f.Body, func(n ast.Node) bool {
-			c, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			name := ""
-			switch fun := c.Fun.(type) {
-			case *ast.Ident:
-				name = fun.Name
-			case *ast.SelectorExpr:
-				name = fun.Sel.Name
-			}
+		Calls(f, func(name string, c *ast.CallExpr) {
 			if line := parsed.positions.Position(c.Lparen).Line; name == callee && !slices.Contains(lines, line) {
 				lines = append(lines, line)
 			}
-			return true
 		})
 	}
 	slices.Sort(lines)
@@ -232,6 +220,26 @@ func (m *memo) lines(file, function, callee string) ([]int, error) {
 // within reports whether a function is the declared one, or a closure in it.
 func within(function, declared string) bool {
 	return function == declared || strings.HasPrefix(function, declared+".func")
+}
+
+// Calls visits every call in a function, closures included, with the name of what
+// is called, without what stands before a dot; "" where it has none.
+func Calls(f *ast.FuncDecl, visit func(callee string, c *ast.CallExpr)) {
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		c, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		callee := ""
+		switch fun := c.Fun.(type) {
+		case *ast.Ident:
+			callee = fun.Name
+		case *ast.SelectorExpr:
+			callee = fun.Sel.Name
+		}
+		visit(callee, c)
+		return true
+	})
 }
 
 // FunctionName is a declaration's name as the runtime has it.

@@ -143,23 +143,11 @@ func callsIn(folder string) ([]called, error) {
 			if !ok || f.Body == nil {
 				continue
 			}
-			ast.Inspect(f.Body, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				callee := ""
-				switch fun := call.Fun.(type) {
-				case *ast.Ident:
-					callee = fun.Name
-				case *ast.SelectorExpr:
-					callee = fun.Sel.Name
-				}
+			weaken.Calls(f, func(callee string, call *ast.CallExpr) {
 				all = append(all, called{
 					file: name, function: weaken.FunctionName(f), callee: callee,
 					line: positions.Position(call.Lparen).Line, args: len(call.Args),
 				})
-				return true
 			})
 		}
 	}
