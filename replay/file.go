@@ -46,12 +46,16 @@ func orPosix(disk string) string {
 
 // Save writes a plan into a directory, which it makes, and returns the path. A
 // file of that name is replaced.
-func Save(dir string, p *plan.Plan) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("save a plan: %w", err)
+func Save(dir string, p *plan.Plan) (string, error) { return SaveAs(dir, FileName(p), p) }
+
+// SaveAs is Save under another name.
+func SaveAs(dir, name string, p *plan.Plan) (string, error) {
+	path := filepath.Join(dir, name)
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		err = Write(path, p)
 	}
-	path := filepath.Join(dir, FileName(p))
-	if err := Write(path, p); err != nil {
+	if err != nil {
 		return "", fmt.Errorf("save a plan: %w", err)
 	}
 	return path, nil

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
-	"github.com/untorn-db/untorn/simfs"
 )
 
 func errorsCommand() command {
@@ -86,49 +83,15 @@ func (r *errorsRun) run(e *env, args []string) error {
 
 // list is the plans, each on each disk.
 func (r *errorsRun) list() (list []*plan.Plan, err error) {
-	disks := words(r.disk)
-	switch r.disk {
-	case "":
-		disks = []string{"posix"}
-	case "all":
-		disks = replay.Disks()
-	}
-	for _, disk := range disks {
-		if _, err := simfs.ParseGuarantees(disk); err != nil {
-			return nil, usage("%w", err)
-		}
-	}
-	switch {
-	case r.file != "" && r.scenario != "":
+	if r.file != "" && r.scenario != "" {
 		return nil, usage("--plan and --scenario: a plan says its scenario itself, give one of both")
-	case r.file != "":
-		p, err := replay.Load(r.file)
-		if err != nil {
-			return nil, usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
-		}
-		if r.disk == "" && p.Disk != "" {
-			disks = []string{p.Disk}
-		}
-		for _, disk := range disks {
-			p := p.Clone()
-			p.Disk = disk
-			list = append(list, p)
-		}
-	case r.scenario != "":
-		if r.seed == 0 {
-			return nil, usage("seed 0: seeds begin at 1")
-		}
-		for _, disk := range disks {
-			p, err := scenarios.Draw(r.scenario, disk, r.seed)
-			if err != nil {
-				return nil, usage("no scenario %q: use %s", r.scenario, strings.Join(scenarios.Names(), ", "))
-			}
-			list = append(list, p)
-		}
-	default:
-		for _, disk := range disks {
-			list = append(list, scenarios.ErrorPlans(disk)...)
-		}
+	}
+	if r.scenario != "" && r.seed == 0 {
+		return nil, usage("seed 0: seeds begin at 1")
+	}
+	w := workload{file: r.file, scenario: r.scenario, seed: r.seed, disk: r.disk, plain: scenarios.ErrorPlans}
+	if list, err = w.plans(); err != nil {
+		return nil, err
 	}
 	if r.operations > 0 {
 		for _, p := range list {
@@ -160,9 +123,9 @@ func (r *errorsRun) one(e *env, p *plan.Plan) error {
 			r.saved++
 			failure := failures[0]
 			failures = failures[1:]
-			failure.File, err = savePlan(r.plans, fmt.Sprintf("errors-%s-%s-%d.plan", report.Scenario, report.Disk, r.saved), failure.Plan)
+			failure.File, err = replay.SaveAs(r.plans, fmt.Sprintf("errors-%s-%s-%d.plan", report.Scenario, report.Disk, r.saved), failure.Plan)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: name another directory with --plans", err)
 			}
 			out.Faults[i].Violations[k].Plan = failure.File
 			if r.json {
@@ -203,19 +166,6 @@ func exactly(exact bool) string {
 		return "exact"
 	}
 	return "not exact"
-}
-
-// savePlan writes a plan under a name into a directory, which it makes.
-func savePlan(dir, name string, p *plan.Plan) (string, error) {
-	path := filepath.Join(dir, name)
-	err := os.MkdirAll(dir, 0o755)
-	if err == nil {
-		err = replay.Write(path, p)
-	}
-	if err != nil {
-		return "", fmt.Errorf("save a plan: %w: name another directory with --plans", err)
-	}
-	return path, nil
 }
 
 // The JSON of an error exploration.

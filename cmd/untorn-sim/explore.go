@@ -11,7 +11,6 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
-	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
@@ -108,42 +107,19 @@ func (x *exploration) list(given map[string]bool) (list []*plan.Plan, err error)
 	case !drawn && (x.size < 0 || x.size > 1<<20):
 		return nil, usage("--size %d: want 0 to %d bytes", x.size, 1<<20)
 	}
-	disks := words(x.disk)
-	switch x.disk {
-	case "":
-		disks = []string{"posix"}
-	case "all":
-		disks = replay.Disks()
+	w := workload{file: x.file, disk: x.disk, plain: func(disk string) []*plan.Plan {
+		return []*plan.Plan{scenarios.Plain(disk, x.events, x.size)}
+	}}
+	if x.seed != 0 {
+		w.scenario, w.seed = x.scenario, x.seed
 	}
-	var base *plan.Plan
-	if x.file != "" {
-		if base, err = replay.Load(x.file); err != nil {
-			return nil, usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
-		}
-		if x.disk == "" && base.Disk != "" {
-			disks = []string{base.Disk}
-		}
+	if list, err = w.plans(); err != nil {
+		return nil, err
 	}
-	for _, disk := range disks {
-		if _, err := simfs.ParseGuarantees(disk); err != nil {
-			return nil, usage("%w", err)
-		}
-		var p *plan.Plan
-		switch {
-		case base != nil:
-			p = base.Clone()
-			p.Disk = disk
-		case x.seed != 0:
-			if p, err = scenarios.Draw(x.scenario, disk, x.seed); err != nil {
-				return nil, usage("no scenario %q: use %s", x.scenario, strings.Join(scenarios.Names(), ", "))
-			}
-		default:
-			p = scenarios.Plain(disk, x.events, x.size)
-		}
+	for _, p := range list {
 		if err := x.set(p, given); err != nil {
 			return nil, err
 		}
-		list = append(list, p)
 	}
 	return list, nil
 }

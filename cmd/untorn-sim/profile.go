@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -116,13 +115,9 @@ func (p *profiling) run(e *env, args []string) error {
 		for k, l := range m.Lost {
 			lost := lossRow{Without: l.Without, Disk: l.Disk, Case: l.Verdict.Case, Broken: head(l.Verdict.Broken), Crash: l.Verdict.How}
 			if p.plans != "" && l.Verdict.Plan != nil {
-				lost.Plan = filepath.Join(p.plans, fmt.Sprintf("profile-%d-%d.plan", i+1, k+1))
 				saved := l.Verdict.Plan.Clone()
 				saved.Comments = append(saved.Comments, "profile: without "+l.Without)
-				if err := os.MkdirAll(p.plans, 0o755); err != nil {
-					return err
-				}
-				if err := replay.Write(lost.Plan, saved); err != nil {
+				if lost.Plan, err = replay.SaveAs(p.plans, fmt.Sprintf("profile-%d-%d.plan", i+1, k+1), saved); err != nil {
 					return err
 				}
 			}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -173,15 +171,11 @@ func (x *xraying) print(e *env, row placeRow) {
 
 // save writes the plan of a finding.
 func (x *xraying) save(s xray.Site, f xray.Finding) (string, error) {
-	if err := os.MkdirAll(x.plans, 0o755); err != nil {
-		return "", err
-	}
 	letters := strings.FieldsFunc(fmt.Sprintf("%s %s", f.Mode, s.Site), func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", r)
 	})
 	letters = slices.DeleteFunc(letters, func(word string) bool { return word == "engine" || word == "go" || word == "Log" })
-	path := filepath.Join(x.plans, strings.Join(letters, "-")+".plan")
 	p := f.Plan.Clone()
 	p.Comments = append(p.Comments, "xray: "+f.Case)
-	return path, replay.Write(path, p)
+	return replay.SaveAs(x.plans, strings.Join(letters, "-")+".plan", p)
 }
