@@ -152,7 +152,12 @@ func (s *Scanner) Next() Found {
 	if gap := AlignUp(s.offset, s.align); gap != s.offset {
 		// With alignment a synced group starts on a fresh block, and the gap
 		// before it was never written.
-		if behind := s.at(gap); behind.Kind == FoundBatch || behind.Kind == FoundEnd || found.Mark == nil && behind.Mark != nil {
+		switch behind := s.at(gap); {
+		case behind.Kind == FoundBatch || behind.Kind == FoundEnd:
+			return behind
+		case behind.Kind == FoundTear && (found.Kind == FoundNothing || found.Mark == nil && behind.Mark != nil):
+			// The rest of a batch whose first bytes stand there may lie behind the end
+			// of the file: to go on there would bring it back.
 			return behind
 		}
 	} else if block := AlignUp(s.offset, record.BlockSize); block != s.offset && block < s.size {
