@@ -212,7 +212,7 @@ func (w *world) hit(h faults.Hit) {
 	w.budget.LyingDisk = w.budget.LyingDisk || b.MayLoseAcked
 	w.budget.Damage = w.budget.Damage || b.MayReportDamage
 	w.budget.NoSpace = true // an open may meet a disk that was full
-	w.tell(model.Fault{Text: h.Fault.String()})
+	w.tell(model.Fault{Text: h.Fault.String(), Lies: b.MayLoseAcked})
 }
 
 func (w *world) reach(name string) {
@@ -240,6 +240,10 @@ func change(n model.Note) explore.Change {
 	case model.Answered:
 		if n.Err == nil || errors.Is(n.Err, engine.ErrRejected) {
 			return explore.Narrows // it is there, or is not
+		}
+	case model.Fault:
+		if n.Lies {
+			return explore.Explains
 		}
 	case model.Covered, model.Served, model.Frontiers:
 		return explore.Narrows // what was told stays true

@@ -289,7 +289,7 @@ func TestKeysOfNotes(t *testing.T) {
 			Answered{Call: 1, Err: engine.ErrRejected}, Answered{Call: 1, Err: engine.ErrFailed}, Answered{Call: 1, Err: engine.ErrInDoubt},
 			Answered{Call: 1, Err: fmt.Errorf("%w: %w", engine.ErrRejected, &engine.WrongVersionError{Stream: "s", Actual: 1})},
 			Answered{Call: 1, Err: fmt.Errorf("%w: %w", engine.ErrRejected, &engine.WrongVersionError{Stream: "s", Actual: 2})},
-			Covered{1}, Covered{2}, Served{[]engine.Event{e}}, Served{[]engine.Event{unlike}}, Frontiers{}, Frontiers{later}, Fault{"a"}, Fault{"b"},
+			Covered{1}, Covered{2}, Served{[]engine.Event{e}}, Served{[]engine.Event{unlike}}, Frontiers{}, Frontiers{later}, Fault{Text: "a"}, Fault{Text: "b"},
 			Opened{}, Opened{Events: []engine.Event{e}}, Opened{Events: []engine.Event{unlike}}, Opened{Lossy: true}, Opened{Head: engine.LogHead{Batch: 1}},
 		}
 	}

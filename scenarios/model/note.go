@@ -60,7 +60,10 @@ type Frontiers struct{ Stats engine.Stats }
 // Fault says that a write was just made to fail, so that its group may have
 // been rolled back, and with it the buffered events that were answered before.
 // An answer with engine.ErrFailed says the same.
-type Fault struct{ Text string }
+type Fault struct {
+	Text string
+	Lies bool // what was told to be durable may be gone
+}
 
 // Opened says that the log was opened, after a crash or not, and what it showed
 // first: all its events in order. It decides every call that was in flight.

@@ -81,6 +81,7 @@
 //	Either   a crash on both sides of it
 //	Widens   just before it only: on the same disk, less is accepted then
 //	Narrows  on neither side: what it promises is asked for at the next crash
+//	Explains just after it only: the last operation is not known without it
 //
 // With Depth: Fixpoint the power fails in recovery after recovery, up to
 // Run.Recovered, until no crash leaves an image with a history that was not there

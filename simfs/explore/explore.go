@@ -30,6 +30,9 @@ const (
 	Either  Change = iota // nobody knows: a crash comes just before the note and just after it
 	Widens                // more is accepted, such as the effect of a call that begins: a crash comes before it
 	Narrows               // less is, such as what a call has promised: the next crash will do
+	// Explains says what the last operation did, such as a sync that lied: no crash
+	// comes between the two, in no search, or the lie would be judged as the truth.
+	Explains
 )
 
 // A Run is one run of a program: the workload, or one recovery.

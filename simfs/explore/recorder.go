@@ -120,14 +120,15 @@ func (r *recorder) cells(op simfs.Op) int {
 }
 
 // note is Run.Note. It widens or narrows what is allowed after a crash, so the
-// disk is frozen on both sides of it.
+// disk is frozen on both sides of it; or it belongs to the last operation, and
+// then the two are one.
 func (r *recorder) note(n Note) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return
 	}
-	if !r.sparse || n.Change != Narrows {
+	if n.Change != Explains && (!r.sparse || n.Change != Narrows) {
 		r.quiet()
 	}
 	if r.last != nil {
@@ -148,7 +149,7 @@ func (r *recorder) note(n Note) {
 		return
 	}
 	r.synced = false
-	if !r.sparse || n.Change == Either {
+	if !r.sparse || n.Change == Either || n.Change == Explains {
 		r.quiet()
 	}
 }
