@@ -141,18 +141,9 @@ func DiskProblem(text string) string {
 		return ""
 	}
 	if !strings.ContainsAny(text, "+-") { // a misspelt preset, most likely
-		return fmt.Sprintf("no disk %q: use %s", text, strings.Join(Disks(), ", "))
+		return fmt.Sprintf("no disk %q: use %s", text, strings.Join(simfs.PresetNames(), ", "))
 	}
 	return strings.TrimPrefix(err.Error(), "simfs: ")
-}
-
-// Disks lists the names of the presets.
-func Disks() []string {
-	var names []string
-	for _, g := range simfs.Presets() {
-		names = append(names, g.Name)
-	}
-	return names
 }
 
 // Sweep runs every seed of every scenario on every disk, seed by seed, so that

@@ -113,10 +113,7 @@ func (g *Guarantees) change(to bool, word string) bool {
 
 // guaranteesHelp lists what can be written.
 func guaranteesHelp() string {
-	var presets, words, scopes []string
-	for _, g := range Presets() {
-		presets = append(presets, g.Name)
-	}
+	var words, scopes []string
 	for _, w := range switchWords() {
 		words = append(words, w.word)
 	}
@@ -124,7 +121,7 @@ func guaranteesHelp() string {
 		scopes = append(scopes, w.word)
 	}
 	return fmt.Sprintf("write one of %s, then changes with + or -: %s; or +filesync= one of %s",
-		strings.Join(presets, " "), strings.Join(words, " "), strings.Join(scopes, " "))
+		strings.Join(PresetNames(), " "), strings.Join(words, " "), strings.Join(scopes, " "))
 }
 
 // String is the text that ParseGuarantees reads: the preset of that name (posix

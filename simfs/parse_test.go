@@ -87,6 +87,29 @@ func TestParseGuaranteesRefuses(t *testing.T) {
 	}
 }
 
+// TestPresetNames: every name is a preset's and parses as it, and whoever lists
+// what may be written lists them all.
+func TestPresetNames(t *testing.T) {
+	names := PresetNames()
+	if len(names) != len(Presets()) {
+		t.Fatalf("%q of %d presets", names, len(Presets()))
+	}
+	_, unknown := PresetByName("floppy")
+	_, unparsed := ParseGuarantees("floppy")
+	for i, name := range names {
+		byName, err := PresetByName(name)
+		parsed, err2 := ParseGuarantees(name)
+		if err != nil || err2 != nil || byName != Presets()[i] || parsed != byName {
+			t.Errorf("%s: %v, %v; %+v, %+v", name, err, err2, byName, parsed)
+		}
+	}
+	for _, err := range []error{unknown, unparsed} {
+		if err == nil || !strings.Contains(err.Error(), " one of "+strings.Join(names, " ")) {
+			t.Errorf("%v does not list %q", err, names)
+		}
+	}
+}
+
 // drawAllowed draws any guarantees that go together.
 func drawAllowed(t *rapid.T) Guarantees {
 	return rapid.Custom(func(t *rapid.T) Guarantees {

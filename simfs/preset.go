@@ -1,6 +1,9 @@
 package simfs
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // PageSize is the unit in which a file system writes data back and in which a
 // failed sync marks data clean, in bytes.
@@ -127,14 +130,21 @@ func Presets() []Guarantees {
 	return []Guarantees{Posix(), Ext4Writeback(), XFS(), Ext4(), Btrfs(), Sequential()}
 }
 
+// PresetNames returns their names, in the same order.
+func PresetNames() []string {
+	var names []string
+	for _, g := range Presets() {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
 // PresetByName returns the preset of that name.
 func PresetByName(name string) (Guarantees, error) {
-	names := ""
 	for _, g := range Presets() {
 		if g.Name == name {
 			return g, nil
 		}
-		names += " " + g.Name
 	}
-	return Guarantees{}, fmt.Errorf("simfs: no preset %q: choose one of%s", name, names)
+	return Guarantees{}, fmt.Errorf("simfs: no preset %q: choose one of %s", name, strings.Join(PresetNames(), " "))
 }

@@ -4,9 +4,9 @@ import (
 	"flag"
 	"fmt"
 
-	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/invariant"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 func listCommand() command {
@@ -50,7 +50,7 @@ func list(e *env, asJSON bool) error {
 	for _, s := range scenarios.All() {
 		all.Scenarios = append(all.Scenarios, entry{s.Name, s.Says})
 	}
-	all.Disks = replay.Disks()
+	all.Disks = simfs.PresetNames()
 	for _, i := range invariant.All() {
 		all.Invariants = append(all.Invariants, entry{i.ID, i.Sentence})
 	}

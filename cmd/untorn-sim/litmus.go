@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/litmus"
 	"github.com/untorn-db/untorn/simfs/litmus/real"
@@ -39,7 +38,7 @@ func litmusCommand() command {
 			flags.IntVar(&l.rounds, "rounds", 3, "with --real, so `many` runs of each program")
 			flags.Uint64Var(&l.seed, "seed", 1, "with --real, the `number` from which it is drawn what is written back when")
 			return func(e *env, args []string) error {
-				names := replay.Disks()
+				names := simfs.PresetNames()
 				if *systems != "" && *disk == "all" {
 					names = nil
 				}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 func runCommand() command {
@@ -106,7 +107,7 @@ func (r *runner) read() error {
 		r.options.Scenarios = scenarios.Names()
 	}
 	if r.disk == "all" {
-		r.options.Disks = replay.Disks()
+		r.options.Disks = simfs.PresetNames()
 	} else {
 		r.options.Disks = words(r.disk)
 	}

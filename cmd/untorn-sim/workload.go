@@ -26,7 +26,7 @@ func (w workload) plans() (list []*plan.Plan, err error) {
 	case "":
 		disks = []string{"posix"}
 	case "all":
-		disks = replay.Disks()
+		disks = simfs.PresetNames()
 	}
 	for _, disk := range disks {
 		if _, err := simfs.ParseGuarantees(disk); err != nil {

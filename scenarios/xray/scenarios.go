@@ -30,9 +30,7 @@ func Scenarios(s Selection) ([]Case, error) {
 		names = scenarios.Names()
 	}
 	if disks == nil {
-		for _, g := range simfs.Presets() {
-			disks = append(disks, g.Name)
-		}
+		disks = simfs.PresetNames()
 	}
 	if seeds == 0 {
 		seeds = 3

@@ -91,8 +91,8 @@ func TestCorpusTellsPresetsApart(t *testing.T) {
 			}
 		}
 	}
-	for _, a := range presetNames() {
-		for _, b := range presetNames() {
+	for _, a := range simfs.PresetNames() {
+		for _, b := range simfs.PresetNames() {
 			if a != b && !apart[[2]string{a, b}] {
 				t.Errorf("no program tells %s from %s", a, b)
 			}

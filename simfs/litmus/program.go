@@ -143,14 +143,6 @@ func (p *Program) option(words []string) error {
 	return nil
 }
 
-func presetNames() []string {
-	var names []string
-	for _, g := range simfs.Presets() {
-		names = append(names, g.Name)
-	}
-	return names
-}
-
 func parseRule(line string) (Rule, error) {
 	head, patterns, ok := strings.Cut(line, ": ")
 	words := strings.Fields(head)
@@ -159,11 +151,11 @@ func parseRule(line string) (Rule, error) {
 	}
 	r := Rule{Verb: words[0], Presets: words[1:], Line: line}
 	if slices.Equal(r.Presets, []string{"all"}) {
-		r.Presets = presetNames()
+		r.Presets = simfs.PresetNames()
 	}
 	for _, preset := range r.Presets {
-		if !slices.Contains(presetNames(), preset) {
-			return r, fmt.Errorf("%q: no preset %q: use %s, or all", line, preset, strings.Join(presetNames(), ", "))
+		if !slices.Contains(simfs.PresetNames(), preset) {
+			return r, fmt.Errorf("%q: no preset %q: use %s, or all", line, preset, strings.Join(simfs.PresetNames(), ", "))
 		}
 	}
 	for pattern := range strings.SplitSeq(patterns, "|") {
