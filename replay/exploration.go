@@ -12,7 +12,6 @@ import (
 
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
-	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
@@ -67,13 +66,12 @@ func Explore(ctx context.Context, p *plan.Plan, c scenarios.Config) (Exploration
 		return Exploration{}, fmt.Errorf("the workload itself fails: %w", r.Violations[0].Err)
 	}
 	l := r.Lazy
-	type all simfs.Guarantees // every field, not the short text
 	x := Exploration{
 		Scenario: r.Scenario, Disk: r.Disk, Depth: l.Model.Depth + 1, Fixpoint: l.Model.Depth == explore.Fixpoint,
 		CrashPoints: r.CrashPoints, Subsumed: l.Subsumed, Leaves: l.Leaves, Recoveries: r.Recoveries,
 		Log2: json.Number(strings.ReplaceAll(l.Log2, "-", "0")), AtMost: l.AtMost, Exact: r.Exact, Why: r.Why,
 		Greedy: []string{}, Violations: []Violation{}, Violated: r.Violated,
-		Guarantees: fmt.Sprintf("%+v", all(l.Model.Guarantees)), Powersafe: l.Model.Guarantees.Powersafe, Cell: l.Model.CellSize,
+		Guarantees: l.Model.Guarantees.Fields(), Powersafe: l.Model.Guarantees.Powersafe, Cell: l.Model.CellSize,
 		Garbage: l.Model.Garbage.String(), Points: "barriers", Kinds: kindsText(l.Model.Kinds),
 		Certificate: l.Certificate, Plan: string(p.Format()), Failures: failures(r),
 	}

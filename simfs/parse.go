@@ -149,6 +149,13 @@ func (g Guarantees) String() string {
 	return text
 }
 
+// Fields is every guarantee by the name of its field, also what String leaves out:
+// for a certificate, which has to differ wherever anything does.
+func (g Guarantees) Fields() string {
+	type all Guarantees // without String
+	return fmt.Sprintf("%+v", all(g))
+}
+
 // Check says why guarantees do not go together, or nil: some speak of an order
 // that only others establish.
 func (g Guarantees) Check() error {

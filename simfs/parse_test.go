@@ -110,6 +110,28 @@ func TestPresetNames(t *testing.T) {
 	}
 }
 
+// TestFields: two disks have the same fields only where they are the same, and the
+// text is the one that certificates were made with.
+func TestFields(t *testing.T) {
+	const posix = "{Name:posix Journal:false Sequential:false Pages:false Tear:false Extents:false SizeAfterData:false NewPages:false " +
+		"StaleUncovered:true GarbageUncovered:true FileSync:alone SplitRename:false RenameFlush:false DataSyncShrinks:false " +
+		"Powersafe:true SyncFailures:"
+	if got := Posix().Fields(); !strings.HasPrefix(got, posix) {
+		t.Errorf("%s", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		g, h := drawAllowed(t), drawAllowed(t)
+		if (g.Fields() == h.Fields()) != (g == h) {
+			t.Errorf("%s of\n%+v and\n%+v", g.Fields(), g, h)
+		}
+		h = g
+		h.SyncFailures += " silent"
+		if g.Fields() == h.Fields() || g.String() != h.String() {
+			t.Errorf("%s", h.Fields())
+		}
+	})
+}
+
 // drawAllowed draws any guarantees that go together.
 func drawAllowed(t *rapid.T) Guarantees {
 	return rapid.Custom(func(t *rapid.T) Guarantees {
