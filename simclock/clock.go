@@ -176,6 +176,19 @@ func (c *Clock) Yield() {
 	c.mu.Unlock()
 }
 
+// runNext runs the task or timer that is due first, moving time to its instant,
+// and reports whether there was one.
+func (c *Clock) runNext() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		return false
+	}
+	n := 0
+	c.runNextLocked(&n)
+	return true
+}
+
 // Kill forgets every task and timer, as the death of a process does. Both times
 // stay as they are.
 func (c *Clock) Kill() {

@@ -44,11 +44,32 @@
 // A task that runs inside another one's Yield or Wait cannot be suspended: if it
 // waits for something that only the interrupted one could do, that is a deadlock
 // too. Therefore a slow file operation uses Pass, which moves time and runs
-// nothing: what became due runs at the next Advance, Yield or Wait. A scheduler,
-// with tasks that take turns in an order drawn from a seed, takes the place of
-// the queue's [Clock] methods Yield and Go and of Event.Wait when there are many
-// callers; After, Advance and the two times stay.
+// nothing: what became due runs at the next Advance, Yield or Wait.
 //
-// All methods may be called from any goroutine; the order is defined only when
-// one goroutine at a time calls.
+// # Many tasks
+//
+// A [Scheduler] is for callers that work at the same time. Its tasks are goroutines
+// that pass a baton: who has it runs, up to the next switch point.
+//
+//	     Order: a seed
+//	           │ picks
+//	main ──●───┼──────────●────────────────●──────▶   ● switch point: Switch, Yield,
+//	       ╰──▶a──●       │          ╭─────╯            a Wait, the end of a task
+//	              ╰──────▶b──●───────╯                at a time only one line runs
+//
+//	s := simclock.NewScheduler(clock, simclock.Order{Seed: 7})
+//	s.Run("main", func() {
+//		done := s.Signal("the client")
+//		s.Go("client", func() { work(); done.Set() })
+//		done.Wait(ctx)
+//	})
+//
+// The order of the turns comes from the seed alone: it is the same for every
+// GOMAXPROCS, and under the race detector. Timers run when no task is ready: time
+// moves to the instant of the first. Scheduler's Signal, Yield, After and Go take
+// the place of the clock's Event, Yield, After and Go; the two times, Jump, Drift
+// and Pass stay the clock's, and so does Advance, whose timers become tasks.
+//
+// All methods of a Clock may be called from any goroutine; the order is defined
+// only when one goroutine at a time calls. A Scheduler's are called by its tasks.
 package simclock
