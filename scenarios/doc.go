@@ -38,8 +38,9 @@
 // # The settings of a plan
 //
 //	segment align preallocate synccount    of the log, see engine.Options
-//	cell garbage powersafe                 of the disk: bytes written as one; zero, block,
-//	                                       stale or all; whether a write spares its neighbours
+//	cell garbage powersafe                 of the disk: bytes written as one; zero,
+//	                                       zero+garbage, zero+stale or zero+garbage+stale;
+//	                                       whether a write spares its neighbours
 //	kinds depth allpoints                  which crashes: some of power,kill,reopen; a number
 //	                                       or fixpoint; before every operation
 //	lazy leaves                            the lazy search of package explore, and how many

@@ -21,9 +21,9 @@ func BenchmarkExact(b *testing.B) {
 		{"64 dirty cells, events of 2 KiB", 14, 2048, "0", "power", "zero", "posix"},
 		{"256 dirty cells, events of 4 KiB", 30, 4096, "0", "power", "zero", "posix"},
 		{"64 dirty cells, events of 100 B", 140, 100, "0", "power", "zero", "posix"},
-		{"64 dirty cells, events of 100 B, with garbage", 140, 100, "0", "power", "all", "posix"},
-		{"batch of 5, two power losses", 5, 100, "1", "power", "all", "posix"},
-		{"batch of 5, two crashes of any kind", 5, 100, "1", "power,kill,reopen", "all", "posix"},
+		{"64 dirty cells, events of 100 B, with garbage", 140, 100, "0", "power", "zero+garbage+stale", "posix"},
+		{"batch of 5, two power losses", 5, 100, "1", "power", "zero+garbage+stale", "posix"},
+		{"batch of 5, two crashes of any kind", 5, 100, "1", "power,kill,reopen", "zero+garbage+stale", "posix"},
 		{"64 dirty cells, to a fixpoint", 140, 100, "fixpoint", "power", "zero", "ext4"},
 	} {
 		b.Run(row.name, func(b *testing.B) {

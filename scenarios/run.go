@@ -209,7 +209,7 @@ func (r *run) searched() error {
 		problems = append(problems, err)
 	}
 	if text, ok := r.plan.Setting("garbage"); ok {
-		x.Garbage, err = ParseGarbage(text, r.plan.Seed)
+		x.Garbage, err = simfs.ParseGarbage(text, r.plan.Seed)
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
@@ -247,22 +247,6 @@ func ParseKinds(text string) (kinds explore.Kinds, err error) {
 		}
 	}
 	return kinds, nil
-}
-
-// ParseGarbage reads the alphabet of what may stand in bytes that were never
-// written: "zero", "block", "stale" or "all".
-func ParseGarbage(text string, seed uint64) (simfs.Garbage, error) {
-	switch text {
-	case "zero":
-		return simfs.Garbage{}, nil
-	case "block":
-		return simfs.Garbage{Block: true, Seed: seed}, nil
-	case "stale":
-		return simfs.Garbage{Stale: true}, nil
-	case "all":
-		return simfs.Garbage{Block: true, Stale: true, Seed: seed}, nil
-	}
-	return simfs.Garbage{}, fmt.Errorf("garbage %q: want zero, block, stale or all", text)
 }
 
 // prologue executes the steps up to the last crash. Every open in it is

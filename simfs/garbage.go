@@ -1,6 +1,10 @@
 package simfs
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
 
 // Garbage is the alphabet of what may stand, besides zeros, in bytes that no
 // completed write has covered. The zero value is zeros alone. Where it may
@@ -11,7 +15,37 @@ type Garbage struct {
 	Seed  uint64 // of the noise
 }
 
-// String names the alphabet, for a certificate.
+// ParseGarbage reads an alphabet as String prints it, in plans, flags and
+// certificates:
+//
+//	zero
+//	zero+garbage
+//	zero+garbage+stale
+//
+// Zeros are always part of it and need not be written. Older plans say all for all
+// three, and block for garbage. The seed of the noise is no part of the text.
+func ParseGarbage(text string, seed uint64) (g Garbage, err error) {
+	switch text {
+	case "all":
+		text = "zero+garbage+stale"
+	case "block":
+		text = "zero+garbage"
+	}
+	zero := false
+	for word := range strings.SplitSeq(text, "+") {
+		has, ok := map[string]*bool{"zero": &zero, "garbage": &g.Block, "stale": &g.Stale}[word]
+		if !ok || *has {
+			return Garbage{}, fmt.Errorf("simfs: garbage %q: want zero, zero+garbage, zero+stale or zero+garbage+stale", text)
+		}
+		*has = true
+	}
+	if g.Block {
+		g.Seed = seed
+	}
+	return g, nil
+}
+
+// String is the text that ParseGarbage reads.
 func (g Garbage) String() string {
 	s := "zero"
 	if g.Block {

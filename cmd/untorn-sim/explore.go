@@ -11,6 +11,7 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
@@ -42,7 +43,7 @@ func exploreCommand() command {
 			flags.StringVar(&x.disk, "disk", "", "`names`, separated by commas, or all; empty: posix, or what the plan says")
 			flags.StringVar(&x.depth, "depth", "1", "so many crashes in a row, 1 to "+strconv.Itoa(explore.MaxDepth+1)+", or fixpoint: a `number`")
 			flags.StringVar(&x.kinds, "kinds", "power,kill,reopen", "`kinds` of crashes, separated by commas")
-			flags.StringVar(&x.garbage, "garbage", "all", "`alphabet` of what was never written: zero, block, stale or all")
+			flags.StringVar(&x.garbage, "garbage", "zero+garbage+stale", "`alphabet` of what was never written: zero, and perhaps +garbage, +stale or both")
 			flags.BoolVar(&x.points, "all-points", false, "crash before every operation, also where that adds no disk")
 			flags.IntVar(&x.leaves, "leaves", 0, "give up on a crash point after so `many` runs, and sample it; 0: 65536")
 			flags.IntVar(&x.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
@@ -143,12 +144,13 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 	if _, err := scenarios.ParseKinds(x.kinds); err != nil {
 		return usage("--%w", err)
 	}
-	if _, err := scenarios.ParseGarbage(x.garbage, 0); err != nil {
-		return usage("--%w", err)
+	garbage, err := simfs.ParseGarbage(x.garbage, 0)
+	if err != nil {
+		return usage("--%s", strings.TrimPrefix(err.Error(), "simfs: "))
 	}
 	put("depth", "depth", depth)
 	put("kinds", "kinds", x.kinds)
-	put("garbage", "garbage", x.garbage)
+	put("garbage", "garbage", garbage.String())
 	put("all-points", "allpoints", strconv.FormatBool(x.points))
 	if x.leaves > 0 {
 		p.Set("leaves", strconv.Itoa(x.leaves))
