@@ -138,7 +138,8 @@ func (l *litmusRun) run(e *env, programs []litmus.Program) error {
 		var places, broken []string
 		for _, g := range l.disks {
 			if e.ctx.Err() != nil {
-				return fail(exitBudget, "interrupted before all programs were checked")
+				err := fail(exitBudget, "interrupted before all programs were checked")
+				return errors.Join(err, table.Flush())
 			}
 			r, err := litmus.Check(p, g)
 			if err != nil {

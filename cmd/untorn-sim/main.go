@@ -42,6 +42,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 )
 
 func main() {
@@ -112,8 +113,9 @@ func fail(code int, format string, args ...any) error {
 
 // run does what main is there for, and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process
 	e := &env{ctx: ctx, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr}
 	err := dispatch(e, args)
 	if flushed := e.stdout.Flush(); err == nil && flushed != nil {

@@ -203,12 +203,19 @@ func TestFailuresAreShown(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, args := range [][]string{{"run", "--seeds", "1"}, {"replay", "1"}} {
+	for _, args := range [][]string{
+		{"run", "--seeds", "1"}, {"replay", "1"}, {"explore"}, {"errors"}, {"syncfail"}, {"xray"}, {"profile"}, {"litmus"},
+		{"shrink", "../../replay/testdata/corpus/batch-torn-at-commit.plan"},
+	} {
 		var out strings.Builder
-		err := dispatch(&env{ctx: ctx, stdout: bufio.NewWriter(&out), stderr: &out}, args)
+		e := &env{ctx: ctx, stdout: bufio.NewWriter(&out), stderr: &out}
+		err := errors.Join(dispatch(e, args), e.stdout.Flush())
 		var coded exitError
 		if !errors.As(err, &coded) || coded.code != exitBudget || !strings.Contains(err.Error(), "interrupted") {
 			t.Errorf("%v: %v", args, err)
+		}
+		if args[0] == "litmus" && !strings.HasPrefix(out.String(), "program ") {
+			t.Errorf("the table is lost: %q", out.String())
 		}
 	}
 }

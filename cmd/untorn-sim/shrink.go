@@ -84,6 +84,8 @@ func (s *shrinker) run(e *env, args []string) error {
 	switch {
 	case errors.As(err, &holds):
 		return usage("%s: %w", file, err)
+	case err != nil && e.ctx.Err() != nil:
+		return fail(exitBudget, "interrupted before %s had been run once", file)
 	case err != nil && ctx.Err() != nil:
 		return fail(exitBudget, "the time was over before %s had been run once: give it more --time", file)
 	case err != nil:
@@ -109,6 +111,9 @@ func (s *shrinker) run(e *env, args []string) error {
 		}
 	} else {
 		fmt.Fprintf(e.stdout, "%s\nfrom %v to %v, in %s\n", f, small.From, small.To, count(small.Runs, "run"))
+	}
+	if !small.Minimal && e.ctx.Err() != nil {
+		return fail(exitBudget, "interrupted: %s may not be minimal, shrink it again", s.out)
 	}
 	if !small.Minimal {
 		return fail(exitBudget, "the time or the runs were used up: %s may not be minimal, shrink it again or give it more --time or --runs", s.out)

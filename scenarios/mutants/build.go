@@ -79,7 +79,8 @@ func (b *builder) control(ctx context.Context, mutants []*mutant) error {
 	return nil
 }
 
-// all builds and hunts every mutant, and tells each in its order.
+// all builds and hunts every mutant, and tells each in its order. The error says
+// that ctx ended; what was done before is told.
 func (b *builder) all(ctx context.Context, mutants []*mutant, jobs int, tell func(outcome)) error {
 	outcomes := make([]chan outcome, len(mutants))
 	for i := range outcomes {
@@ -91,7 +92,9 @@ func (b *builder) all(ctx context.Context, mutants []*mutant, jobs int, tell fun
 	for range min(jobs, len(mutants)) {
 		workers.Go(func() {
 			for i := range next {
-				outcomes[i] <- b.one(ctx, mutants[i])
+				if o := b.one(ctx, mutants[i]); ctx.Err() == nil {
+					outcomes[i] <- o // else it was cut short
+				}
 			}
 		})
 	}
@@ -108,10 +111,13 @@ func (b *builder) all(ctx context.Context, mutants []*mutant, jobs int, tell fun
 	for i := range mutants {
 		select {
 		case o := <-outcomes[i]:
-			if ctx.Err() == nil {
-				tell(o)
-			}
+			tell(o)
 		case <-ctx.Done():
+			select {
+			case o := <-outcomes[i]: // done before
+				tell(o)
+			default:
+			}
 		}
 	}
 	return ctx.Err()

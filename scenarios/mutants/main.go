@@ -17,7 +17,8 @@
 // counted.
 //
 // Exit codes: 0 all were killed; 1 one survived; 2 a patch cannot be read,
-// applied or compiled, or the engine without any breaks a promise itself.
+// applied or compiled, or the engine without any breaks a promise itself; 4
+// interrupted: what was hunted until then is printed.
 package main
 
 import (
@@ -33,6 +34,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/untorn-db/untorn/scenarios"
@@ -42,13 +44,14 @@ const (
 	exitKilled   = 0
 	exitSurvived = 1
 	exitWrong    = 2
+	exitStopped  = 4
 )
 
 // folder is where the patches are, from the module's root.
 const folder = "scenarios/mutants/testdata"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := stoppable()
 	defer stop()
 	code, err := run(ctx, os.Args[1:], os.Stdout)
 	if err != nil {
@@ -56,6 +59,14 @@ func main() {
 	}
 	stop()
 	os.Exit(code)
+}
+
+// stoppable is a context that ends with an interrupt or a polite kill. The second
+// one ends the process, as ever.
+func stoppable() (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // options are the flags.
@@ -102,18 +113,20 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	}
 	defer os.RemoveAll(tmp)
 	b := &builder{root: root, tmp: tmp, limit: o.limit}
-	if err := b.control(ctx, mutants); err != nil {
+	if err := b.control(ctx, mutants); ctx.Err() != nil {
+		return exitStopped, errors.New("interrupted: no mutant was hunted yet")
+	} else if err != nil {
 		return exitWrong, err
 	}
 	r := &report{out: stdout, json: o.json, equivalent: len(equivalent)}
 	r.begin()
-	if err := b.all(ctx, mutants, o.jobs, r.add); err != nil {
-		return exitWrong, err
-	}
+	stopped := b.all(ctx, mutants, o.jobs, r.add)
 	if err := r.end(); err != nil {
 		return exitWrong, err
 	}
 	switch {
+	case stopped != nil:
+		return exitStopped, fmt.Errorf("interrupted: %d of %d mutants were hunted", r.killed+r.survived+r.broken, len(mutants))
 	case r.broken > 0:
 		return exitWrong, fmt.Errorf("%d patches do not compile", r.broken)
 	case r.survived > 0:

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +167,32 @@ mutants: 2 killed, 1 survived (1 by luck)
 	}
 	if got := strings.Count(lines.String(), "\n"); got != 5 || !strings.Contains(lines.String(), `"killed":2,"survived":1,"by_luck":1,"broken":1`) {
 		t.Errorf("as JSON:\n%s", lines.String())
+	}
+}
+
+// TestInterrupted: what was done is told, and that it is not all.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var mutants []*mutant
+	for range 40 {
+		mutants = append(mutants, &mutant{name: "m", files: []filePatch{{path: "none.go"}}})
+	}
+	b := &builder{root: t.TempDir(), tmp: t.TempDir()}
+	told := 0
+	err := b.all(ctx, mutants, 3, func(o outcome) {
+		if told++; !strings.Contains(o.Problem, "none.go") {
+			t.Errorf("%+v", o)
+		}
+		if told == 2 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || told < 2 {
+		t.Errorf("%d told, %v", told, err)
+	}
+	var out bytes.Buffer
+	if code, err := run(ctx, nil, &out); code != exitStopped || err == nil || !strings.Contains(err.Error(), "interrupted: no mutant") {
+		t.Errorf("exit %d, %v", code, err)
 	}
 }
 
