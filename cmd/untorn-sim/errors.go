@@ -44,12 +44,16 @@ func errorsCommand() command {
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
 			flags.BoolVar(&r.verbose, "v", false, "list every fault")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each plan and disk; failures go to stderr")
-			return r.run
+			return func(e *env, args []string) error {
+				r.given = given(flags)
+				return r.run(e, args)
+			}
 		},
 	}
 }
 
 type errorsRun struct {
+	given                       map[string]bool
 	scenario, file, disk, plans string
 	seed                        uint64
 	operations                  int
@@ -83,13 +87,13 @@ func (r *errorsRun) run(e *env, args []string) error {
 
 // list is the plans, each on each disk.
 func (r *errorsRun) list() (list []*plan.Plan, err error) {
-	if r.file != "" && r.scenario != "" {
-		return nil, usage("--plan and --scenario: a plan says its scenario itself, give one of both")
+	if r.given["seed"] && !r.given["scenario"] && !r.given["plan"] {
+		return nil, usage("--seed %d without --scenario: name the scenario that it draws", r.seed)
 	}
 	if r.scenario != "" && r.seed == 0 {
 		return nil, usage("seed 0: seeds begin at 1")
 	}
-	w := workload{file: r.file, scenario: r.scenario, seed: r.seed, disk: r.disk, plain: scenarios.ErrorPlans}
+	w := workload{given: r.given, file: r.file, scenario: r.scenario, seed: r.seed, disk: r.disk, plain: scenarios.ErrorPlans}
 	if list, err = w.plans(); err != nil {
 		return nil, err
 	}

@@ -51,9 +51,7 @@ func exploreCommand() command {
 			flags.BoolVar(&x.json, "json", false, "one JSON object for each disk; failures go to stderr")
 			flags.StringVar(&x.check, "check", "", "`file` of --json to compute again")
 			return func(e *env, args []string) error {
-				given := map[string]bool{}
-				flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-				return x.run(e, args, given)
+				return x.run(e, args, given(flags))
 			}
 		},
 	}
@@ -95,10 +93,8 @@ func (x *exploration) run(e *env, args []string, given map[string]bool) error {
 
 // list is the workload on each disk.
 func (x *exploration) list(given map[string]bool) (list []*plan.Plan, err error) {
-	drawn := x.file != "" || x.seed != 0
+	drawn := given["plan"] || x.seed != 0
 	switch {
-	case x.file != "" && (x.seed != 0 || given["scenario"]):
-		return nil, usage("--plan with --seed or --scenario: a plan says what it is itself, give one of them")
 	case drawn && (given["events"] || given["size"]):
 		return nil, usage("--events and --size are for the single batch: leave --seed and --plan out")
 	case !drawn && x.scenario != "batch":
@@ -108,7 +104,7 @@ func (x *exploration) list(given map[string]bool) (list []*plan.Plan, err error)
 	case !drawn && (x.size < 0 || x.size > 1<<20):
 		return nil, usage("--size %d: want 0 to %d bytes", x.size, 1<<20)
 	}
-	w := workload{file: x.file, disk: x.disk, plain: func(disk string) []*plan.Plan {
+	w := workload{given: given, file: x.file, disk: x.disk, plain: func(disk string) []*plan.Plan {
 		return []*plan.Plan{scenarios.Plain(disk, x.events, x.size)}
 	}}
 	if x.seed != 0 {
@@ -152,7 +148,7 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 	put("kinds", "kinds", x.kinds)
 	put("garbage", "garbage", garbage.String())
 	put("all-points", "allpoints", strconv.FormatBool(x.points))
-	if x.leaves > 0 {
+	if _, has := p.Setting("leaves"); x.leaves > 0 || given["leaves"] && has {
 		p.Set("leaves", strconv.Itoa(x.leaves))
 	}
 	return nil

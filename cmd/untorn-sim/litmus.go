@@ -38,8 +38,14 @@ func litmusCommand() command {
 			flags.IntVar(&l.rounds, "rounds", 3, "with --real, so `many` runs of each program")
 			flags.Uint64Var(&l.seed, "seed", 1, "with --real, the `number` from which it is drawn what is written back when")
 			return func(e *env, args []string) error {
+				given := given(flags)
+				for _, name := range []string{"rounds", "seed"} {
+					if given[name] && !given["real"] {
+						return usage("--%s is for the file systems of this machine: give --real, too", name)
+					}
+				}
 				names := simfs.PresetNames()
-				if *systems != "" && *disk == "all" {
+				if given["real"] && !given["disk"] {
 					names = nil
 				}
 				if *disk != "all" {
@@ -56,7 +62,7 @@ func litmusCommand() command {
 				if err != nil {
 					return usage("%w", err)
 				}
-				if *systems != "" {
+				if given["real"] {
 					return l.replay(e, programs, *systems)
 				}
 				return l.run(e, programs)

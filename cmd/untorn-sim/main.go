@@ -144,7 +144,10 @@ func dispatch(e *env, args []string) error {
 	name, args := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
-		if len(args) > 0 && name == "help" {
+		if len(args) > 1 || len(args) == 1 && name != "help" {
+			return usage("unexpected %q: untorn-sim help takes one command", args[len(args)-1])
+		}
+		if len(args) > 0 {
 			return dispatch(e, []string{args[0], "--help"})
 		}
 		help(e)
@@ -184,6 +187,13 @@ func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
 		}
 		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
 	}
+}
+
+// given is the flags that stand on the command line, whatever their values.
+func given(flags *flag.FlagSet) map[string]bool {
+	names := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { names[f.Name] = true })
+	return names
 }
 
 func help(e *env) {

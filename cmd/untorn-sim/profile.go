@@ -40,12 +40,16 @@ func profileCommand() command {
 			flags.IntVar(&p.jobs, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.StringVar(&p.plans, "plans", "", "`directory` for a plan of each loss; none without it")
 			flags.BoolVar(&p.json, "json", false, "one JSON object")
-			return p.run
+			return func(e *env, args []string) error {
+				p.given = given(flags)
+				return p.run(e, args)
+			}
 		},
 	}
 }
 
 type profiling struct {
+	given                 map[string]bool
 	scenario, plan, plans string
 	seed                  uint64
 	settings              []plan.KV
@@ -138,12 +142,12 @@ func (p *profiling) run(e *env, args []string) error {
 
 // read makes the plans, and says what they are of.
 func (p *profiling) read(args []string) (name string, plans []*plan.Plan, err error) {
-	if p.plan != "" {
+	if p.given["plan"] {
 		args = append(args, p.plan)
 	}
 	switch {
-	case len(args) > 0 && p.seed > 0:
-		return "", nil, usage("--seed and a plan: choose one")
+	case len(args) > 0 && (p.given["seed"] || p.given["scenario"]):
+		return "", nil, usage("--seed or --scenario, and a plan: choose one")
 	case len(args) > 0:
 		for _, file := range args {
 			text, err := os.ReadFile(file)

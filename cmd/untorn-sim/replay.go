@@ -74,6 +74,9 @@ func (r *replayer) run(e *env, args []string) error {
 		return err
 	}
 	for _, p := range plans {
+		if len(p.Crashes) > 0 && r.config.Images > 0 {
+			return usage("--images %d, but %s has crash lines, which leave one image: delete them to explore every crash", r.config.Images, file)
+		}
 		if err := r.replay(e, p, file); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 // A workload is what a command that takes one plan after the other is given: a
 // file, or else what a seed draws, or else what is plain; on each of some disks.
 type workload struct {
+	given    map[string]bool // the flags --plan, --scenario and --seed of the command line
 	file     string
 	scenario string // with seed; "" for neither
 	seed     uint64
@@ -21,6 +22,14 @@ type workload struct {
 
 // plans returns a plan for each disk; plain may have several.
 func (w workload) plans() (list []*plan.Plan, err error) {
+	switch {
+	case w.given["plan"] && w.file == "":
+		return nil, usage("--plan is empty: it names a file")
+	case w.given["plan"] && (w.given["seed"] || w.given["scenario"]):
+		return nil, usage("--plan with --seed or --scenario: a plan says what it is itself, give one of them")
+	case w.given["scenario"] && w.scenario == "":
+		return nil, usage("no scenario \"\": use %s", strings.Join(scenarios.Names(), ", "))
+	}
 	disks := words(w.disk)
 	switch w.disk {
 	case "":

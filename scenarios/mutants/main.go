@@ -96,6 +96,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	case o.jobs < 1 || o.limit <= 0:
 		return exitWrong, errors.New("--jobs and --limit are more than 0")
 	}
+	if o.list {
+		var ignored []string
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name != "list" && f.Name != "patch" {
+				ignored = append(ignored, "--"+f.Name)
+			}
+		})
+		if len(ignored) > 0 {
+			return exitWrong, fmt.Errorf("--list runs none and prints text: leave %s out", strings.Join(ignored, ", "))
+		}
+	}
 	root, err := moduleRoot()
 	if err != nil {
 		return exitWrong, err

@@ -207,6 +207,7 @@ func TestWrongCommandLines(t *testing.T) {
 	}{
 		{[]string{"x.patch"}, "is named with --patch"},
 		{[]string{"--jobs", "0"}, "more than 0"},
+		{[]string{"--list", "--json", "--jobs", "3"}, "leave --jobs, --json out"},
 		{[]string{"--patch", "no/such.patch"}, "there is no patch no/such.patch"},
 		{[]string{"--patch", bad}, "are not there"},
 	} {
