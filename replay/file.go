@@ -13,11 +13,19 @@ import (
 
 // FileName is the name of the file that a plan is saved under. It says the
 // scenario, the disk, the seed and what is expected to fail:
-// "batch-posix-42-I1.plan".
-func FileName(p *plan.Plan) string {
+// "batch-posix-42-I1.plan". A plan that comes from no seed is named after what it
+// comes from, a file or a word: "mine-posix-I1.plan" from "plans/mine.plan". Where
+// nobody knows, from is "", and the plan is called edited.
+func FileName(p *plan.Plan, from string) string {
 	parts := []string{p.Scenario, orPosix(p.Disk), "edited"}
 	if o, ok := originOf(p); ok {
 		parts = []string{o.scenario, o.disk, fmt.Sprint(o.seed)}
+	} else if from != "" {
+		from = strings.TrimSuffix(filepath.Base(from), ".plan")
+		if p.Invariant != "" { // what was saved once keeps its name
+			from = strings.TrimSuffix(from, "-"+p.Invariant)
+		}
+		parts = []string{strings.TrimSuffix(from, "-"+orPosix(p.Disk)), orPosix(p.Disk)}
 	}
 	if p.Invariant != "" {
 		parts = append(parts, p.Invariant)
@@ -45,8 +53,10 @@ func orPosix(disk string) string {
 }
 
 // Save writes a plan into a directory, which it makes, and returns the path. A
-// file of that name is replaced.
-func Save(dir string, p *plan.Plan) (string, error) { return SaveAs(dir, FileName(p), p) }
+// file of that name is replaced; see FileName for it and from.
+func Save(dir, from string, p *plan.Plan) (string, error) {
+	return SaveAs(dir, FileName(p, from), p)
+}
 
 // SaveAs is Save under another name.
 func SaveAs(dir, name string, p *plan.Plan) (string, error) {

@@ -180,7 +180,7 @@ func TestAFailureIsKept(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "new", "plans")
 	for _, f := range append(report.Rows[0].Failures, explored.Failures...) {
-		if f.File, err = Save(dir, f.Plan); err != nil {
+		if f.File, err = Save(dir, "", f.Plan); err != nil {
 			t.Fatal(err)
 		}
 		name, from := "batch-posix-edited-", ""
@@ -396,13 +396,23 @@ func TestOptionsAreRefusedWhole(t *testing.T) {
 }
 
 func TestFileNames(t *testing.T) {
-	for want, p := range map[string]*plan.Plan{
-		"batch-posix-42-I1.plan":  {Scenario: "batch", Seed: 42, Invariant: "I1"},
-		"mixed-ext4-edited.plan":  {Scenario: "mixed", Disk: "ext4"},
-		"___x-posix-1-a_b__.plan": {Scenario: "../x", Seed: 1, Invariant: "a b/\n"},
+	for _, c := range []struct {
+		p    *plan.Plan
+		from string
+		want string
+	}{
+		{&plan.Plan{Scenario: "batch", Seed: 42, Invariant: "I1"}, "mine.plan", "batch-posix-42-I1.plan"},
+		{&plan.Plan{Scenario: "mixed", Disk: "ext4"}, "", "mixed-ext4-edited.plan"},
+		{&plan.Plan{Scenario: "../x", Seed: 1, Invariant: "a b/\n"}, "", "___x-posix-1-a_b__.plan"},
+		{&plan.Plan{Scenario: "mixed", Disk: "ext4", Invariant: "I2"}, "some/where/mine.plan", "mine-ext4-I2.plan"},
+		{&plan.Plan{Scenario: "mixed", Disk: "ext4"}, "mine.plan", "mine-ext4.plan"},
+		{&plan.Plan{Scenario: "mixed", Disk: "ext4", Invariant: "I2"}, "failures/mine-ext4-I2.plan", "mine-ext4-I2.plan"},
+		{&plan.Plan{Scenario: "mixed", Disk: "xfs", Invariant: "I1"}, "mine-ext4-I2.plan", "mine-ext4-I2-xfs-I1.plan"},
+		{&plan.Plan{Scenario: "batch", Invariant: "I1"}, "batch-5x100", "batch-5x100-posix-I1.plan"},
+		{&plan.Plan{Scenario: "batch"}, "it's mine.plan", "it_s_mine-posix.plan"},
 	} {
-		if got := FileName(p); got != want {
-			t.Errorf("%s, want %s", got, want)
+		if got := FileName(c.p, c.from); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
 		}
 	}
 }

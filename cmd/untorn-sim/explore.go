@@ -160,9 +160,13 @@ func (x *exploration) one(e *env, p *plan.Plan) error {
 		return x.failed(e, err)
 	}
 	x.violated += found.Violated
+	from := x.file
+	if from == "" {
+		from = fmt.Sprintf("batch-%dx%d", x.events, x.size)
+	}
 	for i := range found.Failures {
 		f := &found.Failures[i]
-		f.File, err = replay.Save(x.plans, f.Plan)
+		f.File, err = replay.Save(x.plans, from, f.Plan)
 		if x.json {
 			fmt.Fprintln(e.stderr, f)
 		} else {

@@ -100,7 +100,7 @@ func TestReplayOfASavedPlan(t *testing.T) {
 		p.Digests = append(p.Digests, plan.Digest{Step: d.Step, Sum: sum})
 	}
 	dir := t.TempDir()
-	path, err := replay.Save(dir, p)
+	path, err := replay.Save(dir, "", p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestReplayOfASavedPlan(t *testing.T) {
 		t.Errorf("on another disk: exit %d, %s", code, stderr)
 	}
 	p.Digests[3].Sum ^= 1
-	if path, err = replay.Save(dir, p); err != nil {
+	if path, err = replay.Save(dir, "", p); err != nil {
 		t.Fatal(err)
 	}
 	code, stdout, stderr = output("replay", path, "--images", "20")
