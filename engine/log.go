@@ -57,11 +57,8 @@ type Log struct {
 	cadence      func() // stops the timer of buffered appends; nil when it is not armed
 	warnedBehind bool   // (t) that the clock is behind
 
-	// Used by the holder of the commit token only, between two file operations.
-	hasher  chain.Hasher
-	random  io.Reader
-	buffer  []byte // the group's bytes
-	scratch []byte // canonical headers
+	random io.Reader // used by the holder of the commit token only
+	*workspace
 }
 
 // point is a place between two batches of the log.
@@ -112,13 +109,8 @@ func open(options Options) (_ *Log, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{
-		opts:     o,
-		index:    index.New(),
-		segments: map[uint64]*segmentFile{},
-		shadow:   map[index.Name]Head{},
-		random:   o.Rand,
-	}
+	l := &Log{opts: o, random: o.Rand}
+	o.Room.furnish(l)
 	if l.dir, err = openDirectory(o); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,8 @@ type Options struct {
 	Waits  Waits        // nil: goroutines
 	Logger *slog.Logger // nil: silent
 
+	Room *Room // nil: the log makes all its memory itself
+
 	// Observer is told the named points of commits and recoveries. It must not
 	// call the log.
 	Observer func(Point)

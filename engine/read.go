@@ -186,6 +186,7 @@ type reader struct {
 	header []byte // a canonical header
 
 	scanner segment.Scanner // for those who read whole segments, and for its names
+	shelf   shelf           // where the room for both comes from
 }
 
 const (
@@ -201,8 +202,11 @@ func (l *Log) reader() *reader {
 	l.spare = nil
 	l.mu.Unlock()
 	if r == nil {
-		r = &reader{log: l}
+		r = new(reader)
+		r.shelf.on = l.opts.Room != nil
+		r.scanner.Take = r.shelf.take
 	}
+	r.log = l
 	return r
 }
 
@@ -210,7 +214,8 @@ func (l *Log) reader() *reader {
 func (l *Log) giveBack(r *reader) {
 	r.forget()
 	if cap(r.bytes) > keptWindow || r.scanner.Room() > keptWindow {
-		r.bytes, r.scanner = nil, segment.Scanner{}
+		r.bytes = nil
+		r.scanner.Recycle()
 	}
 	l.mu.Lock()
 	l.spare = r
@@ -353,7 +358,7 @@ func (r *reader) load(file afero.File, from, to int64) error {
 		r.bytes = r.scanner.Release()
 	}
 	if cap(r.bytes) < size {
-		r.bytes = make([]byte, size)
+		r.bytes = r.shelf.take(size)
 	}
 	r.offset, r.bytes = from, r.bytes[:size]
 	return readAt(file, r.bytes, from)

@@ -148,10 +148,16 @@ func beginsWithZeros(f afero.File, b []byte) (bool, error) {
 	return true, nil
 }
 
+// zeros are what a new segment begins with. They are never written.
+var zeros [2 * record.DataStart]byte
+
 // fillZeros reserves room and writes zeros there.
 func fillZeros(f afero.File, offset, length int64) error {
 	if err := preallocate(f, offset, length); err != nil {
 		return err
+	}
+	if length <= int64(len(zeros)) {
+		return writeAt(f, zeros[:length], offset)
 	}
 	return writeAt(f, make([]byte, length), offset)
 }

@@ -198,6 +198,7 @@ func (e *execution) execute(run *explore.Run) error {
 		}
 	}
 	w := newWorld(e.script, run.Disk, run.FS, run.Entropy, m)
+	defer func() { w.leave() }()
 	if err := e.look(w, run.Entropy, func() { lap(partOpen) }); err != nil {
 		return err
 	}

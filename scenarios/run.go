@@ -417,6 +417,7 @@ func (r *run) recover(run *explore.Run) error {
 	}
 	w := newWorld(r.script.calm(), run.Disk, run.FS, run.Entropy, m)
 	w.note = run.Note
+	defer w.leave()
 	seen, err := w.open(r.ctx, run.Entropy, invariant.How{})
 	if err != nil || seen == nil {
 		return err
@@ -455,8 +456,10 @@ func (w *world) reopen(ctx context.Context, seen *invariant.Seen, entropy uint64
 		}
 	})
 	second := newWorld(w.script, copy, copy, entropy+1, w.memory)
-	return invariant.CheckSecondOpen(ctx, seen, func() (invariant.Log, error) {
-		return engine.Open(second.options(entropy + 1))
+	defer second.leave()
+	return invariant.CheckSecondOpen(ctx, seen, func() (_ invariant.Log, err error) {
+		second.log, err = engine.Open(second.options(entropy + 1))
+		return second.log, err
 	}, func() uint64 { return changes })
 }
 

@@ -61,6 +61,7 @@ type script struct {
 	options  engine.Options // all but the seams
 	faults   []faults.Fault
 	batches  map[int]engine.Batch
+	room     *engine.Room            // of all its logs
 	jumps    bool                    // the plan sets the clock back, or lets it drift
 	wrap     func(afero.Fs) afero.Fs // Config.Wrap
 	plain    bool                    // the disk has no optional methods
@@ -70,7 +71,7 @@ type script struct {
 
 // read reads a plan, and says everything that is wrong with it.
 func read(p *plan.Plan) (*script, error) {
-	s := &script{plan: p, batches: map[int]engine.Batch{}}
+	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(engine.Room)}
 	var problems []error
 	number := func(key string, standard int64) int64 {
 		n, err := p.Int(key, standard)
@@ -262,6 +263,7 @@ func (w *world) options(entropy uint64) engine.Options {
 	o.Clock = w.clock
 	o.Waits = waits{w.clock}
 	o.Rand = newStream(entropy, "engine")
+	o.Room = w.script.room
 	if w.reached != nil {
 		o.Observer = func(p engine.Point) { w.reach("point " + p.Name) }
 	}
@@ -391,13 +393,22 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 	panic("internal error: verb " + step.Verb)
 }
 
+// leave forgets the log, which nobody uses any more, closed or not: others may
+// have its memory.
+func (w *world) leave() {
+	if w.log != nil {
+		w.script.room.Reclaim(w.log)
+		w.log = nil
+	}
+}
+
 func (w *world) close() error {
 	hits := w.hits
 	accepted := w.model.Accepted()
 	failed := w.log.Stats().Failed != nil
 	err := w.log.Close()
-	w.log = nil
 	w.clock.Kill()
+	w.leave()
 	if err == nil && !failed {
 		w.closed = true
 		w.tell(model.Covered{Sequence: accepted})

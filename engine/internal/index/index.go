@@ -49,7 +49,8 @@ type Index struct {
 	ids     table // of ordinals
 	keys    table // of places in keyed
 	streams map[Name]*stream
-	spare   []stream // not used yet
+	spare   []stream  // not used yet
+	used    []*stream // to be used again: those of an index that was cleared
 }
 
 // event is what is kept of one event.
@@ -97,15 +98,48 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 	}
 	s := x.streams[name]
 	if s == nil {
-		if len(x.spare) == 0 {
-			x.spare = make([]stream, min(max(4, len(x.streams)), 256))
-		}
-		s, x.spare = &x.spare[0], x.spare[1:]
-		s.Name, s.Ordinals = name, s.few[:0]
+		s = x.newStream()
+		s.Name = name
 		x.streams[name] = s
 	}
 	s.Version, s.Hash = version, hash
 	s.Ordinals = append(s.Ordinals, ordinal)
+}
+
+func (x *Index) newStream() *stream {
+	if n := len(x.used); n > 0 {
+		s := x.used[n-1]
+		x.used = x.used[:n-1]
+		s.Ordinals = s.Ordinals[:0]
+		return s
+	}
+	if len(x.spare) == 0 {
+		x.spare = make([]stream, min(max(4, len(x.streams)), 256))
+	}
+	s := &x.spare[0]
+	x.spare = x.spare[1:]
+	s.Ordinals = s.few[:0]
+	return s
+}
+
+// mostKept is how many events an index may have had whose room it keeps.
+const mostKept = pageSize / 4
+
+// Clear makes an empty index of x, and keeps the room that it has, if it is
+// small. Nothing that x has returned is valid any more.
+func (x *Index) Clear() {
+	if x.events.len() > mostKept || x.keyed.len() > mostKept || x.batches.len() > mostKept {
+		*x = *New()
+		return
+	}
+	for _, s := range x.streams { // which is used first shows nowhere
+		x.used = append(x.used, s)
+	}
+	clear(x.streams)
+	x.events.last, x.batches.last = x.events.last[:0], x.batches.last[:0]
+	x.keyed.last = x.keyed.last[:0]
+	x.ids.clear()
+	x.keys.clear()
 }
 
 // Entry returns the event with this ordinal, which must be below Len.

@@ -15,6 +15,7 @@ import (
 // TestAgainstSlices compares the index with plain lists, gaps in the sequence
 // included, which salvage leaves.
 func TestAgainstSlices(t *testing.T) {
+	used := index.New()
 	rapid.Check(t, func(t *rapid.T) {
 		type event struct {
 			sequence, batch uint64
@@ -23,7 +24,8 @@ func TestAgainstSlices(t *testing.T) {
 			id              uuid.UUID
 			key             string
 		}
-		x := index.New()
+		x := used
+		x.Clear() // as good as new
 		var events []event
 		streams := map[index.Name][]uint64{}
 		sequence := uint64(0)

@@ -30,6 +30,12 @@ func (t *table) find(hash uint64, same func(number uint64) bool) (slot int, numb
 	return slot, 0, false
 }
 
+// clear takes all numbers out.
+func (t *table) clear() {
+	clear(t.slots)
+	t.used = 0
+}
+
 // set puts a number into a slot that find returned.
 func (t *table) set(slot int, hash, number uint64, fresh bool) {
 	t.slots[slot] = hash&^(1<<numberBits-1) | number + 1

@@ -25,6 +25,9 @@ type Source interface {
 // large read after another, and in a crash search nothing behind a tear is
 // looked at.
 type Scanner struct {
+	// Take makes room for n bytes, which may be arbitrary; nil: make does.
+	Take func(n int) []byte
+
 	file   Source
 	place  record.Place
 	align  int64
@@ -97,7 +100,7 @@ func NewScanner(file Source, header *record.SegmentHeader, offset, size int64) *
 func (s *Scanner) Reset(file Source, header *record.SegmentHeader, offset, size int64) {
 	*s = Scanner{
 		file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size,
-		room: s.room, buf: s.room[:0], names: s.names,
+		Take: s.Take, room: s.room, buf: s.room[:0], names: s.names,
 		batch: Batch{Items: s.batch.Items[:0], Notes: s.batch.Notes[:0]},
 	}
 }
@@ -123,6 +126,23 @@ func (s *Scanner) Release() []byte {
 	room := s.room
 	s.room, s.buf = nil, nil
 	return room
+}
+
+// Recycle forgets all but the names, and what room there is for items: what the
+// scanner does next is what a new one does.
+func (s *Scanner) Recycle() {
+	items := s.batch.Items[:0]
+	if cap(items) > mostItems {
+		items = nil
+	}
+	*s = Scanner{Take: s.Take, names: s.names, batch: Batch{Items: items}}
+}
+
+func (s *Scanner) take(n int) []byte {
+	if s.Take == nil {
+		return make([]byte, n)
+	}
+	return s.Take(n)
 }
 
 // Err is what the disk said, or nil.
@@ -222,7 +242,7 @@ func (s *Scanner) fill(want int64) {
 	want = min(want, s.size-s.offset+1) // one more, to see the end
 	if int64(cap(s.buf)) < want || cap(s.buf) == len(s.buf) {
 		room := max(want, firstRead, min(2*int64(len(s.buf)), int64(len(s.buf))+mostRead))
-		s.room = make([]byte, min(room, max(s.size-s.offset, int64(len(s.buf)))+1))
+		s.room = s.take(int(min(room, max(s.size-s.offset, int64(len(s.buf)))+1)))
 		s.buf = s.room[:copy(s.room, s.buf)]
 	}
 	n, err := s.file.Read(s.buf[len(s.buf):cap(s.buf)])
