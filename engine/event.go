@@ -193,4 +193,8 @@ type Query struct {
 	// Buffered also yields events that are written but not durable. They have
 	// Durable false, and may vanish in a power cut.
 	Buffered bool
+	// Borrow yields events whose Data and Metadata are valid, and not to be
+	// changed, until the next one is asked for: for those who keep little of what
+	// they read.
+	Borrow bool
 }

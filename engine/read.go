@@ -29,8 +29,8 @@ func (l *Log) Get(id uuid.UUID) (Event, error) {
 	if err := r.read(ordinal, ordinal); err != nil {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
-	event, err := r.event()
-	if err != nil {
+	var event Event
+	if err := r.event(&event, false); err != nil {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
 	return event, nil
@@ -81,6 +81,7 @@ func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 		r := l.reader()
 		defer l.giveBack(r)
 		yielded := 0
+		var event Event
 		for i := range all {
 			if q.Limit > 0 && yielded == q.Limit {
 				return
@@ -98,8 +99,7 @@ func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 				q.FromVersion > raw.Version || q.ToVersion > 0 && q.ToVersion < raw.Version {
 				continue
 			}
-			event, err := r.event()
-			if err != nil {
+			if err := r.event(&event, q.Borrow); err != nil {
 				yield(Event{}, fmt.Errorf("engine: read: %w", err))
 				return
 			}
@@ -364,10 +364,11 @@ func (r *reader) load(file afero.File, from, to int64) error {
 	return readAt(file, r.bytes, from)
 }
 
-// event is the event that was read, with bytes of its own.
-func (r *reader) event() (Event, error) {
+// event fills in the event that was read, with bytes of its own unless it may
+// borrow the reader's.
+func (r *reader) event(event *Event, borrow bool) error {
 	e, b := &r.raw, &r.where.batch
-	event := Event{
+	*event = Event{
 		ID: e.ID, Sequence: r.where.sequence(), Version: e.Version, Batch: b.Number,
 		Scope: e.Scope, Stream: e.Stream, Type: e.Type,
 		Time: timeOf(b.Time, 1), Clock: timeOf(b.Clock, 1),
@@ -376,14 +377,18 @@ func (r *reader) event() (Event, error) {
 		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: e.Hash,
 	}
 	event.Durable = event.Sequence <= r.where.durable
-	event.Data, event.Metadata = own(e.Payload), own(e.Metadata)
+	if borrow {
+		event.Data, event.Metadata = slices.Clip(e.Payload), slices.Clip(e.Metadata)
+	} else {
+		event.Data, event.Metadata = own(e.Payload), own(e.Metadata)
+	}
 	if len(e.Extensions) > 0 {
 		var err error
 		if event.Extensions, err = record.DecodeExtensions(own(e.Extensions)); err != nil {
-			return Event{}, r.where.damaged("its extensions", err)
+			return r.where.damaged("its extensions", err)
 		}
 	}
-	return event, nil
+	return nil
 }
 
 // own copies bytes; unlike slices.Clone it leaves no room behind them.
