@@ -246,7 +246,7 @@ func (e *execution) look(w *world, entropy uint64, opened func()) error {
 	}
 	opened()
 	w.log = log
-	seen := invariant.Look(e.ctx, w.model, log, invariant.How{Quick: true})
+	seen := w.look(e.ctx, invariant.How{Quick: true})
 	if err := invariant.First(invariant.Judge(w.model, seen)); err != nil {
 		return err
 	}

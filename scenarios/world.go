@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/afero"
@@ -45,6 +46,7 @@ type world struct {
 	faults *faults.FS
 	clock  *simclock.Clock
 	log    *engine.Log
+	seen   *[]engine.Event // room for what the log shows
 	memory
 	note    func(explore.Note) // nil when nobody records
 	trace   *trace             // nil when nobody asks
@@ -61,7 +63,7 @@ type script struct {
 	options  engine.Options // all but the seams
 	faults   []faults.Fault
 	batches  map[int]engine.Batch
-	room     *engine.Room            // of all its logs
+	room     *room                   // of all its logs
 	jumps    bool                    // the plan sets the clock back, or lets it drift
 	wrap     func(afero.Fs) afero.Fs // Config.Wrap
 	plain    bool                    // the disk has no optional methods
@@ -69,9 +71,15 @@ type script struct {
 	lossless bool                    // no fault of the plan can lose acknowledged data
 }
 
+// room is memory for one log after the other, and for what they show.
+type room struct {
+	engine.Room
+	events sync.Pool // of *[]engine.Event
+}
+
 // read reads a plan, and says everything that is wrong with it.
 func read(p *plan.Plan) (*script, error) {
-	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(engine.Room)}
+	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(room)}
 	var problems []error
 	number := func(key string, standard int64) int64 {
 		n, err := p.Int(key, standard)
@@ -263,7 +271,7 @@ func (w *world) options(entropy uint64) engine.Options {
 	o.Clock = w.clock
 	o.Waits = waits{w.clock}
 	o.Rand = newStream(entropy, "engine")
-	o.Room = w.script.room
+	o.Room = &w.script.room.Room
 	if w.reached != nil {
 		o.Observer = func(p engine.Point) { w.reach("point " + p.Name) }
 	}
@@ -287,7 +295,7 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 	w.closed = false
 	w.quiet()
 	how.Budget = w.budget
-	seen := invariant.Look(ctx, w.model, log, how)
+	seen := w.look(ctx, how)
 	if err := invariant.First(invariant.Judge(w.model, seen)); err != nil {
 		return nil, err
 	}
@@ -400,6 +408,23 @@ func (w *world) leave() {
 		w.script.room.Reclaim(w.log)
 		w.log = nil
 	}
+	if w.seen != nil {
+		w.script.room.events.Put(w.seen)
+		w.seen = nil
+	}
+}
+
+// look looks at the log. What it returns is valid until leave is called.
+func (w *world) look(ctx context.Context, how invariant.How) *invariant.Seen {
+	if w.seen == nil {
+		if w.seen, _ = w.script.room.events.Get().(*[]engine.Event); w.seen == nil {
+			w.seen = new([]engine.Event)
+		}
+	}
+	how.Events = *w.seen
+	seen := invariant.Look(ctx, w.model, w.log, how)
+	*w.seen = seen.Events
+	return seen
 }
 
 func (w *world) close() error {

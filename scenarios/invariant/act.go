@@ -179,10 +179,11 @@ func violation(id string, step int, what, text string) *Violation {
 // recheck compares the log with the model after the log was written to.
 func recheck(id string, m *model.Model, log Log) error {
 	events := make([]engine.Event, 0, m.Accepted()+1)
-	for event, err := range log.Read(engine.Query{}) {
+	for event, err := range log.Read(engine.Query{Borrow: true}) {
 		if err != nil {
 			return &Violation{Invariant: id, Step: m.Steps(), Sequence: uint64(len(events)) + 1, Expected: "a read of the whole log", Found: "an error: " + err.Error()}
 		}
+		m.Keep(&event)
 		events = append(events, event)
 	}
 	findings := slices.Concat(m.Contradictions(), m.Compare(events, false))
@@ -212,7 +213,7 @@ func CheckSecondOpen(ctx context.Context, first *Seen, open func() (Log, error),
 		return &Violation{Invariant: "I9", Expected: "a second Open to write nothing", Found: fmt.Sprintf("%d changes", after-before)}
 	}
 	i := 0
-	for event, err := range log.Read(engine.Query{}) {
+	for event, err := range log.Read(engine.Query{Borrow: true}) {
 		switch {
 		case err != nil:
 			return &Violation{Invariant: "I13", Sequence: uint64(i) + 1, Expected: "a second Open to show what the first did", Found: "an error: " + err.Error()}

@@ -46,6 +46,8 @@ type How struct {
 	// frontiers: for searches that look at thousands of images. It checks no
 	// hashes, and no receipts but the last.
 	Quick bool
+	// Events is room for those that are seen; nil: they get their own.
+	Events []engine.Event
 }
 
 // Seen is what a log showed.
@@ -74,9 +76,11 @@ func (s *Seen) violate(id string, sequence uint64, expected, found string) {
 
 // Look reads a log in every way that it can be read. It changes nothing.
 func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
-	known := m.Accepted()
-	s := &Seen{how: how, Events: make([]engine.Event, 0, known+4)}
-	for event, err := range log.Read(engine.Query{}) {
+	s := &Seen{how: how, Events: how.Events[:0]}
+	if n := int(min(log.Stats().Visible.Sequence, m.Accepted()+64)); n > cap(s.Events) {
+		s.Events = make([]engine.Event, 0, n)
+	}
+	for event, err := range log.Read(engine.Query{Borrow: true}) {
 		if err != nil {
 			s.Damaged = how.Budget.mayReport(err)
 			if !s.Damaged {
@@ -84,6 +88,7 @@ func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 			}
 			return s
 		}
+		m.Keep(&event)
 		s.Events = append(s.Events, event)
 	}
 	s.Head, s.Stats = log.LogHead(), log.Stats()

@@ -208,6 +208,27 @@ func (m *Model) entry(sequence uint64) *entry {
 	return m.entries.at(int(sequence - 1))
 }
 
+// Keep gives an event that was read with engine.Query.Borrow bytes that stay:
+// those that the model knows at its sequence, where they are equal, and else its
+// own.
+func (m *Model) Keep(e *engine.Event) {
+	var data, metadata []byte
+	if known := m.entry(e.Sequence); known != nil {
+		data, metadata = known.event.Data, known.event.Metadata
+	}
+	e.Data, e.Metadata = keep(e.Data, data), keep(e.Metadata, metadata)
+}
+
+func keep(b, known []byte) []byte {
+	switch {
+	case len(b) == 0:
+		return nil
+	case bytes.Equal(b, known):
+		return known
+	}
+	return bytes.Clone(b)
+}
+
 func (m *Model) duty(sequence uint64) Duty {
 	switch {
 	case sequence <= m.shown:
