@@ -294,7 +294,7 @@ func (e *errorSearch) one(f faults.Fault) (FaultReport, error) {
 		}
 		p := life.Clone()
 		p.Faults = []string{report.Fault}
-		r, err := newRun(e.ctx, p, Config{Workers: 1, Images: e.config.Images, Wrap: e.config.Wrap})
+		r, err := newRun(e.ctx, p, Config{Workers: 1, Images: e.config.Images, Wrap: e.config.Wrap, Watch: e.config.Watch})
 		if err != nil {
 			return report, fmt.Errorf("scenario %s: %w", p.Scenario, err)
 		}

@@ -23,6 +23,11 @@ import (
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
+// LeastCell is the smallest cell of a plan's disk, in bytes. A write may be torn
+// behind each of its cells, and each such moment knows of all cells: with cells of
+// a byte one small batch takes gigabytes, and a sector has 512.
+const LeastCell = 64
+
 // Config says how to run a plan.
 type Config struct {
 	// Workers is how many recoveries run at once; 0: one for each processor.
@@ -37,6 +42,8 @@ type Config struct {
 	// Wrap, if not nil, comes between the log and its disk in every life of the
 	// run: a test plants a bug there.
 	Wrap func(afero.Fs) afero.Fs
+	// Watch, if not nil, counts what is done while it is done.
+	Watch *Watch
 }
 
 // Violation is a promise that was broken, and the plan that breaks it again.
@@ -198,8 +205,8 @@ func (r *run) searched() error {
 	if n := r.script.options.SegmentSize; n != 0 && (n < 64<<10 || n > 4<<30) {
 		problems = append(problems, fmt.Errorf("set segment = %d: want %d to %d bytes", n, 64<<10, int64(4<<30)))
 	}
-	if c := x.CellSize; c < 0 || c > simfs.PageSize || c&(c-1) != 0 {
-		problems = append(problems, fmt.Errorf("set cell = %d: want a power of two up to %d", c, simfs.PageSize))
+	if c := x.CellSize; c != 0 && (c < LeastCell || c > simfs.PageSize || c&(c-1) != 0) {
+		problems = append(problems, fmt.Errorf("set cell = %d: want a power of two from %d to %d: with smaller cells a search takes gigabytes, and no disk has them", c, LeastCell, simfs.PageSize))
 	}
 	lazy, err := r.plan.Bool("lazy", x.Lazy)
 	x.Lazy = lazy
@@ -388,6 +395,7 @@ func (r *run) workload(run *explore.Run) error {
 		if err := w.do(r.ctx, step); err != nil {
 			return err
 		}
+		r.config.Watch.step()
 	}
 	return nil
 }
@@ -411,6 +419,7 @@ func (r *run) stepOf(c explore.Crash) int {
 // what it shows, that a second Open shows the same and writes nothing, that it
 // takes an append, and that retries have one effect.
 func (r *run) recover(run *explore.Run) error {
+	r.config.Watch.recovery()
 	m := r.start
 	if n := len(run.History); n > 0 {
 		m = run.History[n-1].Value.(memory)

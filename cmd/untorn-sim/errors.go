@@ -107,7 +107,9 @@ func (r *errorsRun) list() (list []*plan.Plan, err error) {
 
 func (r *errorsRun) one(e *env, p *plan.Plan) error {
 	began := time.Now()
+	end := watched(e, p, &r.config)
 	report, err := scenarios.Errors(e.ctx, p, r.config)
+	end()
 	if err != nil {
 		if e.ctx.Err() != nil {
 			return fail(exitBudget, "interrupted")
@@ -120,7 +122,9 @@ func (r *errorsRun) one(e *env, p *plan.Plan) error {
 	if !r.json {
 		r.print(e, &report, seconds)
 	}
+	end = watched(e, p, &r.config)
 	failures := replay.ErrorFailures(e.ctx, &report, r.config)
+	end()
 	for i := range report.Faults {
 		f := &report.Faults[i]
 		for k := range f.Violations {

@@ -155,7 +155,9 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 }
 
 func (x *exploration) one(e *env, p *plan.Plan) error {
+	end := watched(e, p, &x.config)
 	found, err := replay.Explore(e.ctx, p, x.config)
+	end()
 	if err != nil {
 		return x.failed(e, err)
 	}
@@ -240,6 +242,8 @@ func (x *exploration) verify(e *env, given map[string]bool) error {
 	}
 	defer f.Close()
 	differ := 0
+	x.config.Watch = new(scenarios.Watch)
+	end := newProgress(e.stderr).watch(x.config.Watch.String)
 	err = replay.Check(e.ctx, f, x.config, func(want replay.Exploration, differs string) {
 		if differs != "" {
 			differ++
@@ -256,6 +260,7 @@ func (x *exploration) verify(e *env, given map[string]bool) error {
 		}
 		fmt.Fprintf(e.stdout, "%s on %s: certificate %s %s\n", want.Scenario, want.Disk, want.Certificate, verdict)
 	})
+	end()
 	if err != nil {
 		return x.failed(e, err)
 	}

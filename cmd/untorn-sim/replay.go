@@ -162,7 +162,9 @@ type stepDigest struct {
 }
 
 func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
+	end := watched(e, p, &r.config)
 	o, err := replay.Replay(e.ctx, p, r.config)
+	end()
 	if err != nil {
 		if e.ctx.Err() != nil {
 			return fail(exitBudget, "interrupted")

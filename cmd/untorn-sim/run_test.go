@@ -14,6 +14,7 @@ import (
 
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios"
 )
 
 // output is what a run of the command has said.
@@ -238,6 +239,38 @@ func TestProgress(t *testing.T) {
 	p.end()
 	if got, want := screen.String(), "\r\x1b[K1 of 2 seeds, 0 recoveries, 0 unique images, 0 violations, 1s\r\x1b[K"; got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestWatch: whoever waits is told of the work again and again, and no more behind
+// the end.
+func TestWatch(t *testing.T) {
+	var out strings.Builder
+	asked := make(chan struct{}, 1<<20)
+	end := (&progress{w: &out, every: time.Millisecond}).watch(func() string {
+		asked <- struct{}{}
+		return "so much"
+	})
+	<-asked
+	<-asked
+	end()
+	if got := strings.Count(out.String(), "untorn-sim: progress: so much, 0s\n"); got != len(asked)+2 {
+		t.Errorf("asked %d times: %q", len(asked)+2, out.String())
+	}
+	c := scenarios.Config{}
+	p, err := scenarios.Draw("batch", "posix", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Set("images", "20")
+	end = watched(&env{stderr: &out}, p, &c)
+	if _, err := replay.Replay(t.Context(), p, c); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	var steps, recoveries int
+	if _, err := fmt.Sscanf(c.Watch.String(), "%d steps, %d recoveries", &steps, &recoveries); err != nil || steps == 0 || recoveries < 2*20 {
+		t.Errorf("%s, %v", c.Watch, err)
 	}
 }
 

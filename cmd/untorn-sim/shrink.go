@@ -79,7 +79,9 @@ func (s *shrinker) run(e *env, args []string) error {
 		defer stop()
 		ctx = limited
 	}
+	end := watched(e, p, &s.config)
 	small, err := replay.Shrink(ctx, p, s.config, s.runs)
+	end()
 	var holds *replay.HoldsError
 	switch {
 	case errors.As(err, &holds):

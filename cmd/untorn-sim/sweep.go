@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
 )
@@ -315,6 +316,42 @@ func (p *progress) line(elapsed time.Duration, text string) {
 	} else {
 		fmt.Fprintf(p.w, "untorn-sim: progress: %s\n", text)
 	}
+}
+
+// watch shows what a text says from time to time, until the end that it returns is
+// called.
+func (p *progress) watch(text func() string) (end func()) {
+	began, every := time.Now(), p.every
+	p.every = 0 // the ticks keep the time
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticks := time.NewTicker(every)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				p.line(time.Since(began), text())
+			case <-stop:
+				p.end()
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// watched is a watch over runs of a plan.
+func watched(e *env, p *plan.Plan, c *scenarios.Config) (end func()) {
+	c.Watch = new(scenarios.Watch)
+	disk := p.Disk
+	if disk == "" {
+		disk = "posix"
+	}
+	return newProgress(e.stderr).watch(func() string { return fmt.Sprintf("%s on %s: %s", p.Scenario, disk, c.Watch) })
 }
 
 // end leaves the terminal's line empty.
