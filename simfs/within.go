@@ -8,7 +8,7 @@ import "slices"
 //
 // It is careful rather than complete: it says false wherever something ties
 // variables together in either image (a rename, an extent, an open journal, a size
-// that needs a page), and for what a process kill leaves pending.
+// that needs a page; see Parts), and for what a process kill leaves pending.
 func (m *Image) Within(o *Image) bool {
 	if m == o {
 		return true
@@ -22,7 +22,13 @@ func (m *Image) Within(o *Image) bool {
 			return false
 		}
 	}
-	w := within{a: a, b: b, to: make([]int32, len(a.inodes)), from: make([]int32, len(b.inodes))}
+	w := within{a: a, b: b, killed: m.kind == ProcessKill || o.kind == ProcessKill}
+	w.todo = w.few[2][:0]
+	if n := max(len(a.inodes), len(b.inodes)); n > len(w.few[0]) {
+		w.to, w.from = make([]int32, n), make([]int32, n)
+	} else {
+		w.to, w.from = w.few[0][:n], w.few[1][:n]
+	}
 	w.to[0], w.from[0] = 1, 1
 	w.todo = append(w.todo, 0)
 	for len(w.todo) > 0 {
@@ -45,8 +51,10 @@ func (c *config) same(o *config) bool {
 // within compares two disks along a pairing of their inodes.
 type within struct {
 	a, b     *disk
-	to, from []int32 // the partner of an inode, plus 1, in either direction
-	todo     []int32 // inodes of a that have a partner and were not compared
+	to, from []int32     // the partner of an inode, plus 1, in either direction
+	todo     []int32     // inodes of a that have a partner and were not compared
+	few      [3][8]int32 // room for the usual number
+	killed   bool        // one of them may have something pending
 }
 
 // pair makes two inodes partners, for good.
@@ -66,7 +74,7 @@ func (w *within) inode(m, o *inode) bool {
 	if m.dir {
 		return w.names(m, o)
 	}
-	if w.a.pending(m) || w.b.pending(o) {
+	if w.killed && (w.a.pending(m) || w.b.pending(o)) {
 		return false
 	}
 	if m == o {
@@ -92,7 +100,8 @@ func (d *disk) pending(in *inode) bool {
 
 // names compares two directories.
 func (w *within) names(m, o *inode) bool {
-	var mine, theirs []int64
+	var few [2][4]int64
+	mine, theirs := few[0][:0], few[1][:0]
 	i, k := 0, 0
 	for i < len(m.ents) || k < len(o.ents) {
 		var x, y *entry

@@ -75,8 +75,10 @@
 // reads on adds one run for each cell, one that takes all at once doubles them.
 //
 // The lazy search also leaves out crash points that others cover: one whose
-// images are all among those of another with the same history (Report.Subsumed),
-// and moments next to a note that says by Note.Change what it does:
+// images are all among those of others with the same history (Report.Subsumed; a
+// recovery that makes a file anew leaves the old one, none, or the new one, and
+// each of these comes up elsewhere), and moments next to a note that says by
+// Note.Change what it does:
 //
 //	Either   a crash on both sides of it
 //	Widens   just before it only: on the same disk, less is accepted then

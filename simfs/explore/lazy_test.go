@@ -54,7 +54,7 @@ func outcomes(p explore.Program) (explore.Program, func() []string) {
 // TestLazySeesWhatEagerSees: every outcome with every history, on every disk, at
 // every depth, of programs right and wrong.
 func TestLazySeesWhatEagerSees(t *testing.T) {
-	fewer := 0
+	fewer, leaves, sparseLeaves := 0, 0, 0
 	for _, f := range fixtures() {
 		for _, g := range simfs.Presets() {
 			for depth := range 2 {
@@ -78,14 +78,16 @@ func TestLazySeesWhatEagerSees(t *testing.T) {
 				if (sparse.Violated > 0) != (eager.Violated > 0) || (lazy.Violated > 0) != (eager.Violated > 0) {
 					t.Fatalf("%s on %s, depth %d: %d and %d violations, eager %d", f.name, g.Name, depth, sparse.Violated, lazy.Violated, eager.Violated)
 				}
-				if sparse.Leaves > lazy.Leaves {
-					t.Errorf("%s on %s, depth %d: %d leaves where moments are left out, else %d", f.name, g.Name, depth, sparse.Leaves, lazy.Leaves)
-				}
+				leaves += lazy.Leaves
+				sparseLeaves += sparse.Leaves
 				if lazy.Recoveries < eager.Recoveries {
 					fewer++
 				}
 			}
 		}
+	}
+	if sparseLeaves >= leaves { // one alone may have more: a moment that is left out covers no others
+		t.Errorf("%d leaves where moments are left out, else %d", sparseLeaves, leaves)
 	}
 	if fewer == 0 {
 		t.Error("the lazy search never took fewer runs")
