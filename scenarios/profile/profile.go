@@ -362,7 +362,7 @@ func (s *search) supported(k int) bool {
 
 // minimal tells of a minimal set, and tries what is right below it.
 func (s *search) minimal(ctx context.Context, i int, g simfs.Guarantees) (Set, error) {
-	set := Set{Guarantees: g, Disk: g.String(), Needs: words(g)}
+	set := Set{Guarantees: g, Disk: g.String(), Needs: s.words(g)}
 	var err error
 	if set.Verdict, err = s.try(ctx, i); err != nil {
 		return set, err

@@ -145,6 +145,36 @@ func TestPlantedPrograms(t *testing.T) {
 	}
 }
 
+// TestAtomicRenames: where they are in question, the line and the set say whether
+// they are needed; where not, nobody speaks of them.
+func TestAtomicRenames(t *testing.T) {
+	for _, c := range []struct {
+		split bool
+		needs func(g simfs.Guarantees) bool
+		line  string
+	}{
+		{true, func(g simfs.Guarantees) bool { return !g.SplitRename && g.Powersafe }, "it holds on posix: it needs powersafe overwrite and atomic renames (exact)"},
+		{true, func(g simfs.Guarantees) bool { return !g.SplitRename }, "it holds on posix-powersafe: it needs atomic renames (exact)"},
+		{true, func(g simfs.Guarantees) bool { return g.Powersafe }, "it holds on posix with powersafe overwrite: it needs nothing else, not even atomic renames (exact)"},
+		{true, func(simfs.Guarantees) bool { return true }, "it holds on posix without powersafe overwrite: it needs nothing at all, not even atomic renames (exact)"},
+		{false, func(g simfs.Guarantees) bool { return !g.SplitRename && g.Powersafe }, "it holds on posix with powersafe overwrite: it needs nothing else (exact)"},
+	} {
+		r := found(t, Config{SplitRename: c.split, Holds: func(_ context.Context, g simfs.Guarantees) (Verdict, error) {
+			if c.needs(g) {
+				return Verdict{Exact: true}, nil
+			}
+			return Verdict{Broken: errors.New("lost")}, nil
+		}})
+		if got := r.Line("it"); got != c.line {
+			t.Errorf("%s\nwant %s", got, c.line)
+		}
+		needed := strings.Contains(c.line, "atomic renames (") && !strings.Contains(c.line, "not even")
+		if said := slices.Contains(r.Minimal[0].Needs, "atomic renames"); said != needed {
+			t.Errorf("%s: needs %q", c.line, r.Minimal[0].Needs)
+		}
+	}
+}
+
 // Whatever the search passes over, trying it says the same.
 func TestTheSearchPassesOverNothing(t *testing.T) {
 	// A made-up program that holds where it is promised two things of four, in two

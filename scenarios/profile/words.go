@@ -37,13 +37,13 @@ func allPromises() []promise {
 	}
 }
 
-// words is what guarantees promise beyond the weakest disk. That renames are
-// atomic is said only where it is in question, which words cannot know; see
-// Report.Line.
-func words(g simfs.Guarantees) []string {
+// words is what guarantees promise beyond the weakest disk that a search knows.
+// That renames are atomic is said only where it is in question.
+func (s *search) words(g simfs.Guarantees) []string {
+	weakest := simfs.Guarantees{StaleUncovered: true, GarbageUncovered: true, SplitRename: s.SplitRename}
 	needs := []string{}
 	for _, p := range allPromises() {
-		if p.has(g) && p.says != "atomic renames" {
+		if p.has(g) && !p.has(weakest) {
 			needs = append(needs, p.says)
 		}
 	}
@@ -71,9 +71,9 @@ func (r Report) Line(name string) string {
 		text := m.Disk
 		switch {
 		case len(m.Needs) == 0:
-			text = "posix without powersafe overwrite: it needs nothing at all"
+			text = "posix without powersafe overwrite: it needs nothing at all" + m.notEven()
 		case len(m.Needs) == 1 && m.Guarantees.Powersafe:
-			text = "posix with powersafe overwrite: it needs nothing else"
+			text = "posix with powersafe overwrite: it needs nothing else" + m.notEven()
 		default:
 			text += ": it needs " + list(m.Needs)
 		}
@@ -84,6 +84,14 @@ func (r Report) Line(name string) string {
 		how = "bounded: images were sampled"
 	}
 	return fmt.Sprintf("%s holds on %s (%s)", name, strings.Join(sets, "; or on "), how)
+}
+
+// notEven says what few expect to do without.
+func (m Set) notEven() string {
+	if m.Guarantees.SplitRename {
+		return ", not even atomic renames"
+	}
+	return ""
 }
 
 // list is "a, b and c".
