@@ -19,7 +19,8 @@ import (
 // outcome is what became of a mutant. Its JSON is one line of mutants --json.
 type outcome struct {
 	Name      string  `json:"name"`
-	Invariant string  `json:"invariant"` // that must kill it
+	Invariant string  `json:"invariant"`  // that must kill it
+	Equal     bool    `json:"equivalent"` // nothing must; see mutant.equivalent
 	Killed    bool    `json:"killed"`
 	By        string  `json:"by"`      // the invariant that did; "panic", or "an answer" where the workload was told something wrong
 	Luck      bool    `json:"luck"`    // it is another one
@@ -125,7 +126,7 @@ func (b *builder) all(ctx context.Context, mutants []*mutant, jobs int, tell fun
 
 // one builds and hunts a mutant.
 func (b *builder) one(ctx context.Context, m *mutant) outcome {
-	o := outcome{Name: m.name, Invariant: m.hunt.invariant}
+	o := outcome{Name: m.name, Invariant: m.hunt.invariant, Equal: m.equivalent()}
 	changed, err := m.mutate(b.root)
 	if err != nil {
 		o.Problem = err.Error()
@@ -161,7 +162,7 @@ func (b *builder) one(ctx context.Context, m *mutant) outcome {
 			return o
 		}
 	}
-	o.Killed, o.By, o.Luck = true, f.Invariant, f.Invariant != m.hunt.invariant
+	o.Killed, o.By, o.Luck = true, f.Invariant, f.Invariant != m.hunt.invariant && !o.Equal
 	if o.By == "" {
 		o.By = "an answer"
 	}

@@ -14,14 +14,15 @@
 // with; parsePatch has the format. A mutant that breaks another invariant within
 // the limit, or panics, is killed by luck. The patches of testdata/equivalent
 // change nothing that anyone is promised; each has its proof, and none is
-// counted.
+// counted. Named with --patch, one is hunted in every scenario, and has to survive.
 //
-// Exit codes: 0 all were killed; 1 one survived; 2 a patch cannot be read,
+// Exit codes: 0 all were killed; 1 one survived, or an equivalent one did not; 2 a patch cannot be read,
 // applied or compiled, or the engine without any breaks a promise itself; 4
 // interrupted: what was hunted until then is printed.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -137,9 +138,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	}
 	switch {
 	case stopped != nil:
-		return exitStopped, fmt.Errorf("interrupted: %d of %d mutants were hunted", r.killed+r.survived+r.broken, len(mutants))
+		return exitStopped, fmt.Errorf("interrupted: %d of %d mutants were hunted", r.killed+r.survived+r.broken+r.proved+r.refuted, len(mutants))
 	case r.broken > 0:
 		return exitWrong, fmt.Errorf("%d patches do not compile", r.broken)
+	case r.refuted > 0:
+		return exitSurvived, fmt.Errorf("%d mutants that are called equivalent were killed: their proofs are wrong", r.refuted)
 	case r.survived > 0:
 		return exitSurvived, nil
 	}
@@ -194,9 +197,9 @@ func load(root, patch string) (mutants, equivalent []*mutant, err error) {
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(file), err))
-		case m.hunt.invariant == "" && patch == "":
+		case m.equivalent() && patch == "":
 			equivalent = append(equivalent, m)
-		case m.hunt.invariant == "":
+		case m.equivalent():
 			m.hunt.scenarios, m.hunt.disks = scenarios.Names(), []string{"posix", "ext4"}
 			mutants = append(mutants, m)
 		default:
@@ -212,6 +215,10 @@ func load(root, patch string) (mutants, equivalent []*mutant, err error) {
 func list(out io.Writer, mutants, equivalent []*mutant) error {
 	var text strings.Builder
 	for _, m := range mutants {
+		if m.equivalent() {
+			equivalent = append(equivalent, m)
+			continue
+		}
 		fmt.Fprintf(&text, "%-4s %s\n     %s\n", m.hunt.invariant, m.name, m.says)
 	}
 	for _, m := range equivalent {
@@ -228,6 +235,7 @@ type report struct {
 	equivalent int
 
 	killed, lucky, survived, broken int
+	proved, refuted                 int       // equivalent ones, that survived and that did not
 	seconds                         []float64 // of those that were killed
 	slowest                         outcome
 	err                             error
@@ -244,6 +252,10 @@ func (r *report) add(o outcome) {
 	switch {
 	case o.Problem != "":
 		r.broken++
+	case o.Equal && o.Killed:
+		r.refuted++
+	case o.Equal:
+		r.proved++
 	case !o.Killed:
 		r.survived++
 	default:
@@ -264,6 +276,8 @@ func (r *report) add(o outcome) {
 	switch {
 	case o.Problem != "":
 		by = "ERROR"
+	case o.Equal && !o.Killed:
+		by = "equivalent"
 	case !o.Killed:
 		by = "SURVIVED"
 	case o.Luck:
@@ -273,10 +287,15 @@ func (r *report) add(o outcome) {
 	if o.Seed > 0 {
 		detail += fmt.Sprintf(" seed %d", o.Seed)
 	}
-	if o.Luck || !o.Killed {
+	switch {
+	case o.Equal && o.Killed:
+		detail += ": NOT EQUIVALENT, its proof is wrong: " + o.Found
+	case o.Equal:
+		detail = cmp.Or(o.Found, "nothing, as its proof says")
+	case o.Luck || !o.Killed:
 		detail = strings.TrimPrefix(detail+", should be "+o.Invariant, ", ")
 	}
-	if !o.Killed && o.Found != "" {
+	if !o.Killed && !o.Equal && o.Found != "" {
 		detail += ": " + o.Found
 	}
 	if o.Problem != "" {
@@ -310,10 +329,12 @@ func (r *report) end() error {
 			Survived   int     `json:"survived"`
 			Luck       int     `json:"by_luck"`
 			Broken     int     `json:"broken"`
-			Equivalent int     `json:"equivalent"`
+			Equivalent int     `json:"equivalent"` // not hunted
+			Proved     int     `json:"proved"`     // equivalent ones that survived, as they have to
+			Refuted    int     `json:"refuted"`    // and those that did not
 			Median     float64 `json:"median_seconds"`
 			Slowest    float64 `json:"slowest_seconds"`
-		}{r.killed, r.survived, r.lucky, r.broken, r.equivalent, median, r.slowest.Seconds})
+		}{r.killed, r.survived, r.lucky, r.broken, r.equivalent, r.proved, r.refuted, median, r.slowest.Seconds})
 		return r.err
 	}
 	r.print("median %.2f s", median)
@@ -328,6 +349,10 @@ func (r *report) end() error {
 	if r.lucky > 0 {
 		luck = fmt.Sprintf(" (%d by luck)", r.lucky)
 	}
-	r.print("mutants: %d killed, %d survived%s\n", r.killed, r.survived, luck)
+	r.print("mutants: %d killed, %d survived%s", r.killed, r.survived, luck)
+	if r.proved+r.refuted > 0 {
+		r.print("; equivalent, not counted: %d survived as they have to, %d did not", r.proved, r.refuted)
+	}
+	r.print("\n")
 	return r.err
 }

@@ -26,6 +26,9 @@ type mutant struct {
 	files []filePatch
 }
 
+// equivalent reports whether a mutant changes nothing that anyone is promised.
+func (m *mutant) equivalent() bool { return m.hunt.invariant == "" }
+
 // hunt is what has to find a mutant.
 type hunt struct {
 	invariant string   // that must not hold; "" for an equivalent mutant
@@ -101,7 +104,7 @@ func parsePatch(text string) (*mutant, error) {
 		at++
 	}
 	m.proof = strings.TrimSpace(m.proof)
-	if m.hunt.invariant != "" {
+	if !m.equivalent() {
 		m.proof = "" // what other tools write between
 	}
 	var err error
@@ -115,7 +118,7 @@ func parsePatch(text string) (*mutant, error) {
 // a proof where there has to be one.
 func (m *mutant) check() error {
 	h := &m.hunt
-	if h.invariant == "" {
+	if m.equivalent() {
 		if m.proof == "" {
 			return fmt.Errorf("an equivalent mutant without a proof: it stands below the first line")
 		}

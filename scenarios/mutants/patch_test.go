@@ -170,6 +170,35 @@ mutants: 2 killed, 1 survived (1 by luck)
 	}
 }
 
+// TestEquivalent: one that is named is told apart from the others, in the list, the
+// table and the sum.
+func TestEquivalent(t *testing.T) {
+	mutants, equivalent, err := load("../..", "testdata/equivalent/batch-number-not-checked.patch")
+	if err != nil || len(mutants) != 1 || len(equivalent) != 0 || len(mutants[0].hunt.scenarios) < 10 {
+		t.Fatalf("%v, %v, %v", mutants, equivalent, err)
+	}
+	var text bytes.Buffer
+	if err := list(&text, mutants, equivalent); err != nil || !strings.Contains(text.String(), "equivalent: batch-number-not-checked\n  recovery does not") ||
+		!strings.Contains(text.String(), "The number of a batch that stands") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+	text.Reset()
+	r := &report{out: &text}
+	r.add(outcome{Name: "a", Equal: true, Seconds: 60, Seeds: 99})
+	r.add(outcome{Name: "b", Equal: true, Killed: true, By: "I1", Seconds: 0.5, Seeds: 3, Scenario: "batch", Disk: "posix", Seed: 3, Found: "I1 does not hold"})
+	if err := r.end(); err != nil || r.survived+r.killed+r.lucky != 0 || r.proved != 1 || r.refuted != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	const want = `a                                            equivalent        60.00     99  nothing, as its proof says
+b                                            I1                 0.50      3  batch posix seed 3: NOT EQUIVALENT, its proof is wrong: I1 does not hold
+median 0.00 s
+mutants: 0 killed, 0 survived; equivalent, not counted: 1 survived as they have to, 1 did not
+`
+	if text.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", text.String(), want)
+	}
+}
+
 // TestInterrupted: what was done is told, and that it is not all.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
