@@ -156,7 +156,7 @@ func (d *disk) fork() disk {
 	c.atoms = d.atoms[:len(d.atoms):len(d.atoms)]
 	c.graves = d.graves[:len(d.graves):len(d.graves)]
 	c.gone = d.gone[:len(d.gone):len(d.gone)]
-	c.freeBytes, c.freeChains, c.options = nil, nil, nil
+	c.freeBytes, c.freeChains, c.options, c.arena = nil, nil, nil, nil
 	return c
 }
 

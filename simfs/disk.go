@@ -42,6 +42,7 @@ type disk struct {
 	freeBytes  []*content
 	freeChains []*chain
 	chains     []chain // not used yet
+	arena      *arena  // nil: what is made is new
 }
 
 // grave is an earlier content of a block.
@@ -94,8 +95,9 @@ func (d *disk) share() disk {
 	c.atoms = d.atoms[:len(d.atoms):len(d.atoms)]
 	c.graves = d.graves[:len(d.graves):len(d.graves)]
 	c.own = new(owner)
-	c.freeBytes, c.freeChains, c.chains, c.options = nil, nil, nil, nil
+	c.freeBytes, c.freeChains, c.chains, c.options, c.arena = nil, nil, nil, nil, nil
 	d.own = new(owner)
+	d.arena.forget()
 	c.gone = d.gone[:len(d.gone):len(d.gone)]
 	d.atoms, d.graves, d.gone = c.atoms, c.graves, c.gone
 	return c
@@ -156,21 +158,22 @@ func (d *disk) mutCell(in *inode, c int32) *cell {
 	}
 	g := in.groups[k/groupChunks]
 	if g == nil {
-		g = &group{own: d.own}
+		g = d.newGroup(nil)
 		in.groups[k/groupChunks] = g
 	} else if g.own != d.own {
-		g = &group{own: d.own, chunks: g.chunks}
+		g = d.newGroup(g)
 		in.groups[k/groupChunks] = g
 	}
 	ck := g.chunks[k%groupChunks]
 	if ck == nil {
-		ck = &chunk{own: d.own, mark: in.fold}
+		ck = d.newChunk(in.fold)
 		g.chunks[k%groupChunks] = ck
 		in.stale = append(in.stale, int32(k))
 		return &ck.cells[int(c)%chunkCells]
 	}
 	if ck.own != d.own {
-		fresh := &chunk{own: d.own, mark: in.fold, cells: ck.cells}
+		fresh := d.newChunk(in.fold)
+		fresh.cells = ck.cells
 		if ck.mark != in.fold {
 			h0, h1 := ck.hash(uint64(k))
 			in.sum[0] -= h0
@@ -192,7 +195,45 @@ func (d *disk) fresh(n int) *content {
 		c.b = c.b[:n]
 		return c
 	}
-	return &content{own: d.own, unit: int32(d.cfg.unit), b: make([]byte, n)}
+	if d.arena == nil {
+		return &content{own: d.own, unit: int32(d.cfg.unit), b: make([]byte, n)}
+	}
+	c := d.arena.contents.take()
+	c.own, c.unit = d.own, int32(d.cfg.unit)
+	c.hashed.Store(0)
+	if cap(c.b) < n {
+		c.b = make([]byte, (n+127)&^127) // it may hold more the next time
+	}
+	c.b = c.b[:n]
+	return c
+}
+
+// newGroup returns a group with the chunks of another one, if it is not nil.
+func (d *disk) newGroup(from *group) *group {
+	var g *group
+	if d.arena == nil {
+		g = new(group)
+	} else {
+		g = d.arena.groups.take()
+	}
+	if g.own = d.own; from != nil {
+		g.chunks = from.chunks
+	} else {
+		clear(g.chunks[:])
+	}
+	return g
+}
+
+// newChunk returns a chunk of zeros.
+func (d *disk) newChunk(mark int32) *chunk {
+	if d.arena == nil {
+		return &chunk{own: d.own, mark: mark}
+	}
+	ck := d.arena.chunks.take()
+	ck.own, ck.mark = d.own, mark
+	ck.hashed.Store(0)
+	ck.cells = [chunkCells]cell{}
+	return ck
 }
 
 // newChain returns a pending chain with one durable version.
@@ -203,15 +244,26 @@ func (d *disk) newChain(v ver) *chain {
 		d.freeChains = d.freeChains[:n-1]
 		ch.vs = ch.vs[:0]
 	} else {
-		if len(d.chains) == 0 {
-			d.chains = make([]chain, 4)
-		}
-		ch, d.chains = &d.chains[0], d.chains[1:]
-		ch.own, ch.vs = d.own, ch.few[:0]
+		ch = d.emptyChain()
 	}
 	ch.epoch, ch.clean = d.epoch, false
 	v.seq, v.atom, v.why = durable, 0, whyDurable
 	ch.vs = append(ch.vs, v)
+	return ch
+}
+
+// emptyChain returns a chain without versions, whose epoch is arbitrary.
+func (d *disk) emptyChain() (ch *chain) {
+	switch {
+	case d.arena != nil:
+		ch = d.arena.chains.take()
+	case len(d.chains) == 0:
+		d.chains = make([]chain, 4)
+		fallthrough
+	default:
+		ch, d.chains = &d.chains[0], d.chains[1:]
+	}
+	ch.own, ch.vs = d.own, ch.few[:0]
 	return ch
 }
 
@@ -220,7 +272,10 @@ func (d *disk) ownChain(ch *chain) *chain {
 	if ch.own == d.own {
 		return ch
 	}
-	return &chain{own: d.own, epoch: ch.epoch, clean: ch.clean, vs: append(make([]ver, 0, len(ch.vs)+1), ch.vs...)}
+	c := d.emptyChain()
+	c.epoch, c.clean = ch.epoch, ch.clean
+	c.vs = append(c.vs, ch.vs...)
+	return c
 }
 
 // release takes a chain that no longer holds anything; keep is the value that
@@ -428,14 +483,18 @@ func (d *disk) raise(r ref, p int, alone bool) {
 		return
 	}
 	ch = d.ownChain(ch)
-	gone := append([]ver(nil), ch.vs[1:p+1]...)
+	var few [8]int32
+	gone := few[:0] // atoms
+	for _, v := range ch.vs[1 : p+1] {
+		if v.atom != 0 && !v.early() {
+			gone = append(gone, v.atom)
+		}
+	}
 	ch.vs = append(ch.vs[:0], ch.vs[p:]...)
 	ch.vs[0].atom, ch.vs[0].seq = 0, durable
 	d.setChain(r, ch)
-	for _, v := range gone {
-		if v.atom != 0 && !v.early() {
-			d.apply(v.atom, alone)
-		}
+	for _, id := range gone {
+		d.apply(id, alone)
 	}
 }
 

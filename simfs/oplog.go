@@ -72,24 +72,32 @@ func (o Op) String() string {
 	return b.String()
 }
 
-// blockOps is how many operations are kept together at most.
-const blockOps = 512
+const (
+	blockOps = 512 // how many operations are kept together at most
+	firstOps = 16  // and at first: enough for most recoveries
+)
 
 // oplog is the list of operations. Clones share its blocks.
 type oplog struct {
 	blocks [][]Op
 	n      int
 	shared bool // the last block is shared with a clone
+	first  []Op // room for the first block, nil: none
+	lent   bool // the first block is shared, or was
 }
 
 func (l *oplog) add(o Op) {
 	k := len(l.blocks) - 1
 	if k < 0 || l.shared || len(l.blocks[k]) == cap(l.blocks[k]) {
-		size := 16 // enough for most recoveries
+		size := firstOps
 		if k >= 0 && !l.shared {
 			size = min(4*cap(l.blocks[k]), blockOps)
 		}
-		l.blocks = append(l.blocks, make([]Op, 0, size))
+		if l.first != nil && k < 0 {
+			l.blocks = append(l.blocks, l.first)
+		} else {
+			l.blocks = append(l.blocks, make([]Op, 0, size))
+		}
 		l.shared = false
 		k++
 	}
@@ -112,10 +120,26 @@ func (l *oplog) all() []Op {
 }
 
 func (l *oplog) share() oplog {
-	l.shared = true
+	l.shared, l.lent = true, true
 	c := *l
+	c.first = nil
 	c.blocks = append([][]Op(nil), l.blocks...)
 	return c
+}
+
+// take empties the log, and returns the room of its first block, unless a clone
+// may have it, too.
+func (l *oplog) take() []Op {
+	first := l.first
+	if len(l.blocks) > 0 && first != nil {
+		first = l.blocks[0]
+	}
+	if l.lent {
+		first = nil
+	}
+	clear(first)
+	*l = oplog{}
+	return first[:0]
 }
 
 // Caller returns the source lines that called the file system, innermost first

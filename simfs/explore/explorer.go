@@ -51,6 +51,7 @@ type explorer struct {
 	program Program
 	images  eager
 	pool    pool
+	room    simfs.Room // of the disks of the recoveries
 
 	report Report
 	sum    digest
@@ -147,10 +148,11 @@ func (c Config) workload() (*recorder, *Run) {
 }
 
 // recovery is the run that follows the crash s and finds image. parent is what
-// a crash during it comes from; chooser decides what is undecided in image.
-func (c Config) recovery(s *state, image *simfs.Image, parent *candidate, chooser simfs.Chooser, lazy bool) (*recorder, *Run) {
+// a crash during it comes from; chooser decides what is undecided in image. room
+// may be nil.
+func (c Config) recovery(room *simfs.Room, s *state, image *simfs.Image, parent *candidate, chooser simfs.Chooser, lazy bool) (*recorder, *Run) {
 	r := &recorder{
-		disk:     image.Mount(chooser),
+		disk:     image.MountIn(room, chooser),
 		cellSize: int64(image.CellSize()),
 		parent:   parent,
 		depth:    s.depth + 1,
@@ -389,7 +391,7 @@ func (x *explorer) unknown(states []*state, here *shortfall) []*state {
 
 // recover runs Recover on one image.
 func (x *explorer) recover(c *candidate) {
-	r, run := x.config.recovery(c.from, c.image, c, nil, false)
+	r, run := x.config.recovery(&x.room, c.from, c.image, c, nil, false)
 	r.power, r.kill = x.config.crashes(c.from)
 	c.image = nil // the disk has it; nobody else needs it
 	defer func() {
@@ -399,6 +401,7 @@ func (x *explorer) recover(c *candidate) {
 		}
 	}()
 	r.run(x.program.Recover, run, &c.err)
+	x.room.Reclaim(r.disk)
 }
 
 // merge takes the outcomes in order, and returns the states that they lead to.

@@ -298,7 +298,7 @@ func (t *tree) add(c *candidate, a *asker) (more []path) {
 
 // recoverLazily runs Recover on what c.from left, and lets a decide.
 func (x *explorer) recoverLazily(c *candidate, a *asker) {
-	r, run := x.config.recovery(c.from, c.from.image, c, a, true)
+	r, run := x.config.recovery(&x.room, c.from, c.from.image, c, a, true)
 	r.power, r.kill = x.config.crashes(c.from)
 	r.hold = func() bool { return !a.behind() }
 	defer func() {
@@ -312,6 +312,7 @@ func (x *explorer) recoverLazily(c *candidate, a *asker) {
 		}
 	}()
 	r.run(x.program.Recover, run, &c.err)
+	x.room.Reclaim(r.disk)
 }
 
 // lazyCrash is the crash that c recovered from, with what its run asked about.
@@ -321,7 +322,7 @@ func (x *explorer) lazyCrash(c *candidate) Crash {
 	a.witness = func(v simfs.Var, option int) { choices = append(choices, chosen(v, option)) }
 	s := *c.from
 	s.history = slices.Clip(s.past())
-	r, run := x.config.recovery(&s, s.image, c, a, true)
+	r, run := x.config.recovery(nil, &s, s.image, c, a, true)
 	var err error
 	x.pool.each(1, func(int) { r.run(x.program.Recover, run, &err) })
 	vars := make([]simfs.Var, len(choices))

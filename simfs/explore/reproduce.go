@@ -121,7 +121,7 @@ func take(ctx context.Context, c Config, p Program, path CrashPath) (t taken, mo
 			}
 		}
 		moments = append(moments, m)
-		t.recorder, t.run = c.recovery(s, image, &candidate{from: s}, f, path[i].Lazy)
+		t.recorder, t.run = c.recovery(nil, s, image, &candidate{from: s}, f, path[i].Lazy)
 		t.program = p.Recover
 	}
 	return t, moments, ctx.Err()
