@@ -1,33 +1,13 @@
 package replay
 
 import (
-	"errors"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/scenarios/planted"
 )
-
-// deafFS does not tell of a directory whose sync fails.
-type deafFS struct{ afero.Fs }
-
-func (d deafFS) SyncDir(name string) error {
-	err := d.Fs.(interface{ SyncDir(string) error }).SyncDir(name)
-	if errors.Is(err, syscall.EIO) {
-		return nil
-	}
-	return err
-}
-
-func (d deafFS) TryLock(name string) (func() error, bool, error) {
-	return d.Fs.(interface {
-		TryLock(string) (func() error, bool, error)
-	}).TryLock(name)
-}
 
 // TestErrorFailures: what a fault and a crash break together is made small, needs
 // both still, and breaks in the same way when its text is replayed.
@@ -37,7 +17,7 @@ func TestErrorFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := scenarios.Config{Wrap: func(base afero.Fs) afero.Fs { return deafFS{base} }}
+	c := scenarios.Config{Wrap: planted.DeafToNames}
 	r, err := scenarios.Errors(t.Context(), p, c)
 	if err != nil {
 		t.Fatal(err)

@@ -1,15 +1,14 @@
 package scenarios
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/spf13/afero"
+
+	"github.com/untorn-db/untorn/scenarios/planted"
 )
 
 // small is the smallest plan with a crash, and a life behind it.
@@ -79,73 +78,20 @@ func TestErrorsOfALongPlan(t *testing.T) {
 	}
 }
 
-// deaf hides errors from the log: a bug that neither an error alone shows, since
-// what is served comes from memory or the page cache, nor a crash alone.
-type deaf struct {
-	afero.Fs
-	names bool // a directory's sync fails
-	short bool // a write ends early
-}
-
-func (d *deaf) SyncDir(name string) error {
-	err := d.Fs.(interface{ SyncDir(string) error }).SyncDir(name)
-	if d.names && errors.Is(err, syscall.EIO) {
-		return nil
-	}
-	return err
-}
-
-func (d *deaf) TryLock(name string) (func() error, bool, error) {
-	return d.Fs.(interface {
-		TryLock(string) (func() error, bool, error)
-	}).TryLock(name)
-}
-
-func (d *deaf) Open(name string) (afero.File, error) { return d.OpenFile(name, os.O_RDONLY, 0) }
-
-func (d *deaf) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
-	file, err := d.Fs.OpenFile(name, flag, perm)
-	if err != nil {
-		return nil, err
-	}
-	return &deafFile{file, d}, nil
-}
-
-type deafFile struct {
-	afero.File
-	fs *deaf
-}
-
-func (f *deafFile) WriteAt(b []byte, offset int64) (int, error) {
-	n, err := f.File.WriteAt(b, offset)
-	if f.fs.short && n > 0 && n < len(b) {
-		return len(b), nil
-	}
-	return n, err
-}
-
-func (f *deafFile) SyncData() error {
-	return f.File.(interface{ SyncData() error }).SyncData()
-}
-
 // TestErrorsBite: each planted bug is found, by a pair of a fault and a crash; the
 // plan of what was found breaks in the same way; and where nothing fails, no
 // crash finds the bug.
 func TestErrorsBite(t *testing.T) {
-	for _, planted := range []struct {
+	for _, bug := range []struct {
 		name string
-		deaf deaf
+		wrap func(afero.Fs) afero.Fs
 		by   string // a fault that must find it
 	}{
-		{"the sync of a directory fails, and the log goes on", deaf{names: true}, "syncdir dir #"},
-		{"a write ends early, and the log goes on", deaf{short: true}, "writeat seg #1: short 1"},
+		{"the sync of a directory fails, and the log goes on", planted.DeafToNames, "syncdir dir #"},
+		{"a write ends early, and the log goes on", planted.DeafToShortWrites, "writeat seg #1: short 1"},
 	} {
-		t.Run(planted.name, func(t *testing.T) {
-			c := Config{Wrap: func(base afero.Fs) afero.Fs {
-				d := planted.deaf
-				d.Fs = base
-				return &d
-			}}
+		t.Run(bug.name, func(t *testing.T) {
+			c := Config{Wrap: bug.wrap}
 			p := parsed(t, "untorn plan 1\nscenario batch\ndisk posix\nset preallocate = -1\nset images = 60\n"+
 				"step 1 open\nstep 2 batch 0=\"order-1 placed size=100\"\n")
 			calm, err := Run(t.Context(), p, c)
@@ -157,10 +103,10 @@ func TestErrorsBite(t *testing.T) {
 				t.Fatal(err)
 			}
 			i := slices.IndexFunc(r.Faults, func(f FaultReport) bool {
-				return strings.Contains(f.Fault, planted.by) && slices.ContainsFunc(f.Violations, func(v Violation) bool { return len(v.Plan.Crashes) > 0 })
+				return strings.Contains(f.Fault, bug.by) && slices.ContainsFunc(f.Violations, func(v Violation) bool { return len(v.Plan.Crashes) > 0 })
 			})
 			if i < 0 {
-				t.Fatalf("%d violations, none by %q and a crash", r.Violated, planted.by)
+				t.Fatalf("%d violations, none by %q and a crash", r.Violated, bug.by)
 			}
 			for _, v := range r.Faults[i].Violations {
 				if len(v.Plan.Crashes) == 0 {

@@ -6,31 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/scenarios/planted"
 )
-
-// deafFS does not tell of a directory whose sync fails.
-type deafFS struct{ afero.Fs }
-
-func (d deafFS) SyncDir(name string) error {
-	err := d.Fs.(interface{ SyncDir(string) error }).SyncDir(name)
-	if errors.Is(err, syscall.EIO) {
-		return nil
-	}
-	return err
-}
-
-func (d deafFS) TryLock(name string) (func() error, bool, error) {
-	return d.Fs.(interface {
-		TryLock(string) (func() error, bool, error)
-	}).TryLock(name)
-}
 
 // TestErrorsPrintsSmallPlans: what untorn-sim errors finds ends in files, of which
 // the first is small and fails again.
@@ -41,7 +22,7 @@ func TestErrorsPrintsSmallPlans(t *testing.T) {
 		"step 1 open\nstep 2 batch 0=\"order-1 placed size=100\"\nstep 3 read\nstep 4 read\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c := scenarios.Config{Wrap: func(base afero.Fs) afero.Fs { return deafFS{base} }}
+	c := scenarios.Config{Wrap: planted.DeafToNames}
 	var out, errs strings.Builder
 	e := &env{ctx: t.Context(), stdout: bufio.NewWriter(&out), stderr: &errs}
 	r := errorsRun{file: file, plans: filepath.Join(dir, "plans"), config: c}
