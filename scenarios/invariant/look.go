@@ -77,7 +77,7 @@ func (s *Seen) violate(id string, sequence uint64, expected, found string) {
 // Look reads a log in every way that it can be read. It changes nothing.
 func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 	s := &Seen{how: how, Events: how.Events[:0]}
-	if n := int(min(log.Stats().Visible.Sequence, m.Accepted()+64)); n > cap(s.Events) {
+	if n := int(min(log.LogHead().Sequence, m.Accepted()+64)); n > cap(s.Events) { // a broken log may say anything
 		s.Events = make([]engine.Event, 0, n)
 	}
 	for event, err := range log.Read(engine.Query{Borrow: true}) {
