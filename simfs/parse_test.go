@@ -110,8 +110,8 @@ func TestPresetNames(t *testing.T) {
 	}
 }
 
-// TestFields: two disks have the same fields only where they are the same, and the
-// text is the one that certificates were made with.
+// TestFields: a disk that promises less has other fields, and so has one whose
+// syncs fail in other ways; the text is the one that certificates were made with.
 func TestFields(t *testing.T) {
 	const posix = "{Name:posix Journal:false Sequential:false Pages:false Tear:false Extents:false SizeAfterData:false NewPages:false " +
 		"StaleUncovered:true GarbageUncovered:true FileSync:alone SplitRename:false RenameFlush:false DataSyncShrinks:false " +
@@ -120,11 +120,13 @@ func TestFields(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		g, h := drawAllowed(t), drawAllowed(t)
-		if (g.Fields() == h.Fields()) != (g == h) {
-			t.Errorf("%s of\n%+v and\n%+v", g.Fields(), g, h)
+		g := drawAllowed(t)
+		for _, h := range g.Weaker() {
+			if g.Fields() == h.Fields() {
+				t.Errorf("%s of %s and %s", g.Fields(), g, h)
+			}
 		}
-		h = g
+		h := g
 		h.SyncFailures += " silent"
 		if g.Fields() == h.Fields() || g.String() != h.String() {
 			t.Errorf("%s", h.Fields())
