@@ -25,6 +25,8 @@ func BenchmarkExact(b *testing.B) {
 		{"batch of 5, two power losses", 5, 100, "1", "power", "zero+garbage+stale", "posix"},
 		{"batch of 5, two crashes of any kind", 5, 100, "1", "power,kill,reopen", "zero+garbage+stale", "posix"},
 		{"64 dirty cells, to a fixpoint", 140, 100, "fixpoint", "power", "zero", "ext4"},
+		{"64 dirty cells, to a fixpoint on btrfs", 140, 100, "fixpoint", "power", "zero", "btrfs"},
+		{"64 dirty cells, to a fixpoint on posix", 140, 100, "fixpoint", "power", "zero", "posix"},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			p := Plain(row.disk, row.events, row.size)
