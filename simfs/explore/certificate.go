@@ -35,8 +35,7 @@ func (x *explorer) certify() {
 
 // model says what was searched, in a text for the certificate.
 func (c *Config) model() string {
-	type all simfs.Guarantees // every field, not the short text
-	return fmt.Sprintf("%+v cell=%d garbage=%v points=%d kinds=%d depth=%d leaves=%d", all(c.Guarantees), c.CellSize, c.Garbage, c.Points, c.Kinds, c.Depth, c.MaxLeaves)
+	return fmt.Sprintf("%s cell=%d garbage=%v points=%d kinds=%d depth=%d leaves=%d", c.Guarantees.Fields(), c.CellSize, c.Garbage, c.Points, c.Kinds, c.Depth, c.MaxLeaves)
 }
 
 // log2Text is the binary logarithm of n with one digit behind the point, rounded
