@@ -54,8 +54,8 @@
 //	     Order: a seed
 //	           │ picks
 //	main ──●───┼──────────●────────────────●──────▶   ● switch point: Switch, Yield,
-//	       ╰──▶a──●       │          ╭─────╯            a Wait, the end of a task
-//	              ╰──────▶b──●───────╯                at a time only one line runs
+//	       ╰──▶a──●       │          ╭─────╯              a Wait, the end of a task
+//	              ╰──────▶b──●───────╯                    only one line runs at a time
 //
 //	s := simclock.NewScheduler(clock, simclock.Order{Seed: 7})
 //	s.Run("main", func() {

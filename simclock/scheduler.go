@@ -213,6 +213,15 @@ func (s *Scheduler) turn(where string, over *Task) {
 	s.switchTo(t, s.pick(over))
 }
 
+// alive is dead for whoever runs.
+//
+//go:norace
+func (s *Scheduler) alive() {
+	if s.running != nil {
+		s.dead(s.running)
+	}
+}
+
 // dead ends a task that is being killed.
 //
 //go:norace
@@ -356,6 +365,7 @@ func (g *Signal) Wait(ctx context.Context) error {
 	if g.s.watch != nil {
 		g.s.watch(g.reason)
 	}
+	g.s.alive()
 	if g.IsSet() {
 		return nil
 	}
