@@ -89,6 +89,9 @@ func (a at) plain() bool { return a.due == nil && a.bad == nil }
 // disk.
 func (h *file) begin(op OpKind) (now at) {
 	f := h.fs
+	if f.options.Before != nil {
+		f.options.Before(op, h.base.Name())
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if h.closed {

@@ -52,6 +52,9 @@ type Options struct {
 	Slow func(d time.Duration)
 	// Sector is the size of a sector in bytes, 512 if zero.
 	Sector int64
+	// Before, if not nil, is told of every operation before it begins, with no lock
+	// held: where others can get in between.
+	Before func(op OpKind, path string)
 	// OnHit is told of every hit once the operation has ended, with no lock held.
 	// nil: nobody is.
 	OnHit func(Hit)
@@ -320,6 +323,9 @@ func (f *FS) countLocked(op OpKind, class int, path string) (due []*armed) {
 
 // count is countLocked for an operation on a path.
 func (f *FS) count(op OpKind, name string) []*armed {
+	if f.options.Before != nil {
+		f.options.Before(op, name)
+	}
 	class := DirClass
 	if op != Mkdir && op != SyncDir {
 		class = f.options.Classify(name)
