@@ -3,9 +3,11 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"unicode"
@@ -20,11 +22,17 @@ import (
 
 // Append appends one event, durably: a batch of one.
 func (l *Log) Append(ctx context.Context, draft Draft) (Receipt, error) {
-	receipts, err := l.AppendBatch(ctx, Batch{Events: []Draft{draft}})
-	if err != nil {
-		return Receipt{}, err
+	c := l.newCall()
+	c.draft[0] = draft
+	c.batch.Events = c.draft[:]
+	c.receipts = c.receipt[:0]
+	var receipt Receipt
+	err := l.append(ctx, c)
+	if err == nil {
+		receipt = c.receipts[0]
 	}
-	return receipts[0], nil
+	l.doneWith(c)
+	return receipt, err
 }
 
 // AppendBatch appends all events of a batch, or none. An empty batch touches
@@ -39,144 +47,225 @@ func (l *Log) AppendBatch(ctx context.Context, batch Batch) ([]Receipt, error) {
 	if len(batch.Events) == 0 {
 		return nil, nil
 	}
-	c := &call{batch: batch}
-	if err := l.validate(c); err != nil {
-		return nil, fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
+	c := l.newCall()
+	c.batch = batch
+	err := l.append(ctx, c)
+	receipts := c.receipts
+	l.doneWith(c)
+	if err != nil {
+		return nil, err
 	}
-	if err := l.begin(ctx); err != nil {
-		return nil, fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
-	}
-	l.commit([]*call{c})
-	l.end()
-	if c.err != nil {
-		return nil, fmt.Errorf("engine: append: %w", c.err)
-	}
-	return c.receipts, nil
+	return receipts, nil
 }
+
+// append is the way of every call.
+func (l *Log) append(ctx context.Context, c *call) error {
+	if err := l.validate(c); err != nil {
+		return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
+	}
+	if err := l.submit(ctx, c); err != nil {
+		return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
+	}
+	if c.err != nil {
+		return fmt.Errorf("engine: append: %w", c.err)
+	}
+	return nil
+}
+
+func (l *Log) newCall() *call {
+	if c, ok := l.calls.Get().(*call); ok {
+		return c
+	}
+	return new(call)
+}
+
+// doneWith keeps the room of a call that is answered. Nobody else has it any more:
+// who leads its group does not look at it once the group is woken.
+func (l *Log) doneWith(c *call) {
+	*c = call{}
+	l.calls.Put(c)
+}
+
+// frameRoom is more than an event, or a batch, takes besides its content and its
+// names, the frames of its pieces aside.
+const frameRoom = 320
 
 // call is one AppendBatch on its way.
 type call struct {
 	batch      Batch
 	keys       []string // of the items; nil when there are none
 	extensions [][]byte // of the items, encoded; nil when there are none
+	bytes      int64    // that it takes in a segment, at most
 
 	// Set by the commit.
 	refusal  error        // why nothing is written for it
 	hit      bool         // the receipts are those of an earlier call
+	twin     *call        // the call of the same group that has the same keys, and is answered alike
 	staged   *stagedBatch // what is to be written
 	receipts []Receipt    // the answer
 	err      error        // the answer
+
+	// Room for a call of one event.
+	draft   [1]Draft
+	receipt [1]Receipt
 }
 
 // validate refuses what can be refused without looking at the log. It reports
 // every problem at once.
 func (l *Log) validate(c *call) error {
 	b := &c.batch
-	var problems []error
-	item := -1
-	problem := func(kind error, format string, args ...any) {
-		err := fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
-		if item >= 0 {
-			err = &ItemError{Item: item, Err: err}
-		}
-		problems = append(problems, err)
-	}
-	text := func(field, value string, least int) {
-		switch {
-		case len(value) > maxNameLength:
-			problem(ErrLimit, "%s has %d bytes, at most %d are allowed", field, len(value), maxNameLength)
-		case len(value) < least:
-			problem(ErrInvalid, "%s is empty", field)
-		case !validText(value):
-			problem(ErrInvalid, "%s %q is not UTF-8 without control characters", field, value)
-		}
-	}
-	length := func(field string, n, most int) {
-		if n > most {
-			problem(ErrLimit, "%s has %d bytes, at most %d are allowed", field, n, most)
-		}
-	}
+	v := validation{opts: &l.opts, item: -1}
 	if len(b.Events) > l.opts.MaxBatchEvents {
-		problem(ErrLimit, "the batch has %d events, at most %d are allowed", len(b.Events), l.opts.MaxBatchEvents)
-		return errors.Join(problems...)
+		v.problem(ErrLimit, "the batch has %d events, at most %d are allowed", len(b.Events), l.opts.MaxBatchEvents)
+		return v.err()
 	}
 	if b.Durability > Buffered {
-		problem(ErrInvalid, "unknown durability %d", b.Durability)
+		v.problem(ErrInvalid, "unknown durability %d", b.Durability)
 	}
-	length("the batch's key", len(b.Key), maxNameLength)
-	keyed, content := 0, int64(0)
+	v.length("the batch's key", len(b.Key), maxNameLength)
 	for i := range b.Events {
-		item = i
 		d := &b.Events[i]
-		text("Scope", d.Scope, 0)
-		text("Stream", d.Stream, 1)
-		text("Type", d.Type, 1)
-		length("Data", len(d.Data), l.opts.MaxPayload)
-		length("Metadata", len(d.Metadata), l.opts.MaxMetadata)
-		length("Key", len(d.Key), maxNameLength)
-		if d.Key != "" {
-			keyed++
-		}
-		if d.CausedBy.item < 0 || d.CausedBy.item > i {
-			problem(ErrInvalid, "CausedBy names item %d: only earlier items of the batch can be a cause", d.CausedBy.item-1)
-		}
-		if len(d.Extensions) > 0 {
+		v.item = i
+		extensions := v.draft(d)
+		if extensions != nil {
 			if c.extensions == nil {
 				c.extensions = make([][]byte, len(b.Events))
 			}
-			c.extensions[i] = record.AppendExtensions(nil, d.Extensions)
-			length("Extensions", len(c.extensions[i]), l.opts.MaxMetadata)
-			content += int64(len(c.extensions[i]))
+			c.extensions[i] = extensions
 		}
-		content += int64(len(d.Data)) + int64(len(d.Metadata))
+		c.bytes += int64(len(d.Scope) + len(d.Stream) + len(d.Type) + max(len(d.Key), len(b.Key)+6))
 	}
-	item = -1
-	if content > int64(l.opts.MaxBatchBytes) {
+	v.item = -1
+	c.bytes += v.content
+	c.bytes += c.bytes/32 + frameRoom*int64(len(b.Events)+1)
+	if v.content > int64(l.opts.MaxBatchBytes) {
 		// What it takes in all is known only when its place in the log is.
-		problem(ErrLimit, "the batch has %d bytes of content, at most %d are allowed", content, l.opts.MaxBatchBytes)
+		v.problem(ErrLimit, "the batch has %d bytes of content, at most %d are allowed", v.content, l.opts.MaxBatchBytes)
 	}
+	c.keys = v.keys(b)
+	return v.err()
+}
+
+// validation collects what is wrong with a batch.
+type validation struct {
+	opts     *Options
+	item     int   // at work, or −1
+	content  int64 // bytes of the drafts so far
+	keyed    int   // drafts with a key so far
+	problems []error
+}
+
+func (v *validation) err() error { return errors.Join(v.problems...) }
+
+func (v *validation) problem(kind error, format string, args ...any) {
+	err := fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
+	if v.item >= 0 {
+		err = &ItemError{Item: v.item, Err: err}
+	}
+	v.problems = append(v.problems, err)
+}
+
+func (v *validation) text(field, value string, least int) {
 	switch {
-	case b.Key != "" && keyed > 0:
-		problem(ErrInvalid, "the batch has a key and %d of its events have one, too: give keys to one of both", keyed)
-	case keyed > 0 && keyed < len(b.Events):
-		problem(ErrInvalid, "%d of %d events have a key: all or none", keyed, len(b.Events))
+	case len(value) > maxNameLength:
+		v.problem(ErrLimit, "%s has %d bytes, at most %d are allowed", field, len(value), maxNameLength)
+	case len(value) < least:
+		v.problem(ErrInvalid, "%s is empty", field)
+	case !validText(value):
+		v.problem(ErrInvalid, "%s %q is not UTF-8 without control characters", field, value)
+	}
+}
+
+func (v *validation) length(field string, n, most int) {
+	if n > most {
+		v.problem(ErrLimit, "%s has %d bytes, at most %d are allowed", field, n, most)
+	}
+}
+
+// draft looks at the draft that is v.item, and returns its extensions encoded.
+func (v *validation) draft(d *Draft) (extensions []byte) {
+	v.text("Scope", d.Scope, 0)
+	v.text("Stream", d.Stream, 1)
+	v.text("Type", d.Type, 1)
+	v.length("Data", len(d.Data), v.opts.MaxPayload)
+	v.length("Metadata", len(d.Metadata), v.opts.MaxMetadata)
+	v.length("Key", len(d.Key), maxNameLength)
+	if d.Key != "" {
+		v.keyed++
+	}
+	if d.CausedBy.item < 0 || d.CausedBy.item > v.item {
+		v.problem(ErrInvalid, "CausedBy names item %d: only earlier items of the batch can be a cause", d.CausedBy.item-1)
+	}
+	if len(d.Extensions) > 0 {
+		extensions = record.AppendExtensions(nil, d.Extensions)
+		v.length("Extensions", len(extensions), v.opts.MaxMetadata)
+	}
+	v.content += int64(len(d.Data)) + int64(len(d.Metadata)) + int64(len(extensions))
+	return extensions
+}
+
+// keys returns the keys of a batch's items, or nil if they have none.
+func (v *validation) keys(b *Batch) []string {
+	switch {
+	case b.Key != "" && v.keyed > 0:
+		v.problem(ErrInvalid, "the batch has a key and %d of its events have one, too: give keys to one of both", v.keyed)
+	case v.keyed > 0 && v.keyed < len(b.Events):
+		v.problem(ErrInvalid, "%d of %d events have a key: all or none", v.keyed, len(b.Events))
 	case b.Key != "":
-		c.keys = make([]string, len(b.Events))
-		for i := range c.keys {
-			c.keys[i] = b.Key + "/" + strconv.Itoa(i)
+		keys := make([]string, len(b.Events))
+		for i := range keys {
+			keys[i] = b.Key + "/" + strconv.Itoa(i)
 		}
-	case keyed > 0:
-		c.keys = make([]string, len(b.Events))
+		return keys
+	case v.keyed > 0:
+		keys := make([]string, len(b.Events))
 		seen := make(map[string]int, len(b.Events))
 		for i := range b.Events {
 			key := b.Events[i].Key
 			if first, ok := seen[key]; ok {
-				item = i
-				problem(ErrInvalid, "key %q is that of item %d, too", key, first)
+				v.item = i
+				v.problem(ErrInvalid, "key %q is that of item %d, too", key, first)
 			}
-			seen[key], c.keys[i] = i, key
+			seen[key], keys[i] = i, key
 		}
+		return keys
 	}
-	return errors.Join(problems...)
+	return nil
 }
 
 func validText(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+	plain := true
+	for i := range len(s) {
+		plain = plain && s[i] >= ' ' && s[i] < 0x7f
+	}
+	return plain || utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-// lookUpKeys answers a call from its keys. It returns nil receipts and no error
+// lookUpKeys answers a call from its keys: with the receipts of an earlier call,
+// or with the call of the same group that it is a twin of. It returns nothing
 // when all keys are new.
-func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
+func (l *Log) lookUpKeys(c *call, staged *staging) (receipts []Receipt, twin *call, err error) {
 	if c.keys == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	b := &c.batch
-	receipts := make([]Receipt, len(c.keys))
+	receipts = make([]Receipt, len(c.keys))
 	var conflict KeyConflictError
 	known, first := 0, uint64(0)
 	r := l.reader()
 	defer l.giveBack(r)
 	for i, key := range c.keys {
+		if place, ok := staged.keys[key]; ok {
+			known++
+			if i == 0 {
+				twin = place.call
+			}
+			e := &place.call.staged.events[place.item]
+			if reason := place.differs(twin, e, &b.Events[i], i, len(c.keys)); reason != "" {
+				conflict.Items = append(conflict.Items, KeyConflict{Item: i, Key: key, Reason: reason, ID: e.ID})
+			}
+			continue
+		}
 		ordinal, ok := l.index.ByKey(key)
 		if !ok {
 			conflict.Items = append(conflict.Items, KeyConflict{Item: i, Key: key, Reason: "not known, though others of the batch are"})
@@ -184,12 +273,16 @@ func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
 		}
 		known++
 		if err := r.read(ordinal, ordinal); err != nil {
-			return nil, fmt.Errorf("look up key %q: %w", key, err)
+			return nil, nil, fmt.Errorf("look up key %q: %w", key, err)
 		}
 		if i == 0 {
 			first = ordinal
 		}
-		if reason := l.differs(&r.raw, &b.Events[i], ordinal, first+uint64(i), i, len(c.keys)); reason != "" {
+		reason := usedElsewhere
+		if twin == nil {
+			reason = l.differs(&r.raw, &b.Events[i], ordinal, first+uint64(i), i, len(c.keys))
+		}
+		if reason != "" {
 			conflict.Items = append(conflict.Items, KeyConflict{Item: i, Key: key, Reason: reason, ID: r.raw.ID})
 			continue
 		}
@@ -197,19 +290,43 @@ func (l *Log) lookUpKeys(c *call) ([]Receipt, error) {
 	}
 	switch {
 	case known == 0:
-		return nil, nil
+		return nil, nil, nil
 	case len(conflict.Items) > 0:
-		return nil, &conflict
+		return nil, nil, &conflict
+	case twin != nil:
+		return nil, twin, nil
 	}
-	return receipts, nil
+	return receipts, nil, nil
 }
+
+// keyPlace is where in a group a key is used.
+type keyPlace struct {
+	call *call
+	item int
+}
+
+// differs says how a draft differs from the staged event that has its key. twin
+// is the call that has the key of the draft's first item.
+func (p keyPlace) differs(twin *call, e *record.Event, d *Draft, item, items int) string {
+	if p.call != twin || p.item != item || len(p.call.staged.events) != items {
+		return usedElsewhere
+	}
+	return contentDiffers(e, d)
+}
+
+const usedElsewhere = "used in another batch, or at another place of it"
 
 // differs says how a draft differs from the event that has its key.
 func (l *Log) differs(e *record.Event, d *Draft, ordinal, want uint64, item, items int) string {
 	batch := l.index.BatchOf(ordinal)
+	if batch.Ordinal+uint64(item) != ordinal || ordinal != want || int(batch.Events) != items {
+		return usedElsewhere
+	}
+	return contentDiffers(e, d)
+}
+
+func contentDiffers(e *record.Event, d *Draft) string {
 	switch {
-	case batch.Ordinal+uint64(item) != ordinal || ordinal != want || int(batch.Events) != items:
-		return "used in another batch, or at another place of it"
 	case e.Scope != d.Scope || e.Stream != d.Stream:
 		return fmt.Sprintf("used for stream %q of scope %q", e.Stream, e.Scope)
 	case e.Type != d.Type:
@@ -226,7 +343,39 @@ func (l *Log) differs(e *record.Event, d *Draft, ordinal, want uint64, item, ite
 // a batch, see it.
 type staging struct {
 	point
-	streams map[index.Name]index.Stream // nil where the group has one call
+	clock   int64                       // what the clock said
+	shared  bool                        // the group has more than one call
+	streams map[index.Name]index.Stream // behind the calls so far, where it is shared
+	keys    map[string]keyPlace         // … and their keys
+	items   map[index.Name]index.Stream // behind the items so far of the call at work
+}
+
+// newStaging begins a group of so many calls.
+func (l *Log) newStaging(calls int) *staging {
+	s := &l.staging
+	if s.streams == nil {
+		*s = staging{streams: map[index.Name]index.Stream{}, keys: map[string]keyPlace{}, items: map[index.Name]index.Stream{}}
+	}
+	if len(s.streams) > mostSpare || len(s.items) > mostSpare || len(s.keys) > mostSpare {
+		s.streams, s.items, s.keys = map[index.Name]index.Stream{}, map[index.Name]index.Stream{}, map[string]keyPlace{}
+	}
+	clear(s.streams)
+	clear(s.keys)
+	s.point, s.shared, s.clock = l.written, calls > 1, l.now()
+	return s
+}
+
+// enter lets later calls of the group see a staged batch.
+func (s *staging) enter(c *call) {
+	if !s.shared {
+		return
+	}
+	if len(c.batch.Events) > 1 {
+		maps.Copy(s.streams, s.items)
+	}
+	for i, key := range c.keys {
+		s.keys[key] = keyPlace{c, i}
+	}
 }
 
 func (l *Log) stream(s *staging, name index.Name) index.Stream {
@@ -253,17 +402,42 @@ func (d *Draft) expect(version uint64) error {
 }
 
 // newID makes a UUIDv7 (RFC 9562, section 5.7) from the event's time and the
-// log's randomness.
+// log's randomness. Within a millisecond each is larger than the one before it,
+// by a random step (section 6.2, method 2): so the ids of a log rise with its
+// sequences, and the index needs no table of them.
 func (l *Log) newID(ns int64) (uuid.UUID, error) {
-	var id uuid.UUID
-	if _, err := io.ReadFull(l.random, id[6:]); err != nil {
-		return id, fmt.Errorf("draw an id: %w", err)
-	}
+	id := &l.id // also, what an interface is given is allocated
 	ms := uint64(max(ns, 0)) / 1e6
+	last := binary.BigEndian.Uint64(id[:]) >> 16
+	if last == ms && ms > 0 {
+		if _, err := io.ReadFull(l.random, l.step[:]); err != nil {
+			return uuid.UUID{}, fmt.Errorf("draw an id: %w", err)
+		}
+		if raise(id, 1+uint64(binary.LittleEndian.Uint32(l.step[:]))) {
+			return *id, nil
+		}
+	}
+	if _, err := io.ReadFull(l.random, id[6:]); err != nil {
+		return uuid.UUID{}, fmt.Errorf("draw an id: %w", err)
+	}
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))
 	}
-	id[6] = id[6]&0x0f | 0x70
-	id[8] = id[8]&0x3f | 0x80
-	return id, nil
+	id[6] = 0x70 | id[6]&0x07 // half of the room is left to rise in
+	id[8] = 0x80 | id[8]&0x3f
+	return *id, nil
+}
+
+// raise adds to the random bits of an id: 12 before the variant, 62 behind it. It
+// returns false when there is no room for that.
+func raise(id *uuid.UUID, by uint64) bool {
+	const most = 1<<62 - 1
+	low := binary.BigEndian.Uint64(id[8:])&most + by
+	high := binary.BigEndian.Uint16(id[6:])&0xfff + uint16(low>>62)
+	if high > 0xfff {
+		return false
+	}
+	binary.BigEndian.PutUint16(id[6:], 0x7000|high)
+	binary.BigEndian.PutUint64(id[8:], 1<<63|low&most)
+	return true
 }

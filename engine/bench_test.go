@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -90,6 +92,36 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N*c.events)/b.Elapsed().Seconds(), "events/s")
 		})
+	}
+}
+
+// BenchmarkClients is durable calls of one event from many goroutines, which
+// share writes and syncs.
+func BenchmarkClients(b *testing.B) {
+	for _, clients := range []int{2, 16, 64} {
+		for _, size := range []int{100, 1 << 10} {
+			b.Run(fmt.Sprintf("%d/%dB", clients, size), func(b *testing.B) {
+				log := benchOpen(b, benchOptions(b))
+				drafts := benchBatch(clients, size, clients).Events
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var group sync.WaitGroup
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := range clients {
+					group.Go(func() {
+						for left.Add(-1) >= 0 {
+							if _, err := log.Append(context.Background(), drafts[i]); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				group.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
 	}
 }
 

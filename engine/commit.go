@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -18,9 +17,11 @@ import (
 )
 
 // stagedBatch is a batch that has been taken into a group, ready to be written.
+// The log keeps the room of those that are done with for the next ones.
 type stagedBatch struct {
 	mark   record.Mark
 	events []record.Event
+	hashes []chain.Hash
 	head   chain.Hash
 	size   int64
 
@@ -30,19 +31,17 @@ type stagedBatch struct {
 
 // commit is the commit path: every call of the group is decided, in order;
 // what is to be written is written at once, covered by one sync, and only then
-// answered. Today a group is one call. The caller has the commit token.
+// answered. The caller has the commit token.
 //
 //	decide ─→ room ─→ write ─→ sync ─→ publish ─→ answer
 //	  │         │       │        │
 //	rejected  rejected failed  in doubt
 func (l *Log) commit(group []*call) {
 	l.observe(Point{Name: PointStart, Batch: l.written.batch + 1, Offset: -1})
-	staged := staging{point: l.written}
-	if len(group) > 1 {
-		staged.streams = map[index.Name]index.Stream{}
-	}
+	defer l.reuse(group)
+	staged := l.newStaging(len(group))
 	for _, c := range group {
-		l.decide(c, &staged)
+		l.decide(c, staged)
 	}
 	l.mu.Lock()
 	l.accepted = staged.frontier()
@@ -53,7 +52,7 @@ func (l *Log) commit(group []*call) {
 	}
 	if l.needsSync(group) {
 		if err := l.syncWritten(); err != nil {
-			answer(group, fmt.Errorf("%w: sync: %w", ErrInDoubt, err))
+			l.answer(group, fmt.Errorf("%w: sync: %w", ErrInDoubt, err))
 			return
 		}
 	} else if len(l.unsynced) > 0 {
@@ -66,46 +65,55 @@ func (l *Log) commit(group []*call) {
 // decide refuses a call, answers it from its keys, or stages its batch behind
 // what is staged so far. A refusal leaves no trace for its neighbours.
 func (l *Log) decide(c *call, staged *staging) {
-	receipts, err := l.lookUpKeys(c)
-	if err != nil {
+	receipts, twin, err := l.lookUpKeys(c, staged)
+	switch {
+	case err != nil:
 		c.refusal = err
 		return
-	}
-	if receipts != nil {
+	case receipts != nil:
 		c.receipts, c.hit = receipts, true
 		return
+	case twin != nil:
+		c.twin = twin
+		return
 	}
-	if c.refusal = l.stage(c, staged); c.refusal != nil {
-		c.staged = nil
-	}
+	c.refusal = l.stage(c, staged)
 }
+
+// writes reports whether there is something of the call to be written.
+func (c *call) writes() bool { return c.staged != nil && c.refusal == nil }
 
 // stage checks a batch against the log and computes all that follows from its
 // place in it: ids, versions, times, hashes.
 func (l *Log) stage(c *call, staged *staging) error {
 	b := &c.batch
-	clock := l.now()
-	now := max(clock, staged.time)
+	now := max(staged.clock, staged.time)
 	if staged.batch == 0 {
-		now = clock
+		now = staged.clock
 	}
-	s := &stagedBatch{
-		mark: record.Mark{
-			Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
-			Time: now, Clock: clock,
-		},
-		events:    make([]record.Event, len(b.Events)),
-		positions: make([]int32, len(b.Events)),
+	s := l.newStaged(len(b.Events))
+	c.staged = s // also if it is refused, for reuse
+	s.mark = record.Mark{
+		Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
+		Time: now, Clock: staged.clock,
 	}
 	// What is refused must leave nothing behind: later items see the earlier
 	// ones here, and the group sees them only at the end.
-	streams := map[index.Name]index.Stream{}
+	several := len(b.Events) > 1
+	if several {
+		clear(staged.items)
+	}
+	var stream index.Stream
+	var name index.Name
 	s.size = record.BeginSize(&s.mark) + record.CommitSize
 	for i := range b.Events {
 		d := &b.Events[i]
-		name := index.Name{Scope: d.Scope, Stream: d.Stream}
-		stream, ok := streams[name]
-		if !ok {
+		name = index.Name{Scope: d.Scope, Stream: d.Stream}
+		known := false
+		if several {
+			stream, known = staged.items[name]
+		}
+		if !known {
 			stream = l.stream(staged, name)
 		}
 		if err := d.expect(stream.Version); err != nil {
@@ -117,30 +125,64 @@ func (l *Log) stage(c *call, staged *staging) error {
 			return itemError(b, i, err)
 		}
 		content := contentHash(&l.hasher, e)
-		l.scratch = record.AppendCanonical(l.scratch[:0], e, s.mark.Sequence+uint64(i), now, clock, content)
+		l.scratch = record.AppendCanonical(l.scratch[:0], e, s.mark.Sequence+uint64(i), now, staged.clock, content)
 		e.Hash = l.hasher.Event(stream.Hash, l.scratch)
 		stream.Hash = e.Hash
-		if len(b.Events) > 1 || staged.streams != nil {
-			streams[name] = stream
+		s.hashes[i] = e.Hash
+		if several {
+			staged.items[name] = stream
 		}
 		s.size += record.ItemSize(int64(e.RecordSize()))
 	}
 	if s.size > int64(l.opts.MaxBatchBytes) {
 		return fmt.Errorf("%w: the batch takes %d bytes, at most %d are allowed", ErrLimit, s.size, l.opts.MaxBatchBytes)
 	}
-	hashes := make([]chain.Hash, len(s.events))
-	for i := range s.events {
-		hashes[i] = s.events[i].Hash
+	if s.size > c.bytes {
+		panic("internal error: a batch takes more than was said of it")
 	}
-	s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, hashes, chain.Hash{})
-	if staged.streams != nil {
-		maps.Copy(staged.streams, streams)
-	}
+	s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, chain.Hash{})
 	staged.batch++
 	staged.sequence += uint64(len(s.events))
 	staged.time, staged.head = now, s.head
-	c.staged = s
+	if !several && staged.shared {
+		staged.streams[name] = stream
+	}
+	staged.enter(c)
 	return nil
+}
+
+// newStaged returns an empty batch of so many events.
+func (l *Log) newStaged(events int) *stagedBatch {
+	var s *stagedBatch
+	if last := len(l.workspace.staged) - 1; last >= 0 {
+		s, l.workspace.staged = l.workspace.staged[last], l.workspace.staged[:last]
+	} else {
+		s = new(stagedBatch)
+	}
+	s.events = slices.Grow(s.events[:0], events)[:events]
+	s.hashes = slices.Grow(s.hashes[:0], events)[:events]
+	s.positions = slices.Grow(s.positions[:0], events)[:events]
+	s.size, s.offset = 0, 0
+	return s
+}
+
+// mostSpare bounds the batches whose room is kept, and their events.
+const mostSpare = 256
+
+// reuse keeps the room of what a group has staged. Nothing of the callers' stays
+// in it.
+func (l *Log) reuse(group []*call) {
+	for _, c := range group {
+		if c.staged == nil {
+			continue
+		}
+		if len(l.workspace.staged) < mostSpare && cap(c.staged.events) <= mostSpare {
+			clear(c.staged.events)
+			l.workspace.staged = append(l.workspace.staged, c.staged)
+		}
+		c.staged = nil
+	}
+	clear(l.staging.keys) // which name calls
 }
 
 // contentHash hashes what an event says.
@@ -217,7 +259,7 @@ func (l *Log) now() int64 {
 func (l *Log) write(group []*call) error {
 	size := int64(0)
 	for _, c := range group {
-		if c.staged != nil {
+		if c.writes() {
 			size += c.staged.size
 		}
 	}
@@ -231,7 +273,7 @@ func (l *Log) write(group []*call) error {
 	bytes, at := l.opening(s, size)
 	start := at + int64(len(bytes))
 	for _, c := range group {
-		if b := c.staged; b != nil {
+		if b := c.staged; c.writes() {
 			b.offset = at + int64(len(bytes))
 			b.mark.Synced = l.durable.batch
 			bytes = record.AppendBatch(bytes, s.place, b.offset, &b.mark, b.events, b.head, b.positions)
@@ -252,7 +294,7 @@ func (l *Log) write(group []*call) error {
 	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
 	s.filled = max(s.filled, segment.AlignUp(s.end, blockSize))
 	for _, c := range group {
-		if c.staged != nil {
+		if c.writes() {
 			l.enterLocked(s, c.staged)
 		}
 	}
@@ -382,8 +424,7 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 			until = int64(b.positions[i+1])
 		}
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
-		l.shadowLocked(name)
-		l.index.AddEvent(index.Entry{
+		l.index.AddHidden(index.Entry{
 			Segment: uint32(s.number), Offset: uint32(b.offset + int64(b.positions[i])),
 			Length: uint32(until - int64(b.positions[i])), Item: uint32(i),
 		}, e.ID, name, e.Version, e.Hash, e.Key)
@@ -410,7 +451,7 @@ func (l *Log) undo(group []*call, cause error) {
 	}()
 	cause = noSpace(cause)
 	if errors.Is(cause, errNothingWritten) {
-		answer(group, fmt.Errorf("%w: %w", ErrRejected, cause))
+		l.answer(group, fmt.Errorf("%w: %w", ErrRejected, cause))
 		return
 	}
 	l.mu.Lock()
@@ -422,20 +463,27 @@ func (l *Log) undo(group []*call, cause error) {
 	}
 	if failed || err != nil {
 		l.fail(errors.Join(cause, err))
-		answer(group, fmt.Errorf("%w: write: %w", ErrInDoubt, errors.Join(cause, err)))
+		l.answer(group, fmt.Errorf("%w: write: %w", ErrInDoubt, errors.Join(cause, err)))
 		return
 	}
 	l.disarm()
 	l.mu.Lock()
 	l.publishLocked(l.written)
 	l.mu.Unlock()
-	answer(group, fmt.Errorf("%w: write: %w", ErrFailed, cause))
+	l.answer(group, fmt.Errorf("%w: write: %w", ErrFailed, cause))
 }
 
-// answer gives every call of a group the same error: also a refusal or a key
-// hit, since what it follows from may be in doubt, too.
-func answer(group []*call, err error) {
+// answer gives every call of a group the same error: also a refusal, since what
+// it follows from may be in doubt, too. Only a hit whose events are durable says
+// so, whatever became of the others.
+func (l *Log) answer(group []*call, err error) {
 	for _, c := range group {
+		if n := len(c.receipts); c.hit && c.receipts[n-1].Sequence <= l.durable.sequence {
+			for i := range c.receipts {
+				c.receipts[i].Durable = true
+			}
+			continue
+		}
 		c.receipts, c.err = nil, err
 	}
 }
@@ -464,18 +512,21 @@ func (l *Log) reply(group []*call) {
 		switch {
 		case c.refusal != nil:
 			c.err = fmt.Errorf("%w: %w", ErrRejected, c.refusal)
+		case c.twin != nil:
+			c.receipts = l.receipts(c.receipts, c.twin.staged)
 		case c.hit:
 			for i := range c.receipts {
 				c.receipts[i].Durable = c.receipts[i].Sequence <= l.durable.sequence
 			}
 		default:
-			c.receipts = l.receipts(c.staged)
+			c.receipts = l.receipts(c.receipts, c.staged)
 		}
 	}
 }
 
-func (l *Log) receipts(b *stagedBatch) []Receipt {
-	receipts := make([]Receipt, len(b.events))
+// receipts returns those of a batch, in room that the caller has, or will keep.
+func (l *Log) receipts(room []Receipt, b *stagedBatch) []Receipt {
+	receipts := slices.Grow(room, len(b.events))[:len(b.events)]
 	for i := range b.events {
 		e := &b.events[i]
 		sequence := b.mark.Sequence + uint64(i)

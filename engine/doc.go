@@ -18,6 +18,18 @@
 //	            │              │                        │            │
 //	         rejected       rejected                 failed       in doubt
 //
+// Calls from many goroutines share the write and the sync: while one group of
+// them is synced the next one gathers. Each call keeps its own outcome, nobody
+// waits for company, and no goroutine is left when the log is idle.
+//
+// A transaction stages events one after the other, and commits them as one batch:
+//
+//	tx := log.Begin("order-42-placed", engine.Durable)
+//	defer tx.Cancel()
+//	placed, err := tx.Append(engine.Draft{Stream: "order-42", Type: "order.placed"})
+//	_, err = tx.Append(engine.Draft{Stream: "stock", Type: "reserved", CausedBy: engine.Item(placed)})
+//	receipts, err := tx.Commit(ctx)
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

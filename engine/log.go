@@ -32,6 +32,10 @@ type Log struct {
 	mu    sync.Mutex
 	token token // the commit token; who has it may change what is marked (t)
 
+	gathering  *group // that the next call joins; nil: it begins one
+	lastGroup  int    // (t) calls in the last group
+	spareGroup *group // that nobody leads
+
 	index        *index.Index            // (t)
 	segments     map[uint64]*segmentFile // (t) all that count
 	firstSegment uint64                  // (t)
@@ -41,11 +45,11 @@ type Log struct {
 	written      point                   // (t) behind the last event handed to a file
 	durable      point                   // (t) behind the last event that a sync has covered
 	visible      uint64                  // (t) sequence up to which reads go
-	shadow       map[index.Name]Head     // (t) visible heads of the streams that have events beyond visible
 	accepted     Frontier                // (t)
 	unsynced     []span                  // (t) batches between durable and written, all in active
 	failed       error                   // (t) why nothing is written any more
 	closing      bool                    // no new call
+	closeDone    Signal                  // set when Close has ended; nil before it begins
 	closed       bool                    // files are closed
 	uses         uint64                  // counts acquisitions of segment files
 	spare        *reader                 // that no call has; nil: none
@@ -180,6 +184,10 @@ func (l *Log) end() { l.token.release(&l.mu) }
 func (l *Log) writable() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.writableLocked()
+}
+
+func (l *Log) writableLocked() error {
 	switch {
 	case l.closing:
 		return ErrClosed
@@ -246,17 +254,20 @@ func (l *Log) WaitDurable(ctx context.Context, sequence uint64) error {
 	return nil
 }
 
-// Close lets the call at work finish, makes everything written durable, marks
+// Close lets the calls that are in a group finish, makes everything written durable, marks
 // the end, and gives the lock back. A second Close does nothing. When the log
-// has failed before, Close returns the cause if buffered events are in doubt.
+// has failed before, Close returns the cause if buffered events are in doubt. Of
+// several calls at the same time one closes, and the others wait for it.
 func (l *Log) Close() error {
+	done := l.opts.Waits.Signal("the close")
 	l.mu.Lock()
-	if l.closing {
+	if first := l.closeDone; first != nil {
 		l.mu.Unlock()
-		return nil
+		return first.Wait(context.Background())
 	}
-	l.closing = true
+	l.closing, l.closeDone = true, done
 	l.mu.Unlock()
+	defer done.Set()
 	if err := l.token.take(context.Background(), &l.mu, l.opts.Waits); err != nil {
 		return err
 	}
@@ -368,7 +379,7 @@ func (l *Log) publishLocked(covered point) {
 	l.durable = covered
 	l.visible = covered.sequence
 	l.unsynced = l.unsynced[:0]
-	clear(l.shadow)
+	l.index.Show()
 	l.active.proven = true
 }
 

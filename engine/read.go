@@ -419,23 +419,12 @@ func (l *Log) Head(scope, stream string) Head {
 }
 
 func (l *Log) headLocked(name index.Name) Head {
-	if head, ok := l.shadow[name]; ok {
-		return head
-	}
-	s, ok := l.index.Stream(name)
+	s := l.index.Shown(name)
 	head := Head{Scope: name.Scope, Stream: name.Stream, Version: s.Version, Hash: s.Hash}
-	if ok {
+	if len(s.Ordinals) > 0 {
 		head.Sequence = l.index.Sequence(s.Ordinals[len(s.Ordinals)-1])
 	}
 	return head
-}
-
-// shadowLocked keeps the visible head of a stream that is about to get an
-// event which is not visible yet.
-func (l *Log) shadowLocked(name index.Name) {
-	if _, ok := l.shadow[name]; !ok {
-		l.shadow[name] = l.headLocked(name)
-	}
 }
 
 // Streams returns the heads of all streams of a scope that have a visible

@@ -103,6 +103,7 @@ func (l *Log) recover() error {
 	} else if err := r.goOn(); err != nil {
 		return err
 	}
+	l.id = l.index.LastID()
 	l.recovery.Segments = len(l.segments)
 	if l.active != nil && !l.active.headed {
 		l.recovery.Segments--

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
 )
@@ -21,14 +23,18 @@ type Room struct{ spaces sync.Pool } // of *workspace
 type workspace struct {
 	// Used by the holder of the commit token only, between two file operations.
 	hasher  chain.Hasher
-	buffer  []byte // the group's bytes
-	scratch []byte // canonical headers
+	buffer  []byte    // the group's bytes
+	scratch []byte    // canonical headers
+	id      uuid.UUID // the last that was drawn
+	step    [4]byte
+	staging staging
+	staged  []*stagedBatch // that are done with
+	calls   *sync.Pool     // of *call; by itself, since the runtime keeps what a pool lies in
 
 	// What is the log's, while it has the workspace.
 	kept struct {
 		index    *index.Index
 		segments map[uint64]*segmentFile
-		shadow   map[index.Name]Head
 		numbers  []uint64
 		unsynced []span
 		spare    *reader
@@ -41,14 +47,13 @@ func (r *Room) furnish(l *Log) {
 		if w, ok := r.spaces.Get().(*workspace); ok {
 			l.workspace = w
 			k := &w.kept
-			l.index, l.segments, l.shadow, l.numbers, l.unsynced, l.spare = k.index, k.segments, k.shadow, k.numbers, k.unsynced, k.spare
+			l.index, l.segments, l.numbers, l.unsynced, l.spare = k.index, k.segments, k.numbers, k.unsynced, k.spare
 			return
 		}
 	}
-	l.workspace = new(workspace)
+	l.workspace = &workspace{calls: new(sync.Pool)}
 	l.index = index.New()
 	l.segments = map[uint64]*segmentFile{}
-	l.shadow = map[index.Name]Head{}
 }
 
 // Reclaim takes the memory of a log that has this Room, be it closed, or as dead
@@ -65,8 +70,7 @@ func (r *Room) Reclaim(l *Log) {
 	}
 	l.index.Clear()
 	clear(l.segments)
-	clear(l.shadow)
-	w.kept.index, w.kept.segments, w.kept.shadow = l.index, l.segments, l.shadow
+	w.kept.index, w.kept.segments = l.index, l.segments
 	w.kept.numbers, w.kept.unsynced, w.kept.spare = l.numbers[:0], l.unsynced[:0], l.spare
 	r.spaces.Put(w)
 }

@@ -27,7 +27,7 @@ const (
 	firstFill = 64 << 10
 	// fillGroups: while groups are smaller, zeros are filled ahead of them. An
 	// overwrite needs no change of metadata, which a small sync would wait for.
-	fillGroups = 16 << 10
+	fillGroups = 96 << 10
 )
 
 // preparation is a segment that is being made ahead of need. Only the task
@@ -148,18 +148,23 @@ func beginsWithZeros(f afero.File, b []byte) (bool, error) {
 	return true, nil
 }
 
-// zeros are what a new segment begins with. They are never written.
-var zeros [2 * record.DataStart]byte
+// zeros are what a new segment begins with, and what is written ahead of need.
+// They are never changed.
+var zeros [64 << 10]byte
 
 // fillZeros reserves room and writes zeros there.
 func fillZeros(f afero.File, offset, length int64) error {
 	if err := preallocate(f, offset, length); err != nil {
 		return err
 	}
-	if length <= int64(len(zeros)) {
-		return writeAt(f, zeros[:length], offset)
+	for length > 0 {
+		n := min(length, int64(len(zeros)))
+		if err := writeAt(f, zeros[:n], offset); err != nil {
+			return err
+		}
+		offset, length = offset+n, length-n
 	}
-	return writeAt(f, make([]byte, length), offset)
+	return nil
 }
 
 // prepareAhead starts the preparation of the next segment, if the active one is

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -76,12 +78,14 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
-func systemRand() io.Reader { return rand.Reader }
+// systemRand is read by the holder of the commit token only. It asks the system
+// once for many ids.
+func systemRand() io.Reader { return bufio.NewReaderSize(rand.Reader, 4<<10) }
 
 type goroutines struct{}
 
 func (goroutines) Signal(string) Signal { return &channelSignal{done: make(chan struct{})} }
-func (goroutines) Yield()               {}
+func (goroutines) Yield()               { runtime.Gosched() }
 func (goroutines) After(d time.Duration, f func()) (stop func()) {
 	timer := time.AfterFunc(d, f)
 	return func() { timer.Stop() }

@@ -62,7 +62,7 @@ func (t *token) release(mu *sync.Mutex) {
 		return
 	}
 	next := t.queue[0]
-	t.queue = t.queue[1:]
+	t.queue = t.queue[:copy(t.queue, t.queue[1:])]
 	mu.Unlock()
 	next.Set()
 }

@@ -3,6 +3,7 @@ package diskfs
 import (
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/afero"
@@ -14,6 +15,11 @@ type file struct {
 	*os.File
 	raw  syscall.RawConn // of File; holds it open while a system call runs
 	name string          // inside the FS; File has the whole path, for its errors
+
+	// A call of control allocates; one durable append is little more than a sync.
+	syncing sync.Mutex
+	sync    func(fd uintptr) // made by the first SyncData; sets synced
+	synced  error            // guarded by syncing
 }
 
 var _ afero.File = (*file)(nil)
@@ -35,18 +41,25 @@ func (f *file) Preallocate(offset, length int64) error { return f.preallocate(of
 // interrupts it.
 func (f *file) control(op string, call func(fd uintptr) error) error {
 	var callErr error
-	err := f.raw.Control(func(fd uintptr) {
-		for {
-			if callErr = call(fd); callErr != syscall.EINTR {
-				return
-			}
+	err := f.raw.Control(func(fd uintptr) { callErr = again(call, fd) })
+	return f.pathError(op, err, callErr)
+}
+
+// again makes a system call until no signal interrupts it.
+func again(call func(fd uintptr) error, fd uintptr) error {
+	for {
+		if err := call(fd); err != syscall.EINTR {
+			return err
 		}
-	})
-	if err == nil {
-		err = callErr
 	}
-	if err != nil {
-		return &fs.PathError{Op: op, Path: f.File.Name(), Err: err}
+}
+
+// pathError is the first of the errors, as package os says it, or nil.
+func (f *file) pathError(op string, errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return &fs.PathError{Op: op, Path: f.File.Name(), Err: err}
+		}
 	}
 	return nil
 }

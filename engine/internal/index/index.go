@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sort"
 
@@ -46,11 +47,15 @@ type Index struct {
 	events  pages[event]
 	batches pages[Batch]
 	keyed   pages[keyed]
-	ids     table // of ordinals
+	ids     table // of ordinals, where loose
 	keys    table // of places in keyed
+	// loose: some id is not larger than the one before it, as the engine makes
+	// them. Else the events are in the order of their ids, and no table is needed.
+	loose   bool
 	streams map[Name]*stream
 	spare   []stream  // not used yet
 	used    []*stream // to be used again: those of an index that was cleared
+	hidden  []*stream // with events that were added by AddHidden since the last Show
 }
 
 // event is what is kept of one event.
@@ -69,6 +74,11 @@ type keyed struct {
 type stream struct {
 	Stream
 	few [4]uint64
+
+	hides        bool // events that are not to be seen yet; before them it was:
+	shown        int  // len(Ordinals)
+	shownVersion uint64
+	shownHash    chain.Hash
 }
 
 // New returns an empty index.
@@ -90,17 +100,64 @@ func (x *Index) AddBatch(b Batch) {
 
 // AddEvent adds the next event of the last batch.
 func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
-	ordinal := x.events.len()
-	x.addID(id, ordinal)
-	x.events.append(event{entry, id})
-	if key != "" {
-		x.addKey(key, ordinal)
+	x.addTo(x.stream(name), entry, id, version, hash, key)
+}
+
+// AddHidden is AddEvent, but Shown does not know of the event before Show.
+func (x *Index) AddHidden(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
+	s := x.stream(name)
+	if !s.hides {
+		s.hides, s.shown, s.shownVersion, s.shownHash = true, len(s.Ordinals), s.Version, s.Hash
+		x.hidden = append(x.hidden, s)
 	}
+	x.addTo(s, entry, id, version, hash, key)
+}
+
+// Show lets Shown know of all events.
+func (x *Index) Show() {
+	for _, s := range x.hidden {
+		s.hides = false
+	}
+	x.hidden = x.hidden[:0]
+}
+
+// Shown is Stream without the hidden events.
+func (x *Index) Shown(name Name) Stream {
+	s := x.streams[name]
+	if s == nil {
+		return Stream{Name: name}
+	}
+	if s.hides {
+		return Stream{Name: name, Version: s.shownVersion, Hash: s.shownHash, Ordinals: s.Ordinals[:s.shown]}
+	}
+	return s.Stream
+}
+
+// stream returns that of a name, a new one if need be.
+func (x *Index) stream(name Name) *stream {
 	s := x.streams[name]
 	if s == nil {
 		s = x.newStream()
 		s.Name = name
 		x.streams[name] = s
+	}
+	return s
+}
+
+func (x *Index) addTo(s *stream, entry Entry, id uuid.UUID, version uint64, hash chain.Hash, key string) {
+	ordinal := x.events.len()
+	if !x.loose && ordinal > 0 && bytes.Compare(x.events.at(ordinal - 1).id[:], id[:]) >= 0 {
+		x.loose = true
+		for o := range ordinal {
+			x.addID(x.events.at(o).id, o)
+		}
+	}
+	if x.loose {
+		x.addID(id, ordinal)
+	}
+	x.events.append(event{entry, id})
+	if key != "" {
+		x.addKey(key, ordinal)
 	}
 	s.Version, s.Hash = version, hash
 	s.Ordinals = append(s.Ordinals, ordinal)
@@ -132,6 +189,7 @@ func (x *Index) Clear() {
 		*x = *New()
 		return
 	}
+	x.Show()
 	for _, s := range x.streams { // which is used first shows nowhere
 		x.used = append(x.used, s)
 	}
@@ -139,6 +197,7 @@ func (x *Index) Clear() {
 	x.events.last, x.batches.last = x.events.last[:0], x.batches.last[:0]
 	x.keyed.last = x.keyed.last[:0]
 	x.ids.clear()
+	x.loose = false
 	x.keys.clear()
 }
 
@@ -183,8 +242,21 @@ func (x *Index) Ceiling(sequence uint64) uint64 {
 
 // ByID returns the ordinal of the event with this id.
 func (x *Index) ByID(id uuid.UUID) (uint64, bool) {
+	if !x.loose {
+		n := int(x.events.len())
+		i := uint64(sort.Search(n, func(i int) bool { return bytes.Compare(x.events.at(uint64(i)).id[:], id[:]) >= 0 }))
+		return i, i < uint64(n) && x.events.at(i).id == id
+	}
 	_, ordinal, ok := x.ids.find(x.hashID(id), func(ordinal uint64) bool { return x.events.at(ordinal).id == id })
 	return ordinal, ok
+}
+
+// LastID returns the id of the last event, or zero.
+func (x *Index) LastID() uuid.UUID {
+	if n := x.events.len(); n > 0 {
+		return x.events.at(n - 1).id
+	}
+	return uuid.UUID{}
 }
 
 func (x *Index) addID(id uuid.UUID, ordinal uint64) {
