@@ -25,12 +25,14 @@ const (
 	blake3Module = "github.com/zeebo/blake3"
 	uuidModule   = "github.com/google/uuid"
 	sysModule    = "golang.org/x/sys"
+	// porcupine is the search behind package history; it links no test flags.
+	porcupineModule = "github.com/anishathalye/porcupine"
 )
 
 // testModules appear in _test.go files, or in packages that only tests import:
 // some of them add flags to every binary that links them.
 func testModules() []string {
-	return []string{"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine"}
+	return []string{"pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 }
 
 // testPackages are for tests only, too, though they import none of these.
@@ -56,7 +58,7 @@ func layers() []layer {
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
 		{"replay/plan", nil, nil},
-		{"scenarios", ground, []string{aferoModule, blake3Module, uuidModule}},
+		{"scenarios", ground, []string{aferoModule, blake3Module, uuidModule, porcupineModule}},
 		{"replay", append(ground, "scenarios"), []string{aferoModule, blake3Module, uuidModule}},
 		{"cmd", append(ground, "scenarios", "replay"), []string{aferoModule, uuidModule, sysModule}},
 	}
@@ -92,6 +94,9 @@ func sources(tree fs.FS, mode parser.Mode) ([]source, error) {
 		if entry.IsDir() {
 			if name != "." && (base == "testdata" || base == "vendor" || base[0] == '.' || base[0] == '_') {
 				return fs.SkipDir
+			}
+			if _, err := fs.Stat(tree, path.Join(name, "go.mod")); name != "." && err == nil {
+				return fs.SkipDir // a module of its own
 			}
 			return nil
 		}

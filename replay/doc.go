@@ -13,7 +13,7 @@
 //	report, err := replay.Sweep(ctx, replay.Options{Seeds: replay.Seeds{First: 1, Last: 1000}})
 //	for _, row := range report.Rows {
 //		for _, failure := range row.Failures {
-//			failure.File, err = replay.Save("failures", "", failure.Plan)
+//			err = failure.Save("failures", "")
 //			fmt.Print(failure)      // what broke, where, and one line to paste
 //		}
 //	}

@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/untorn-db/untorn/replay/plan"
@@ -21,6 +22,7 @@ type Failure struct {
 	Found     string
 	Plan      *plan.Plan // reproduces it
 	File      string     // where the plan is, "" while it is not saved
+	Page      string     // where a page of HTML about it is, "" for nowhere
 	// Happened says in words what each crash line of Plan is, and Why what decides
 	// about the failure. Both are filled in by Replay and Shrink, and by a sweep for
 	// what it shrinks.
@@ -31,6 +33,7 @@ type Failure struct {
 	// Unstable says what another run of Plan gave instead, "" if the same.
 	Unstable string
 
+	view   viewer // nil where there is no page
 	class  string // of the error's text
 	origin origin // where the plan came from, before it was shrunk
 }
@@ -43,6 +46,7 @@ func newFailure(v scenarios.Violation) Failure {
 		Expected: "no error", Found: v.Err.Error(),
 	}
 	f.come(v.Plan)
+	errors.As(v.Err, &f.view)
 	var broken *invariant.Violation
 	if errors.As(v.Err, &broken) {
 		f.Expected, f.Found = broken.Expected, broken.Found
@@ -51,6 +55,27 @@ func newFailure(v scenarios.Violation) Failure {
 		}
 	}
 	return f
+}
+
+// viewer is an error that more can be seen of than a text shows, such as a history
+// that no order of its calls explains.
+type viewer interface {
+	error
+	HTML(w io.Writer) error
+}
+
+// Save saves the plan, as the function Save does, and beside it a page of HTML if
+// there is one.
+func (f *Failure) Save(dir, from string) (err error) {
+	if f.File, err = Save(dir, from, f.Plan); err != nil || f.view == nil {
+		return err
+	}
+	path := strings.TrimSuffix(f.File, ".plan") + ".html"
+	if err := write(path, f.view.HTML); err != nil {
+		return fmt.Errorf("save a page: %w", err)
+	}
+	f.Page = path
+	return nil
 }
 
 // come notes where a plan came from.
@@ -135,6 +160,7 @@ func (f Failure) String() string {
 		line("plan was", f.Small)
 	}
 	line("plan", f.File)
+	line("page", f.Page)
 	line("reproduce", f.Command())
 	return b.String()
 }

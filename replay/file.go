@@ -74,12 +74,18 @@ func SaveAs(dir, name string, p *plan.Plan) (string, error) {
 // Write writes a plan to a file, whole or not at all: a disk that is full leaves
 // what was there.
 func Write(path string, p *plan.Plan) error {
+	return write(path, func(w io.Writer) error {
+		_, err := w.Write(p.Format())
+		return err
+	})
+}
+
+func write(path string, content func(w io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".plan-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(p.Format())
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	err = errors.Join(content(f), f.Chmod(0o644), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

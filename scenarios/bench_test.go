@@ -208,7 +208,7 @@ func (e *execution) execute(run *explore.Run) error {
 		return err
 	}
 	lap(partAppend)
-	if err := w.sync(e.ctx, "sync"); err != nil {
+	if err := w.sync(e.ctx, w.log, "sync"); err != nil {
 		return err
 	}
 	lap(partSync)

@@ -35,6 +35,24 @@
 //
 // An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
 //
+// # Clients
+//
+// Steps with client=N, one behind the other in the plan, are done at the same
+// time, each client its own in their order; the step behind them waits for all. A
+// client can batch, retry (with durable=true or false), sync, wait, read, advance
+// and close; batch with tx=commit, cancel or drop stages its items in a
+// transaction, one by one.
+//
+//	step 2 batch client=1 0="order-1 placed expect=0"
+//	step 3 batch client=2 0="order-1 placed expect=0"    one of the two is refused
+//	step 4 close client=1
+//	step 5 read client=3
+//
+// They are tasks of a [simclock.Scheduler]: every file operation and every wait
+// is a switch point, and the plan's turns and priorities pick who goes on. The
+// same plan has the same turns everywhere. What clients saw is checked as one
+// history, at the end and after every crash; see package history.
+//
 // # The settings of a plan
 //
 //	segment align preallocate synccount    of the log, see engine.Options
@@ -51,6 +69,8 @@
 //	                                       SyncData, Preallocate); syncs of one call site that
 //	                                       do less than they say, see package weaken
 //	operations                             how many Errors makes fail
+//	turns priorities                       of clients: a seed, see simclock.Order; without
+//	                                       priorities every turn is as likely
 //
 // A crash line behind the steps is one crash of an [explore.CrashPath]: when it
 // came, and what the disk kept. Without such lines every crash is tried. Follow

@@ -66,6 +66,18 @@ func All() []Scenario {
 			Reach: reach(commit, recovery), Explore: images(62), draw: drawRetry},
 		{Name: "crashloop", Says: "five crashes in a row, power and process mixed, with a little work between them",
 			Reach: reach(commit, recovery), Explore: images(44), draw: drawCrashLoop},
+		{Name: "groupcommit", Says: "clients at the same time, whose calls share writes and syncs",
+			Reach: reach(commit, recovery), Explore: images(40), draw: drawGroupCommit},
+		{Name: "cas-race", Says: "clients that want the same version of a stream, which one of them gets",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawCasRace},
+		{Name: "keyed-race", Says: "calls with one key in flight at the same time, which have one effect",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawKeyedRace},
+		{Name: "read-race", Says: "readers beside writers: whole batches, in order, and nothing that is not visible",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawReadRace},
+		{Name: "transactions", Says: "several appends that become visible together, or are cancelled, while others write",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawTransactions},
+		{Name: "close-race", Says: "a log that is closed under the hands of its clients",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawCloseRace},
 	}
 }
 

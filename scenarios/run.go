@@ -39,6 +39,9 @@ type Config struct {
 	// Seen, if not nil, is shared by the runs of a sweep: Result.ImagesNew counts
 	// the images that no run before had. It must be of one scenario and disk.
 	Seen *explore.Set
+	// Spin lets the race detector see through the turns of clients; see
+	// simclock.Order.
+	Spin bool
 	// Wrap, if not nil, comes between the log and its disk in every life of the
 	// run: a test plants a bug there.
 	Wrap func(afero.Fs) afero.Fs
@@ -137,7 +140,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.wrap = c.Wrap
+	s.wrap, s.spin = c.Wrap, c.Spin
 	guarantees, err := simfs.ParseGuarantees(cmp.Or(p.Disk, "posix"))
 	if err != nil {
 		return nil, err
@@ -229,6 +232,7 @@ func known(p *plan.Plan) error {
 		"segment", "align", "preallocate", "synccount", // of the log
 		"powersafe", "cell", "garbage", // of the disk
 		"images", "deviation", "samples", "exhaustive", "perpoint", "leaves", "lazy", "depth", "kinds", "allpoints", // of the search
+		"turns", "priorities", // of clients
 		"sync", "plain", "operations", // of a weakened sync, and of scenarios.Errors
 	}
 	for _, kv := range p.Settings {
@@ -280,14 +284,24 @@ func (r *run) prologue() error {
 		Callers: r.explorer.Callers, CallerSkip: r.explorer.CallerSkip,
 	})
 	w := r.newWorld(disk, 0)
+	from := 0
 	for i, step := range r.plan.Steps[:last+1] {
 		if step.Verb != "crash" {
-			if err := w.do(r.ctx, step); err != nil {
-				r.ended(w, math.MaxInt)
-				return err
-			}
 			continue
 		}
+		err := w.live(func() error {
+			for _, steps := range bursts(r.plan.Steps[from:i]) {
+				if err := w.doAll(r.ctx, steps); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			r.ended(w, math.MaxInt)
+			return err
+		}
+		from = i + 1
 		r.ended(w, step.Number)
 		r.trace.begin(step)
 		image, err := crash(disk, step)
@@ -387,17 +401,19 @@ func (r *run) workload(run *explore.Run) error {
 		r.final = run.Disk.Clone()
 		r.ended(w, math.MaxInt)
 	}()
-	for _, step := range r.recorded {
-		if step.Verb == "damage" {
-			continue
+	return w.live(func() error {
+		for _, steps := range bursts(r.recorded) {
+			if steps[0].Verb == "damage" {
+				continue
+			}
+			r.began = append(r.began, begun{steps[0].Number, run.Disk.Ops()})
+			if err := w.doAll(r.ctx, steps); err != nil {
+				return err
+			}
+			r.config.Watch.step()
 		}
-		r.began = append(r.began, begun{step.Number, run.Disk.Ops()})
-		if err := w.do(r.ctx, step); err != nil {
-			return err
-		}
-		r.config.Watch.step()
-	}
-	return nil
+		return nil
+	})
 }
 
 // begun says which operation of the disk was the next when a step began.
@@ -493,7 +509,7 @@ func (n *narrator) Append(ctx context.Context, draft engine.Draft) (engine.Recei
 
 // AppendBatch is the log's, noted.
 func (n *narrator) AppendBatch(ctx context.Context, batch engine.Batch) ([]engine.Receipt, error) {
-	return n.world.submit(ctx, batch)
+	return n.world.submit(ctx, n.world.log.AppendBatch, 0, batch)
 }
 
 // violated keeps a violation with the plan that shows it.

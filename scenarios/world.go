@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/faults"
 	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios/history"
 	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/scenarios/model"
 	"github.com/untorn-db/untorn/scenarios/weaken"
@@ -35,6 +38,9 @@ type memory struct {
 	// the log was opened; covered is where it ends.
 	lastGroup, covered uint64
 	closed             bool // the log was closed, and told no error
+	// history is what callers saw since the log was opened, where the plan has
+	// clients.
+	history history.History
 }
 
 // world is one life of the log under simulation: from a mounted disk to a
@@ -45,9 +51,13 @@ type world struct {
 	fs     afero.Fs
 	faults *faults.FS
 	clock  *simclock.Clock
+	turns  *simclock.Scheduler // nil where nobody works at the same time
 	log    *engine.Log
 	seen   *[]engine.Event // room for what the log shows
+
+	mu sync.Mutex // guards what clients change: never held across a call of the log
 	memory
+	closing bool               // a client has closed the log
 	note    func(explore.Note) // nil when nobody records
 	trace   *trace             // nil when nobody asks
 	reached map[string]int     // nil when nobody asks
@@ -69,6 +79,10 @@ type script struct {
 	plain    bool                    // the disk has no optional methods
 	sync     *weaken.Weakening       // nil where every sync does what it says
 	lossless bool                    // no fault of the plan can lose acknowledged data
+	clients  bool                    // the plan has steps of clients
+	alone    bool                    // … but nobody works at the same time
+	order    simclock.Order          // of their turns
+	spin     bool                    // Config.Spin
 }
 
 // room is memory for one log after the other, and for what they show.
@@ -105,8 +119,17 @@ func read(p *plan.Plan) (*script, error) {
 		s.faults = append(s.faults, fault)
 	}
 	s.lossless = !faults.BudgetOf(s.faults).MayLoseAcked
+	seed, err := p.Uint("turns", p.Seed)
+	problems = append(problems, err)
+	s.order = simclock.Order{Seed: seed, Priorities: int(number("priorities", 0))}
 	deleted := -1
 	for _, step := range p.Steps {
+		if clientOf(step) != "" {
+			s.clients = true
+			if !slices.Contains(clientVerbs(), step.Verb) {
+				problems = append(problems, fmt.Errorf("step %d: a client cannot %s: it can %s", step.Number, step.Verb, strings.Join(clientVerbs(), ", ")))
+			}
+		}
 		switch step.Verb {
 		case "delete":
 			deleted = step.Number
@@ -133,6 +156,7 @@ func read(p *plan.Plan) (*script, error) {
 func (s *script) calm() *script {
 	calm := *s
 	calm.faults = nil
+	calm.alone = true
 	return &calm
 }
 
@@ -195,8 +219,16 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 		}
 	}
 	w.clock = simclock.New(start)
-	if len(s.faults) > 0 {
-		w.faults = faults.New(fs, s.faults, faults.Options{Slow: w.clock.Pass, OnHit: w.hit})
+	options := faults.Options{Slow: w.clock.Pass, OnHit: w.hit}
+	if s.clients && !s.alone {
+		order := s.order
+		order.Seed ^= entropy
+		order.Spin = s.spin
+		w.turns = simclock.NewScheduler(w.clock, order)
+		options.Before = func(op faults.OpKind, path string) { w.turns.Switch(op.String() + " " + path) }
+	}
+	if len(s.faults) > 0 || w.turns != nil {
+		w.faults = faults.New(fs, s.faults, options)
 		w.fs = w.faults
 	}
 	if s.plain {
@@ -214,6 +246,7 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 // hit is told of every fault.
 func (w *world) hit(h faults.Hit) {
 	w.reach("fault " + h.Fault.Kind.String())
+	w.mu.Lock()
 	w.hits++
 	w.down = w.down || h.Fault.Mode == "shutdown"
 	w.echo = w.echo || h.Fault.Mode != "" && h.Fault.Mode != "silent"
@@ -221,18 +254,36 @@ func (w *world) hit(h faults.Hit) {
 	w.budget.LyingDisk = w.budget.LyingDisk || b.MayLoseAcked
 	w.budget.Damage = w.budget.Damage || b.MayReportDamage
 	w.budget.NoSpace = true // an open may meet a disk that was full
+	w.mu.Unlock()
 	w.tell(model.Fault{Text: h.Fault.String(), Lies: b.MayLoseAcked})
 }
 
 func (w *world) reach(name string) {
-	if w.reached != nil {
-		w.reached[name]++
+	if w.reached == nil {
+		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reached[name]++
 }
 
 // tell notes what happened, for this world and for those after a crash.
 func (w *world) tell(n model.Note) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tellLocked(n)
+}
+
+func (w *world) tellLocked(n model.Note) {
 	w.model = w.model.With(n)
+	if w.script.clients {
+		switch n := n.(type) {
+		case model.Covered:
+			w.history = w.history.Covered(n.Sequence)
+		case model.Opened:
+			w.history = w.history.Opened(n.Events)
+		}
+	}
 	if w.note != nil {
 		w.note(explore.Note{Key: n.Key(), Value: w.memory, Change: change(n)})
 	}
@@ -270,6 +321,9 @@ func (w *world) options(entropy uint64) engine.Options {
 	o.Dir = "log"
 	o.Clock = w.clock
 	o.Waits = waits{w.clock}
+	if w.turns != nil {
+		o.Waits = turns{w.turns}
+	}
 	o.Rand = newStream(entropy, "engine")
 	o.Room = &w.script.room.Room
 	if w.reached != nil {
@@ -308,7 +362,7 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 	opened := seen.Opened()
 	opened.Lossy = w.budget.LyingDisk
 	w.tell(opened)
-	return seen, nil
+	return seen, w.linear()
 }
 
 // quiet keeps the faults of a step away from what the checks do.
@@ -327,14 +381,12 @@ func (w *world) do(ctx context.Context, step plan.Step) error {
 		w.trace.begin(step)
 	}
 	err := w.execute(ctx, step)
-	w.clock.Yield()
-	if w.log != nil {
-		if durable := w.log.Stats().Durable.Sequence; step.Verb == "open" {
-			w.lastGroup, w.covered = 0, durable
-		} else if durable > w.covered {
-			w.lastGroup, w.covered = w.covered+1, durable
-		}
+	if w.turns != nil {
+		w.turns.Yield()
+	} else {
+		w.clock.Yield()
 	}
+	w.covers(step.Verb == "open")
 	w.quiet()
 	if w.trace != nil {
 		w.trace.end(step.Number, err)
@@ -343,6 +395,18 @@ func (w *world) do(ctx context.Context, step plan.Step) error {
 		return fmt.Errorf("step %d, %s: %w", step.Number, step.Verb, err)
 	}
 	return nil
+}
+
+// covers notes how far the log is durable after a step.
+func (w *world) covers(opened bool) {
+	if w.log == nil {
+		return
+	}
+	if durable := w.log.Stats().Durable.Sequence; opened {
+		w.lastGroup, w.covered = 0, durable
+	} else if durable > w.covered {
+		w.lastGroup, w.covered = w.covered+1, durable
+	}
 }
 
 func (w *world) execute(ctx context.Context, step plan.Step) error {
@@ -367,19 +431,13 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 	case "batch":
 		return w.append(ctx, w.script.batches[step.Number])
 	case "retry":
-		of, err := step.Int("of", -1)
-		batch, ok := w.script.batches[int(of)]
+		batch, ok, err := w.retried(step)
 		if err != nil || !ok {
-			return err // its step was removed
-		}
-		items, err := step.Int("items", int64(len(batch.Events)))
-		if err != nil {
 			return err
 		}
-		batch.Events = batch.Events[:min(max(int(items), 0), len(batch.Events))]
 		return w.append(ctx, batch)
 	case "sync", "wait":
-		return w.sync(ctx, step.Verb)
+		return w.sync(ctx, w.log, step.Verb)
 	case "read":
 		return w.read()
 	case "advance":
@@ -427,6 +485,18 @@ func (w *world) look(ctx context.Context, how invariant.How) *invariant.Seen {
 	return seen
 }
 
+// retried is the batch of a retry; ok is false if its step was removed.
+func (w *world) retried(step plan.Step) (batch engine.Batch, ok bool, err error) {
+	of, err := step.Int("of", -1)
+	batch, ok = w.script.batches[int(of)]
+	if err != nil || !ok {
+		return batch, false, err
+	}
+	items, err := step.Int("items", int64(len(batch.Events)))
+	batch.Events = batch.Events[:min(max(int(items), 0), len(batch.Events))]
+	return batch, true, err
+}
+
 func (w *world) close() error {
 	hits := w.hits
 	accepted := w.model.Accepted()
@@ -470,7 +540,7 @@ func (w *world) append(ctx context.Context, batch engine.Batch) error {
 	hits := w.hits
 	failed := w.log.Stats().Failed != nil
 	expected := w.model.Expect(batch)
-	receipts, err := w.submit(ctx, batch)
+	receipts, err := w.submit(ctx, w.log.AppendBatch, 0, batch)
 	switch {
 	case err != nil && !errors.Is(err, engine.ErrRejected) && !errors.Is(err, engine.ErrFailed) && !errors.Is(err, engine.ErrInDoubt):
 		return fmt.Errorf("the error does not say what became of the batch: %w", err)
@@ -484,40 +554,54 @@ func (w *world) append(ctx context.Context, batch engine.Batch) error {
 	return nil
 }
 
-// submit is AppendBatch, noted.
-func (w *world) submit(ctx context.Context, batch engine.Batch) ([]engine.Receipt, error) {
+type appendFunc = func(context.Context, engine.Batch) ([]engine.Receipt, error)
+
+// submit is AppendBatch, or the Commit of a transaction, noted.
+func (w *world) submit(ctx context.Context, appends appendFunc, client int, batch engine.Batch) ([]engine.Receipt, error) {
+	w.mu.Lock()
 	call := w.call
 	w.call++
 	started := model.Started{Call: call, Batch: batch}
 	if !w.jumped {
 		started.Clock = w.clock.Now()
 	}
-	w.tell(started)
-	receipts, err := w.log.AppendBatch(ctx, batch)
+	if w.script.clients {
+		w.history = w.history.Append(call, client, batch)
+	}
+	w.tellLocked(started)
+	w.mu.Unlock()
+	receipts, err := appends(ctx, batch)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	answered := model.Answered{Call: call, Receipts: receipts, Err: err}
 	if !w.jumped {
 		answered.Clock = w.clock.Now()
 	}
-	w.tell(answered)
+	if w.script.clients {
+		w.history = w.history.Answered(call, receipts, err)
+	}
+	w.tellLocked(answered)
 	return receipts, err
 }
 
-func (w *world) sync(ctx context.Context, verb string) error {
-	hits := w.hits
-	stats := w.log.Stats()
+func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
+	hits := w.faultsSoFar()
+	stats := log.Stats()
+	w.mu.Lock()
 	accepted := w.model.Accepted()
+	w.mu.Unlock()
 	var err error
 	if verb == "sync" {
-		err = w.log.Sync(ctx)
+		err = log.Sync(ctx)
 	} else {
 		accepted = stats.Written.Sequence
-		err = w.log.WaitDurable(ctx, accepted)
+		err = log.WaitDurable(ctx, accepted)
 	}
 	if err == nil {
 		w.tell(model.Covered{Sequence: accepted})
 		return nil
 	}
-	if stats.Failed == nil && w.hits == hits && !w.echo {
+	if stats.Failed == nil && w.faultsSoFar() == hits && !w.echo {
 		return err
 	}
 	return nil

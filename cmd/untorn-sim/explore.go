@@ -168,7 +168,7 @@ func (x *exploration) one(e *env, p *plan.Plan) error {
 	}
 	for i := range found.Failures {
 		f := &found.Failures[i]
-		f.File, err = replay.Save(x.plans, from, f.Plan)
+		err = f.Save(x.plans, from)
 		if x.json {
 			fmt.Fprintln(e.stderr, f)
 		} else {

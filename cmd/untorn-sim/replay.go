@@ -183,7 +183,7 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 		f := &o.Failures[i]
 		f.File = file
 		if len(f.Plan.Crashes) > 0 && len(p.Crashes) == 0 { // found by exploring
-			if f.File, err = replay.Save(r.plansDir, file, f.Plan); err != nil {
+			if err = f.Save(r.plansDir, file); err != nil {
 				return fmt.Errorf("%w: name another directory with --plans", err)
 			}
 		}

@@ -173,11 +173,9 @@ func (r *runner) failures(e *env, report *replay.Report) error {
 		row := &report.Rows[i]
 		for j := range row.Failures {
 			f := &row.Failures[j]
-			path, err := replay.Save(r.plans, "", f.Plan)
-			if err != nil {
+			if err := f.Save(r.plans, ""); err != nil {
 				return fmt.Errorf("%w: name another directory with --plans; %s", err, f.Command())
 			}
-			f.File = path
 			r.saved++
 		}
 		printRow(r.texts(e), row)

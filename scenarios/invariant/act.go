@@ -125,7 +125,7 @@ func CheckAnswer(m *model.Model, expected model.Outcome, receipts []engine.Recei
 func CheckTold(m *model.Model) error {
 	if wrong := m.Contradictions(); len(wrong) > 0 {
 		f := wrong[0]
-		return &Violation{of(f), f.Step, f.Sequence, f.Expected, f.Found}
+		return &Violation{Invariant: of(f), Step: f.Step, Sequence: f.Sequence, Expected: f.Expected, Found: f.Found}
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func recheck(id string, m *model.Model, log Log) error {
 	findings := slices.Concat(m.Contradictions(), m.Compare(events, false))
 	if len(findings) > 0 {
 		f := findings[0]
-		return &Violation{id, f.Step, f.Sequence, f.Expected, f.Found}
+		return &Violation{Invariant: id, Step: f.Step, Sequence: f.Sequence, Expected: f.Expected, Found: f.Found}
 	}
 	return nil
 }

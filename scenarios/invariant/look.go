@@ -322,7 +322,7 @@ func (s *Seen) keys(log Log, m *model.Model) {
 func Judge(m *model.Model, s *Seen) []*Violation {
 	var all []*Violation
 	add := func(f model.Finding) {
-		all = append(all, &Violation{of(f), f.Step, f.Sequence, f.Expected, f.Found})
+		all = append(all, &Violation{Invariant: of(f), Step: f.Step, Sequence: f.Sequence, Expected: f.Expected, Found: f.Found})
 	}
 	for _, f := range m.Contradictions() {
 		add(f)

@@ -51,7 +51,7 @@ type hunk struct {
 }
 
 var (
-	killLine  = regexp.MustCompile(`^(I\d+) in (?:([a-z,]+) on ([a-z0-9,+-]+)|plan (\S+)): (.+)$`)
+	killLine  = regexp.MustCompile(`^(I\d+) in (?:([a-z,-]+) on ([a-z0-9,+-]+)|plan (\S+)): (.+)$`)
 	equalLine = regexp.MustCompile(`^equivalent: (.+)$`)
 	hunkLine  = regexp.MustCompile(`^@@(?: -\d+(?:,\d+)? \+\d+(?:,\d+)? @@.*| *(.*))$`)
 )
