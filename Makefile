@@ -1,6 +1,6 @@
 # What a person types:
 #
-#   make test                 all tests, then the race detector over engine, simfs and faults
+#   make test                 all tests, then the race detector over engine, simclock, simfs and faults
 #   make short                the tests that take seconds
 #   make sim                  the main simulation: every scenario on posix and ext4, SEEDS=1-1000
 #   make explore              every crash of one batch on every disk preset, to the end, with certificates
@@ -13,6 +13,7 @@
 #   make dense                more images of fewer seeds than make sim
 #   make fuzz                 each fuzz target for FUZZTIME=30s
 #   make bench                the benchmarks
+#   make peers                the log beside the disk's limit and other stores, in two minutes (cmd/untorn-bench)
 #   make lint                 gofmt, go vet, staticcheck
 #   make digests              the same seeds give the same digests on 32 bits
 #   make cross                build and vet for the other platforms
@@ -26,7 +27,7 @@ GO          ?= go
 SEEDS       ?= 1-1000
 FUZZTIME    ?= 30s
 BENCH       ?= .
-RACE        ?= ./engine/... ./simfs/... ./faults/...
+RACE        ?= ./engine/... ./simclock/... ./simfs/... ./faults/...
 DISKS       ?= posix ext4 ext4-writeback xfs btrfs sequential
 PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -41,7 +42,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore litmus litmus-real errors syncfail xray profile mutants dense fuzz bench lint digests cross nightly rewrite
+.PHONY: test short race sim explore litmus litmus-real errors syncfail xray profile mutants dense fuzz bench peers lint digests cross nightly rewrite
 
 test:
 	$(GO) test ./...
@@ -103,6 +104,10 @@ fuzz:
 bench:
 	$(GO) test ./... -run '^$$' -bench '$(BENCH)' -benchmem
 
+# A module of its own, so that what the other stores depend on stays out of ours.
+peers:
+	cd cmd/untorn-bench && $(GO) run . --quick
+
 lint:
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
@@ -126,12 +131,13 @@ cross:
 
 nightly: lint test cross
 	$(GO) test -count=1 -race ./...
+	cd cmd/untorn-bench && $(GO) vet ./... && $(GO) test ./...
 	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 	@$(MAKE) --no-print-directory explore litmus syncfail xray profile mutants
 	@$(MAKE) --no-print-directory errors DISK=all
 	@$(MAKE) --no-print-directory dense SEEDS=1-500
-	@for scenario in $$($(GO) run ./cmd/untorn-sim list | sed -n '/^disks/q;s/^  \([a-z]*\) .*/\1/p'); do \
+	@for scenario in $$($(GO) run ./cmd/untorn-sim list | sed -n '/^disks/q;s/^  \([a-z-]*\) .*/\1/p'); do \
 		$(MAKE) --no-print-directory sim SEEDS=1-20000 SCENARIO=$$scenario || exit 1; \
 	done
 	@$(MAKE) --no-print-directory bench
