@@ -145,7 +145,7 @@ func Corners() []Corner {
 			`step 7 open`, `step 8 batch 0="u t size=22000"`, `step 9 crash kind=power choices=newest`,
 			`step 10 open`, `step 11 batch 0="u t size=4000"`, `step 12 batch 0="u t size=30000"`}},
 		{"an END without the zeros behind it, and a batch whose size is lost there", "rollback",
-			"preallocate = -1, depth = 1, deviation = 1, samples = 0, images = 4000, perpoint = 24, exhaustive = 16", []string{
+			"preallocate = -1, depth = 1, deviation = 2, samples = 0, images = 20000, perpoint = 400, exhaustive = 16", []string{
 				`step 1 open`, `step 2 batch 0="s t size=100"`, `step 3 close`, `step 4 crash kind=kill`, `step 5 open`, `step 6 batch 0="s t size=10"`,
 				`fault step=3 writeat seg #1: short 64`}},
 		{"a disk without the optional methods", "batch", "preallocate = -1, deviation = 1, images = 300, plain = true", []string{
