@@ -166,7 +166,8 @@ func (l *Log) newStaged(events int) *stagedBatch {
 	return s
 }
 
-// mostSpare bounds the batches whose room is kept, and their events.
+// mostSpare bounds what is kept for later: batches and their events, calls of a
+// group, and the names of a staging.
 const mostSpare = 256
 
 // reuse keeps the room of what a group has staged. Nothing of the callers' stays

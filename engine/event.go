@@ -96,7 +96,7 @@ const (
 // Event is the immutable record that the log holds. What a read yields is the
 // caller's to keep and change.
 type Event struct {
-	ID       uuid.UUID // UUIDv7
+	ID       uuid.UUID // UUIDv7; of two events of one log the later has the larger
 	Sequence uint64    // place in the log: 1, 2, 3 … with no gaps
 	Version  uint64    // place in the stream: 1, 2, 3 … with no gaps
 	Batch    uint64    // number of the batch that brought it

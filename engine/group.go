@@ -29,7 +29,7 @@ type group struct {
 const mostGroup = keptBuffer
 
 // mostYields is how often a leader lets others run that may want to join.
-const mostYields = 3
+const mostYields = 6
 
 // submit takes a call into a group, and returns when it is answered. Until it is
 // in a group the context may end it, or the state of the log refuse it: then
@@ -156,12 +156,18 @@ func (l *Log) broken(g *group) {
 	}
 }
 
-// company lets others join. As many as the last time may be about to: those who
-// were just woken.
+// company lets others join: those who were just woken may be about to. A caller
+// who was alone the last time is not kept.
 func (l *Log) company(g *group) {
+	l.mu.Lock()
+	all, alone := len(g.calls)+l.lastGroup, l.lastGroup <= 1
+	l.mu.Unlock()
+	if alone {
+		return
+	}
 	for range mostYields {
 		l.mu.Lock()
-		enough := len(g.calls) >= l.lastGroup
+		enough := len(g.calls) >= all
 		l.mu.Unlock()
 		if enough {
 			return
