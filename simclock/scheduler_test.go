@@ -12,9 +12,11 @@ import (
 	"time"
 )
 
-// relay runs three tasks that note their steps, and returns the notes.
+// relay runs three tasks that note their steps, and returns the notes. With Spin
+// they are at the same time, as the race detector sees it: hence the lock.
 func relay(o Order) (trace string, hash uint64) {
 	s := NewScheduler(New(Epoch()), o)
+	var mu sync.Mutex
 	var b strings.Builder
 	s.Run("main", func() {
 		var all []*Signal
@@ -24,7 +26,9 @@ func relay(o Order) (trace string, hash uint64) {
 			s.Go(name, func() {
 				for range 5 {
 					s.Switch("step")
+					mu.Lock()
 					b.WriteString(name)
+					mu.Unlock()
 				}
 				done.Set()
 			})
@@ -72,44 +76,11 @@ func TestSameSeedSameTurns(t *testing.T) {
 func TestSpinDecidesAlike(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for seed := range uint64(20) {
-		s, sHash := relay(Order{Seed: seed})
-		var mu sync.Mutex
-		_ = &mu
-		o := Order{Seed: seed, Spin: true}
-		trace, hash := spinRelay(o)
-		if trace != s || hash != sHash {
-			t.Fatalf("seed %d: %s with a channel, %s without", seed, s, trace)
+		want, wantHash := relay(Order{Seed: seed})
+		if trace, hash := relay(Order{Seed: seed, Spin: true}); trace != want || hash != wantHash {
+			t.Fatalf("seed %d: %s with a channel, %s without", seed, want, trace)
 		}
 	}
-}
-
-// spinRelay is relay with a lock around what the tasks share: without a channel
-// they are at the same time, as the race detector sees it.
-func spinRelay(o Order) (string, uint64) {
-	s := NewScheduler(New(Epoch()), o)
-	var mu sync.Mutex
-	var trace []byte
-	s.Run("main", func() {
-		var all []*Signal
-		for _, name := range []string{"a", "b", "c"} {
-			done := s.Signal(name)
-			all = append(all, done)
-			s.Go(name, func() {
-				for range 5 {
-					s.Switch("step")
-					mu.Lock()
-					trace = append(trace, name...)
-					mu.Unlock()
-				}
-				done.Set()
-			})
-		}
-		for _, done := range all {
-			_ = done.Wait(context.Background())
-		}
-	})
-	_, hash := s.Decisions()
-	return string(trace), hash
 }
 
 // TestYieldLetsOthersGoFirst: as long as another is ready.
