@@ -50,7 +50,9 @@ func (l *Log) commit(group []*call) {
 		l.undo(group, err)
 		return
 	}
-	if l.needsSync(group) {
+	synced := l.needsSync(group)
+	l.ahead(synced)
+	if synced {
 		if err := l.syncWritten(); err != nil {
 			l.answer(group, fmt.Errorf("%w: sync: %w", ErrInDoubt, err))
 			return
@@ -272,7 +274,6 @@ func (l *Log) write(group []*call) error {
 	}
 	s := l.active
 	bytes, at := l.opening(s, size)
-	start := at + int64(len(bytes))
 	for _, c := range group {
 		if b := c.staged; c.writes() {
 			b.offset = at + int64(len(bytes))
@@ -293,14 +294,13 @@ func (l *Log) write(group []*call) error {
 	}
 	l.mu.Lock()
 	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
-	s.filled = max(s.filled, segment.AlignUp(s.end, blockSize))
+	s.wroteLocked(segment.AlignUp(s.end, blockSize))
 	for _, c := range group {
 		if c.writes() {
 			l.enterLocked(s, c.staged)
 		}
 	}
 	l.mu.Unlock()
-	l.fillAhead(s.end - start)
 	return nil
 }
 
@@ -323,11 +323,13 @@ func (l *Log) room(size int64) error {
 	if err := l.joinFill(s); err != nil {
 		return err
 	}
-	filled := l.filled(s)
-	if end <= filled {
+	l.mu.Lock()
+	reserved := s.reserved
+	l.mu.Unlock()
+	if end <= reserved {
 		return nil
 	}
-	if err := preallocate(s.file, filled, segment.AlignUp(end, blockSize)-filled); err != nil {
+	if err := preallocate(s.file, reserved, segment.AlignUp(end, blockSize)-reserved); err != nil {
 		return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
 	}
 	return nil

@@ -38,8 +38,8 @@ type Options struct {
 	// without powersafe overwrite: 0 (off) or 4096. An existing segment keeps
 	// the alignment it was made with.
 	Align int
-	// Preallocate is the largest step, in bytes, by which zeros are written
-	// ahead of need; 0 means 1 MiB, negative means off.
+	// Preallocate is the largest step, in bytes, by which room is made ahead of
+	// need, with zeros where groups are synced; 0 means 1 MiB, negative means off.
 	Preallocate int64
 
 	MaxPayload     int // bytes of Draft.Data; 0 means 16 MiB, at most 64 MiB

@@ -22,13 +22,8 @@ import (
 // and, where its end is in doubt, a fresh one takes over: made as N.new with
 // everything that is to be kept, synced, and only then named N.seg.
 
-const (
-	// firstFill is the first step of zeros, so that a log of one event is small.
-	firstFill = 64 << 10
-	// fillGroups: while groups are smaller, zeros are filled ahead of them. An
-	// overwrite needs no change of metadata, which a small sync would wait for.
-	fillGroups = 96 << 10
-)
+// firstFill is the first step of zeros, so that a log of one event is small.
+const firstFill = 64 << 10
 
 // preparation is a segment that is being made ahead of need. Only the task
 // that makes it touches it until done is set; a preparation without done is
@@ -225,7 +220,7 @@ func (l *Log) use(p *preparation, header record.SegmentHeader) error {
 	header.LogID, header.Number, header.Align = l.logID, p.number, uint32(l.opts.Align)
 	l.activate(&segmentFile{
 		number: p.number, header: header, place: record.NewPlace(header.Seed),
-		file: p.file, end: record.DataStart, filled: p.filled,
+		file: p.file, end: record.DataStart, filled: p.filled, reserved: p.filled,
 	})
 	l.mu.Lock()
 	l.written.end, l.durable.end = record.DataStart, record.DataStart
@@ -310,9 +305,9 @@ func (l *Log) headerBehind(p point) record.SegmentHeader {
 func (l *Log) trim(s *segmentFile) {
 	end := segment.AlignUp(s.end+record.MarkSize, blockSize)
 	l.mu.Lock()
-	idle := s.filling == nil && s.filled > end
+	idle := s.filling == nil && s.reserved > end
 	if idle {
-		s.filled = end
+		s.filled, s.reserved = end, end
 	}
 	l.mu.Unlock()
 	if idle {
@@ -375,7 +370,7 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	}
 	fresh := &segmentFile{
 		number: number, header: header, place: place, file: file,
-		headed: true, proven: true, end: end, filled: int64(len(whole)),
+		headed: true, proven: true, end: end, filled: int64(len(whole)), reserved: int64(len(whole)),
 	}
 	l.adopt(s, fresh, moved)
 	return nil
@@ -451,32 +446,46 @@ func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
 	}
 }
 
-// fillAhead starts to write zeros behind the last group, if they run short.
-// The caller has the commit token.
-func (l *Log) fillAhead(group int64) {
+// ahead starts to make room behind the last group, if it runs short: zeros are
+// written there for groups that are synced, since an overwrite needs no change of
+// metadata, which a sync would wait for; for others it is only reserved. The
+// caller has the commit token.
+func (l *Log) ahead(fill bool) {
 	s := l.active
-	if group > fillGroups || l.opts.Preallocate < 0 {
+	if l.opts.Preallocate < 0 {
 		return
 	}
 	l.mu.Lock()
-	step := min(max(s.step, min(firstFill, l.opts.Preallocate)), l.opts.SegmentSize-s.filled)
-	if s.filling != nil || s.filled-s.end > step/2 || step < blockSize {
+	at := s.reserved
+	if fill {
+		at = s.filled
+	}
+	at = segment.AlignUp(max(at, s.end), blockSize)
+	step := min(max(s.step, min(firstFill, l.opts.Preallocate)), l.opts.SegmentSize-at)
+	if s.filling != nil || at-s.end > step/2 || step < blockSize {
 		l.mu.Unlock()
 		return
 	}
 	l.mu.Unlock()
-	done := l.opts.Waits.Signal("zeros ahead")
+	done := l.opts.Waits.Signal("room ahead")
 	l.mu.Lock()
-	from := segment.AlignUp(max(s.filled, s.end), blockSize)
 	s.filling = done
 	s.step = min(2*step, l.opts.Preallocate)
 	l.mu.Unlock()
-	l.run("fill zeros ahead", func() {
+	l.run("make room ahead", func() {
 		// Where it fails the next group finds out, and says so.
-		err := fillZeros(s.file, from, step)
+		var err error
+		if fill {
+			err = fillZeros(s.file, at, step)
+		} else {
+			err = preallocate(s.file, at, step)
+		}
 		l.mu.Lock()
 		if err == nil {
-			s.filled = from + step
+			if fill {
+				s.filled = at + step
+			}
+			s.reserved = max(s.reserved, at+step)
 		}
 		s.filling = nil
 		l.mu.Unlock()

@@ -31,9 +31,16 @@ type segmentFile struct {
 	endBytes []byte // the END that stands at the end, to be written again with the next group
 
 	// Guarded by Log.mu.
-	filled  int64  // zeros, or batches, are written up to here
-	step    int64  // how much is filled next
-	filling Signal // a fill at work, or nil
+	filled   int64  // zeros, or batches, are written up to here
+	reserved int64  // … and the disk has room up to here
+	step     int64  // how much room is made next
+	filling  Signal // a task that makes room, or nil
+}
+
+// wroteLocked: everything up to an offset is written.
+func (s *segmentFile) wroteLocked(until int64) {
+	s.filled = max(s.filled, until)
+	s.reserved = max(s.reserved, s.filled)
 }
 
 // mostWaiting bounds the files that Open has open before it has read them.
