@@ -114,9 +114,7 @@ func (l *Log) lead(g *group) {
 	}()
 	l.company(g)
 	l.mu.Lock()
-	if l.gathering == g {
-		l.gathering = nil
-	}
+	l.closeLocked(g)
 	l.lastGroup = len(g.calls)
 	failed := l.failed
 	l.mu.Unlock()
@@ -126,10 +124,7 @@ func (l *Log) lead(g *group) {
 		l.commit(g.calls)
 	}
 	finished = true
-	l.end()
-	if g.done != nil {
-		g.done.Set()
-	}
+	l.handOn(g)
 	if cap(g.calls) > mostSpare {
 		return
 	}
@@ -144,12 +139,23 @@ func (l *Log) lead(g *group) {
 func (l *Log) broken(g *group) {
 	cause := errors.New("a commit has panicked")
 	l.mu.Lock()
-	if l.gathering == g {
-		l.gathering = nil
-	}
+	l.closeLocked(g)
 	l.mu.Unlock()
 	l.fail(cause)
 	l.answer(g.calls, fmt.Errorf("%w: %w", ErrInDoubt, cause))
+	l.handOn(g)
+}
+
+// closeLocked lets nobody join a group any more.
+func (l *Log) closeLocked(g *group) {
+	if l.gathering == g {
+		l.gathering = nil
+	}
+}
+
+// handOn gives the commit token to the next leader, and wakes a group that is
+// answered.
+func (l *Log) handOn(g *group) {
 	l.end()
 	if g.done != nil {
 		g.done.Set()

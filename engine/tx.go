@@ -45,13 +45,11 @@ func (t *Tx) Append(draft Draft) (item int, err error) {
 	if v.item >= v.opts.MaxBatchEvents {
 		v.problem(ErrLimit, "the batch has %d events already, as many as are allowed", v.item)
 	}
-	first := v.item == 0
-	keyed := v.keyed > 0
 	v.draft(&draft)
 	switch {
 	case t.batch.Key != "" && draft.Key != "":
 		v.problem(ErrInvalid, "the batch has a key, and the event one, too: give keys to one of both")
-	case !first && keyed != (draft.Key != ""):
+	case v.item > 0 && (len(t.keys) > 0) != (draft.Key != ""):
 		v.problem(ErrInvalid, "all events of a batch have a key, or none")
 	case t.keys[draft.Key]:
 		v.problem(ErrInvalid, "key %q is that of an earlier item, too", draft.Key)

@@ -97,8 +97,8 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 
 // firstFrame returns the offset of the first whole frame header less than
 // length, at most lookAhead, behind offset, or -1; less than noGap where no gap
-// lies at offset. It reads sector after sector,
-// and none behind the frame that it finds.
+// lies at offset. It reads sector after sector, and none behind the frame that it
+// finds.
 func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int) (int64, error) {
 	if offset >= size {
 		return -1, nil
