@@ -19,11 +19,14 @@ func (d *drawing) turns() (clients int) {
 	return d.between(2, mostClients)
 }
 
-// at hands the step that was drawn last to a client.
-func (d *drawing) at(client int) {
+// with gives an argument to the step that was drawn last.
+func (d *drawing) with(key string, value any) {
 	last := &d.plan.Steps[len(d.plan.Steps)-1]
-	*last = plan.Step{Number: last.Number, Verb: last.Verb, Args: last.Args}.With("client", fmt.Sprint(client))
+	*last = last.With(key, fmt.Sprint(value))
 }
+
+// at hands the step that was drawn last to a client.
+func (d *drawing) at(client int) { d.with("client", client) }
 
 // together draws n steps of clients, each with one of them.
 func (d *drawing) together(clients, n int, draw func()) {
@@ -129,8 +132,7 @@ func drawKeyedRace(d *drawing) {
 				case n < 70:
 					d.retry()
 					if d.chance(40) {
-						last := &d.plan.Steps[len(d.plan.Steps)-1]
-						*last = last.With("durable", fmt.Sprint(d.chance(70)))
+						d.with("durable", d.chance(70))
 					}
 				case n < 80:
 					d.misretry()
@@ -171,14 +173,14 @@ func drawTransactions(d *drawing) {
 				return
 			}
 			d.batch(batches{items: 4, size: 300, keyed: 30, buffered: 20, expect: 30})
-			last := &d.plan.Steps[len(d.plan.Steps)-1]
+			last := d.plan.Steps[len(d.plan.Steps)-1].Number
 			switch n := d.rand.IntN(100); {
 			case n < 55:
-				*last = last.With("tx", "commit")
+				d.with("tx", "commit")
 			case n < 80:
 				// Nobody can use its key, so that it must not be known.
-				*last = last.With("tx", d.oneOf("cancel drop"))
-				d.keyed = slices.DeleteFunc(d.keyed, func(step int) bool { return step == last.Number })
+				d.with("tx", d.oneOf("cancel drop"))
+				d.keyed = slices.DeleteFunc(d.keyed, func(step int) bool { return step == last })
 			}
 		})
 	})

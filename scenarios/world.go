@@ -138,6 +138,9 @@ func read(p *plan.Plan) (*script, error) {
 		case "batch":
 			batch, err := parseBatch(step)
 			problems = append(problems, err)
+			if tx, ok := step.Lookup("tx"); ok && !slices.Contains([]string{"commit", "cancel", "drop"}, tx) {
+				problems = append(problems, fmt.Errorf("step %d: tx=%q is not known: a transaction ends with commit, cancel or drop", step.Number, tx))
+			}
 			s.batches[step.Number] = batch
 		case "jump", "drift":
 			s.jumps = true

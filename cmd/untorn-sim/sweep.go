@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -345,10 +346,7 @@ func (p *progress) watch(text func() string) (end func()) {
 // watched is a watch over runs of a plan.
 func watched(e *env, p *plan.Plan, c *scenarios.Config) (end func()) {
 	c.Watch = new(scenarios.Watch)
-	disk := p.Disk
-	if disk == "" {
-		disk = "posix"
-	}
+	disk := cmp.Or(p.Disk, "posix")
 	return newProgress(e.stderr).watch(func() string { return fmt.Sprintf("%s on %s: %s", p.Scenario, disk, c.Watch) })
 }
 

@@ -23,7 +23,6 @@ type History struct {
 // moment is one thing that happened.
 type moment struct {
 	previous *moment
-	number   int
 	kind     momentKind
 	id       int // of the call
 	op       *operation
@@ -44,9 +43,6 @@ const (
 
 func (h History) with(m moment) History {
 	m.previous = h.last
-	if h.last != nil {
-		m.number = h.last.number + 1
-	}
 	h.last = &m
 	return h
 }
