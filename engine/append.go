@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"strconv"
 	"strings"
 	"unicode"
@@ -343,51 +342,71 @@ func contentDiffers(e *record.Event, d *Draft) string {
 // a batch, see it.
 type staging struct {
 	point
-	clock   int64                       // what the clock said
-	shared  bool                        // the group has more than one call
-	streams map[index.Name]index.Stream // behind the calls so far, where it is shared
-	keys    map[string]keyPlace         // … and their keys
-	items   map[index.Name]index.Stream // behind the items so far of the call at work
+	clock   int64                // what the clock said
+	shared  bool                 // the group has more than one call
+	streams []stagedStream       // that the group has to do with
+	slots   map[index.Name]int32 // where they are in streams
+	keys    map[string]keyPlace  // of the calls so far, where the group is shared
+}
+
+// stagedStream is a stream behind what is staged of it.
+type stagedStream struct {
+	name    index.Name
+	version uint64
+	hash    chain.Hash // behind what is hashed of it
+	ref     index.Ref  // once something of it is written
 }
 
 // newStaging begins a group of so many calls.
 func (l *Log) newStaging(calls int) *staging {
 	s := &l.staging
-	if s.streams == nil {
-		*s = staging{streams: map[index.Name]index.Stream{}, keys: map[string]keyPlace{}, items: map[index.Name]index.Stream{}}
+	if s.slots == nil {
+		s.slots, s.keys = map[index.Name]int32{}, map[string]keyPlace{}
 	}
-	if len(s.streams) > mostSpare || len(s.items) > mostSpare || len(s.keys) > mostSpare {
-		s.streams, s.items, s.keys = map[index.Name]index.Stream{}, map[index.Name]index.Stream{}, map[string]keyPlace{}
-	}
-	clear(s.streams)
-	clear(s.keys)
 	s.point, s.shared, s.clock = l.written, calls > 1, l.now()
 	return s
 }
 
-// enter lets later calls of the group see a staged batch.
-func (s *staging) enter(c *call) {
+// slot returns where a stream is in streams. The index has it, if it is not new.
+func (s *staging) slot(x *index.Index, name index.Name) int32 {
+	slot, ok := s.slots[name]
+	if !ok {
+		stream, _ := x.Stream(name)
+		slot = int32(len(s.streams))
+		s.slots[name] = slot
+		s.streams = append(s.streams, stagedStream{name: name, version: stream.Version, hash: stream.Hash})
+	}
+	return slot
+}
+
+// takeBack undoes the staging of events, by the slots of their streams.
+func (s *staging) takeBack(slots []int32) {
+	for _, slot := range slots {
+		s.streams[slot].version--
+	}
+}
+
+// enterKeys lets later calls of the group see the keys of a call.
+func (s *staging) enterKeys(c *call) {
 	if !s.shared {
 		return
-	}
-	if len(c.batch.Events) > 1 {
-		maps.Copy(s.streams, s.items)
 	}
 	for i, key := range c.keys {
 		s.keys[key] = keyPlace{c, i}
 	}
 }
 
-func (l *Log) stream(s *staging, name index.Name) index.Stream {
-	if stream, ok := s.streams[name]; ok {
-		return stream
+// forget keeps the room of a staging that is done with, if it is small, and nothing
+// of the callers'.
+func (s *staging) forget() {
+	if len(s.slots) > mostSpare || len(s.keys) > mostSpare {
+		*s = staging{}
+		return
 	}
-	stream, ok := l.index.Stream(name)
-	if !ok {
-		stream.Hash = chain.StreamRoot(l.logID, name.Scope, name.Stream)
-	}
-	stream.Ordinals = nil
-	return stream
+	clear(s.streams)
+	clear(s.slots)
+	clear(s.keys)
+	s.streams = s.streams[:0]
 }
 
 // expect checks what a draft requires of its stream.

@@ -21,6 +21,7 @@ import (
 type stagedBatch struct {
 	mark   record.Mark
 	events []record.Event
+	slots  []int32 // of their streams, in the staging
 	hashes []chain.Hash
 	head   chain.Hash
 	size   int64
@@ -43,6 +44,7 @@ func (l *Log) commit(group []*call) {
 	for _, c := range group {
 		l.decide(c, staged)
 	}
+	l.hash(group, staged)
 	l.mu.Lock()
 	l.accepted = staged.frontier()
 	l.mu.Unlock()
@@ -85,8 +87,8 @@ func (l *Log) decide(c *call, staged *staging) {
 // writes reports whether there is something of the call to be written.
 func (c *call) writes() bool { return c.staged != nil && c.refusal == nil }
 
-// stage checks a batch against the log and computes all that follows from its
-// place in it: ids, versions, times, hashes.
+// stage checks a batch against the log, and computes what follows from its place
+// in it: ids, versions, times.
 func (l *Log) stage(c *call, staged *staging) error {
 	b := &c.batch
 	now := max(staged.clock, staged.time)
@@ -99,58 +101,76 @@ func (l *Log) stage(c *call, staged *staging) error {
 		Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
 		Time: now, Clock: staged.clock,
 	}
-	// What is refused must leave nothing behind: later items see the earlier
-	// ones here, and the group sees them only at the end.
-	several := len(b.Events) > 1
-	if several {
-		clear(staged.items)
-	}
-	var stream index.Stream
-	var name index.Name
 	s.size = record.BeginSize(&s.mark) + record.CommitSize
 	for i := range b.Events {
-		d := &b.Events[i]
-		name = index.Name{Scope: d.Scope, Stream: d.Stream}
-		known := false
-		if several {
-			stream, known = staged.items[name]
-		}
-		if !known {
-			stream = l.stream(staged, name)
-		}
-		if err := d.expect(stream.Version); err != nil {
+		if err := l.stageEvent(c, staged, i); err != nil {
+			staged.takeBack(s.slots[:i])
 			return itemError(b, i, err)
 		}
-		stream.Version++
-		e := &s.events[i]
-		if err := l.compose(e, d, c, i, s, stream.Version); err != nil {
-			return itemError(b, i, err)
-		}
-		content := contentHash(&l.hasher, e)
-		l.scratch = record.AppendCanonical(l.scratch[:0], e, s.mark.Sequence+uint64(i), now, staged.clock, content)
-		e.Hash = l.hasher.Event(stream.Hash, l.scratch)
-		stream.Hash = e.Hash
-		s.hashes[i] = e.Hash
-		if several {
-			staged.items[name] = stream
-		}
-		s.size += record.ItemSize(int64(e.RecordSize()))
 	}
 	if s.size > int64(l.opts.MaxBatchBytes) {
+		staged.takeBack(s.slots)
 		return fmt.Errorf("%w: the batch takes %d bytes, at most %d are allowed", ErrLimit, s.size, l.opts.MaxBatchBytes)
 	}
 	if s.size > c.bytes {
 		panic("internal error: a batch takes more than was said of it")
 	}
-	s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, chain.Hash{})
 	staged.batch++
 	staged.sequence += uint64(len(s.events))
-	staged.time, staged.head = now, s.head
-	if !several && staged.shared {
-		staged.streams[name] = stream
-	}
-	staged.enter(c)
+	staged.time = now
+	staged.enterKeys(c)
 	return nil
+}
+
+// stageEvent stages one event of a call's batch.
+func (l *Log) stageEvent(c *call, staged *staging, item int) error {
+	d, s := &c.batch.Events[item], c.staged
+	slot := staged.slot(l.index, index.Name{Scope: d.Scope, Stream: d.Stream})
+	stream := &staged.streams[slot]
+	if err := d.expect(stream.version); err != nil {
+		return err
+	}
+	e := &s.events[item]
+	if err := l.compose(e, d, c, item, s, stream.version+1); err != nil {
+		return err
+	}
+	stream.version++
+	s.slots[item] = slot
+	s.size += record.ItemSize(int64(e.RecordSize()))
+	return nil
+}
+
+// hash computes the hashes of all that is staged: of contents and of headers side
+// by side, of events and of heads one after the other, since each has that of its
+// predecessor in it.
+func (l *Log) hash(group []*call, staged *staging) {
+	for _, c := range group {
+		if !c.writes() {
+			continue
+		}
+		m := &c.staged.mark
+		for i := range c.staged.events {
+			l.headers.add(&c.staged.events[i], m.Sequence+uint64(i), m)
+		}
+	}
+	headers := l.headers.sum()
+	for _, c := range group {
+		if !c.writes() {
+			continue
+		}
+		s := c.staged
+		for i := range s.events {
+			stream := &staged.streams[s.slots[i]]
+			if s.events[i].Version == 1 {
+				stream.hash = chain.StreamRoot(l.logID, stream.name.Scope, stream.name.Stream)
+			}
+			stream.hash = l.hasher.Event(stream.hash, headers[0])
+			s.events[i].Hash, s.hashes[i] = stream.hash, stream.hash
+			headers = headers[1:]
+		}
+		s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, chain.Hash{})
+		staged.head = s.head
+	}
 }
 
 // newStaged returns an empty batch of so many events.
@@ -162,6 +182,7 @@ func (l *Log) newStaged(events int) *stagedBatch {
 		s = new(stagedBatch)
 	}
 	s.events = slices.Grow(s.events[:0], events)[:events]
+	s.slots = slices.Grow(s.slots[:0], events)[:events]
 	s.hashes = slices.Grow(s.hashes[:0], events)[:events]
 	s.positions = slices.Grow(s.positions[:0], events)[:events]
 	s.size, s.offset = 0, 0
@@ -185,19 +206,10 @@ func (l *Log) reuse(group []*call) {
 		}
 		c.staged = nil
 	}
-	clear(l.staging.keys) // which name calls
-}
-
-// contentHash hashes what an event says.
-func contentHash(h *chain.Hasher, e *record.Event) chain.Hash {
-	if e.Erased {
-		return e.ContentHash
+	l.staging.forget()
+	if cap(l.headers.events) > mostHeaders {
+		l.headers = headers{}
 	}
-	var salt []byte
-	if e.Erasable {
-		salt = e.Salt[:]
-	}
-	return h.Content(salt, e.Metadata, e.Payload)
 }
 
 func itemError(b *Batch, item int, err error) error {
@@ -213,13 +225,12 @@ func (l *Log) compose(e *record.Event, d *Draft, c *call, item int, s *stagedBat
 	if err != nil {
 		return err
 	}
-	*e = record.Event{
-		ID: id, Version: version,
-		Scope: d.Scope, Stream: d.Stream, Type: d.Type,
-		Correlation: d.Correlation,
-		Lane:        d.Lane, Depth: d.Depth, Flags: d.Flags, PayloadVersion: d.PayloadVersion,
-		Erasable: d.Erasable, Metadata: d.Metadata, Payload: d.Data,
-	}
+	// The room is zeros; a literal would be made elsewhere and copied.
+	e.ID, e.Version = id, version
+	e.Scope, e.Stream, e.Type = d.Scope, d.Stream, d.Type
+	e.Correlation, e.Lane, e.Depth = d.Correlation, d.Lane, d.Depth
+	e.Flags, e.PayloadVersion, e.Erasable = d.Flags, d.PayloadVersion, d.Erasable
+	e.Metadata, e.Payload = d.Metadata, d.Data
 	if e.CausedBy = d.CausedBy.id; d.CausedBy.item > 0 {
 		e.CausedBy = s.events[d.CausedBy.item-1].ID
 	}
@@ -426,11 +437,14 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 		if i+1 < len(b.events) {
 			until = int64(b.positions[i+1])
 		}
-		name := index.Name{Scope: e.Scope, Stream: e.Stream}
+		stream := &l.staging.streams[b.slots[i]]
+		if stream.ref == (index.Ref{}) {
+			stream.ref = l.index.Ref(stream.name)
+		}
 		l.index.AddHidden(index.Entry{
 			Segment: uint32(s.number), Offset: uint32(b.offset + int64(b.positions[i])),
 			Length: uint32(until - int64(b.positions[i])), Item: uint32(i),
-		}, e.ID, name, e.Version, e.Hash, e.Key)
+		}, e.ID, stream.ref, e.Version, e.Hash, e.Key)
 	}
 	l.written = point{
 		batch: m.Batch, sequence: m.Sequence + uint64(len(b.events)) - 1, time: m.Time,

@@ -62,7 +62,7 @@ func (c *crafted) add() {
 	if c.payload != nil {
 		e.Payload = c.payload
 	}
-	c.event = h.Event(c.event, record.AppendCanonical(nil, &e, c.batch, 1, 1, h.Content(nil, nil, e.Payload)))
+	c.event = h.Event(c.event, h.Header(record.AppendCanonical(nil, &e, c.batch, 1, 1, h.Content(nil, nil, e.Payload))))
 	e.Hash = c.event
 	c.head = h.Head(c.head, c.batch, c.batch, []chain.Hash{e.Hash}, chain.Hash{})
 	mark := record.Mark{Sequence: c.batch, Batch: c.batch, Time: 1, Clock: 1, Synced: c.batch - 1}

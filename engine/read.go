@@ -183,7 +183,6 @@ type reader struct {
 	ahead   int64 // how much was worth reading at once
 
 	hasher chain.Hasher
-	header []byte // a canonical header
 
 	scanner segment.Scanner // for those who read whole segments, and for its names
 	shelf   shelf           // where the room for both comes from

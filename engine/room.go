@@ -23,8 +23,8 @@ type Room struct{ spaces sync.Pool } // of *workspace
 type workspace struct {
 	// Used by the holder of the commit token only, between two file operations.
 	hasher  chain.Hasher
+	headers headers
 	buffer  []byte    // the group's bytes
-	scratch []byte    // canonical headers
 	id      uuid.UUID // the last that was drawn
 	step    [4]byte
 	staging staging

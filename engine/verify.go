@@ -47,6 +47,7 @@ type verifying struct {
 	Verification
 	log     *Log
 	reader  *reader // for its scanner and hasher
+	headers headers
 	hashes  []chain.Hash
 	last    point
 	streams map[index.Name]index.Stream
@@ -164,6 +165,10 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 	v.hashes = v.hashes[:0]
 	hasher := &v.reader.hasher
 	for i := range b.Items {
+		v.headers.add(&b.Items[i].Event, m.Sequence+uint64(i), m)
+	}
+	headers := v.headers.sum()
+	for i := range b.Items {
 		e := &b.Items[i].Event
 		v.hashes = append(v.hashes, e.Hash)
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
@@ -171,11 +176,10 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 		if !ok {
 			stream.Hash = chain.StreamRoot(v.log.logID, name.Scope, name.Stream)
 		}
-		v.reader.header = record.AppendCanonical(v.reader.header[:0], e, m.Sequence+uint64(i), m.Time, m.Clock, contentHash(hasher, e))
 		switch {
 		case e.Version != stream.Version+1:
 			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d has version %d of its stream, which is at %d", m.Sequence+uint64(i), e.Version, stream.Version))
-		case hasher.Event(stream.Hash, v.reader.header) != e.Hash:
+		case hasher.Event(stream.Hash, headers[i]) != e.Hash:
 			v.problem(number, b.Items[i].Offset, fmt.Sprintf("event %d does not have the hash that it says", m.Sequence+uint64(i)))
 		}
 		if _, err := record.DecodeExtensions(e.Extensions); err != nil {
@@ -256,8 +260,9 @@ func (l *Log) VerifyReceipt(r Receipt) error {
 			ErrInvalid, actual.Sequence, actual.Version, actual.Stream, actual.Batch, actual.Hash))
 	}
 	name := index.Name{Scope: raw.Scope, Stream: raw.Stream}
-	header := record.AppendCanonical(read.header[:0], raw, where.sequence(), where.batch.Time, where.batch.Clock, contentHash(&read.hasher, raw))
-	read.header = header
+	var headers headers
+	headers.add(raw, where.sequence(), &record.Mark{Time: where.batch.Time, Clock: where.batch.Clock})
+	header := headers.sum()[0]
 	var previous chain.Hash
 	if raw.Version == 1 {
 		previous = chain.StreamRoot(l.logID, name.Scope, name.Stream)

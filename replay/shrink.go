@@ -22,7 +22,7 @@ const (
 	// searchImages is how many images each exploration of a shorter plan tries: more
 	// than most scenarios do for a seed, since there is one plan here and what it
 	// still breaks must be found.
-	searchImages = 128
+	searchImages = 512
 )
 
 // Size is how much there is in a plan.

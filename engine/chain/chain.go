@@ -4,41 +4,60 @@ import (
 	"encoding/binary"
 
 	"github.com/zeebo/blake3"
+
+	"github.com/untorn-db/untorn/engine/chain/internal/lanes"
 )
 
-// The tags keep hashes of different kinds apart. None is a prefix of another.
+// kind is what a hash is of. Hashes of different kinds have different keys, which
+// BLAKE3 derives from the kind's context, so no input of one is one of another.
+type kind uint8
+
 const (
-	tagLog     = "untorn log v1"
-	tagStream  = "untorn stream v1"
-	tagContent = "untorn content v1"
-	tagEvent   = "untorn event v1"
-	tagNotes   = "untorn notes v1"
-	tagBatch   = "untorn batch v1"
+	ofLog kind = iota
+	ofStream
+	ofPayload // content that is nothing but a payload
+	ofContent
+	ofHeader
+	ofEvent
+	ofNotes
+	ofBatch
+	kinds
 )
 
-// small is the largest input that is gathered in the scratch buffer and hashed
-// at once. It is BLAKE3's chunk: above it blake3.Sum256 clears 10 KiB of state
-// for every call, and a Hasher that is kept does not.
+var contexts = [kinds]string{
+	ofLog:     "untorn log v1",
+	ofStream:  "untorn stream v1",
+	ofPayload: "untorn payload v1",
+	ofContent: "untorn content v1",
+	ofHeader:  "untorn header v1",
+	ofEvent:   "untorn event v1",
+	ofNotes:   "untorn notes v1",
+	ofBatch:   "untorn batch v1",
+}
+
+var keys = func() (keys [kinds]*lanes.Key) {
+	for k, context := range contexts {
+		keys[k] = lanes.NewKey(context)
+	}
+	return keys
+}()
+
+// small is the largest input that is gathered before it is hashed: BLAKE3's
+// chunk. Above it is hashed as it comes.
 const small = 1024
 
 // LogRoot is the log head before the first batch of a log.
-func LogRoot(logID [16]byte) Hash {
-	var buf [len(tagLog) + 16]byte
-	input := append(buf[:0], tagLog...)
-	input = append(input, logID[:]...)
-	return blake3.Sum256(input)
-}
+func LogRoot(logID [16]byte) Hash { return keys[ofLog].Sum(logID[:]) }
 
 // StreamRoot is the event hash before the first event of a stream.
 func StreamRoot(logID [16]byte, scope, stream string) Hash {
 	var buf [small]byte // names have at most 255 bytes each; longer ones only cost an allocation
-	input := append(buf[:0], tagStream...)
-	input = append(input, logID[:]...)
+	input := append(buf[:0], logID[:]...)
 	input = binary.LittleEndian.AppendUint32(input, uint32(len(scope)))
 	input = append(input, scope...)
 	input = binary.LittleEndian.AppendUint32(input, uint32(len(stream)))
 	input = append(input, stream...)
-	return blake3.Sum256(input)
+	return keys[ofStream].Sum(input)
 }
 
 // Hasher computes the hashes of events and batches. Its zero value is ready;
@@ -46,29 +65,44 @@ func StreamRoot(logID [16]byte, scope, stream string) Hash {
 // use. It keeps nothing of what it has hashed.
 type Hasher struct {
 	scratch [small]byte
-	large   *blake3.Hasher // made for the first input above small, then kept
+	large   [kinds]*blake3.Hasher // made for the first input above small, then kept
 }
 
 // Content is the hash of what an event carries. The salt has 0 or 16 bytes: an
 // event that may be erased has one, so that the content cannot be guessed from
 // its hash once it is gone. Metadata has less than 4 GiB.
 func (h *Hasher) Content(salt, metadata, payload []byte) Hash {
+	if len(salt) == 0 && len(metadata) == 0 {
+		return keys[ofPayload].Sum(payload)
+	}
+	prefix := appendContentPrefix(h.scratch[:0], salt, metadata)
+	if len(prefix)+len(metadata)+len(payload) <= small {
+		return keys[ofContent].Sum(append(append(prefix, metadata...), payload...))
+	}
+	large := h.start(ofContent, prefix)
+	write(large, metadata)
+	write(large, payload)
+	return h.finish(large)
+}
+
+func appendContentPrefix(dst, salt, metadata []byte) []byte {
 	if len(salt) != 0 && len(salt) != 16 {
 		panic("internal error: a salt has 0 or 16 bytes")
 	}
-	prefix := append(h.scratch[:0], tagContent...)
-	prefix = append(prefix, byte(len(salt)))
-	prefix = append(prefix, salt...)
-	prefix = binary.LittleEndian.AppendUint32(prefix, uint32(len(metadata)))
-	return h.sum(prefix, metadata, payload)
+	dst = append(dst, byte(len(salt)))
+	dst = append(dst, salt...)
+	return binary.LittleEndian.AppendUint32(dst, uint32(len(metadata)))
 }
 
+// Header is the hash of a canonical header, which is that of
+// record.AppendCanonical.
+func (h *Hasher) Header(canonical []byte) Hash { return keys[ofHeader].Sum(canonical) }
+
 // Event is the hash of an event: previous is that of the stream's event before
-// it, or StreamRoot; the header is that of record.AppendCanonical.
-func (h *Hasher) Event(previous Hash, canonicalHeader []byte) Hash {
-	prefix := append(h.scratch[:0], tagEvent...)
-	prefix = append(prefix, previous[:]...)
-	return h.sum(prefix, canonicalHeader, nil)
+// it, or StreamRoot; header is what Header returned.
+func (h *Hasher) Event(previous, header Hash) Hash {
+	input := append(append(h.scratch[:0], previous[:]...), header[:]...)
+	return keys[ofEvent].Sum(input)
 }
 
 // Notes is the hash of the notes of a batch in their encoded form, in order;
@@ -77,26 +111,24 @@ func (h *Hasher) Notes(encoded [][]byte) Hash {
 	if len(encoded) == 0 {
 		return Hash{}
 	}
-	size := len(tagNotes) + 4
+	size := 4
 	for _, note := range encoded {
 		size += 4 + len(note)
 	}
-	input := append(h.scratch[:0], tagNotes...)
-	input = binary.LittleEndian.AppendUint32(input, uint32(len(encoded)))
+	input := binary.LittleEndian.AppendUint32(h.scratch[:0], uint32(len(encoded)))
 	if size <= small {
 		for _, note := range encoded {
 			input = binary.LittleEndian.AppendUint32(input, uint32(len(note)))
 			input = append(input, note...)
 		}
-		return blake3.Sum256(input)
+		return keys[ofNotes].Sum(input)
 	}
-	h.start(input)
+	large := h.start(ofNotes, input)
 	for _, note := range encoded {
-		length := binary.LittleEndian.AppendUint32(h.scratch[:0], uint32(len(note)))
-		h.write(length)
-		h.write(note)
+		write(large, binary.LittleEndian.AppendUint32(h.scratch[:0], uint32(len(note))))
+		write(large, note)
 	}
-	return h.finish()
+	return h.finish(large)
 }
 
 // Head is the log head after a batch: previous is the head before it, or
@@ -104,49 +136,42 @@ func (h *Hasher) Notes(encoded [][]byte) Hash {
 // for a batch of notes alone; events are the events' hashes in order; notes is
 // what Notes returned.
 func (h *Hasher) Head(previous Hash, batch, firstSequence uint64, events []Hash, notes Hash) Hash {
-	input := append(h.scratch[:0], tagBatch...)
-	input = append(input, previous[:]...)
+	input := append(h.scratch[:0], previous[:]...)
 	input = binary.LittleEndian.AppendUint64(input, batch)
 	input = binary.LittleEndian.AppendUint64(input, firstSequence)
 	input = binary.LittleEndian.AppendUint32(input, uint32(len(events)))
-	if len(input)+(len(events)+1)*Size <= small {
+	noted := notes[:]
+	if notes.IsZero() {
+		noted = nil
+	}
+	if len(input)+len(events)*Size+len(noted) <= small {
 		for i := range events {
 			input = append(input, events[i][:]...)
 		}
-		input = append(input, notes[:]...)
-		return blake3.Sum256(input)
+		return keys[ofBatch].Sum(append(input, noted...))
 	}
-	h.start(input)
+	large := h.start(ofBatch, input)
 	for i := range events {
-		h.write(events[i][:])
+		write(large, events[i][:])
 	}
-	h.write(notes[:])
-	return h.finish()
+	write(large, noted)
+	return h.finish(large)
 }
 
-// sum hashes prefix, a, b as one input. The prefix lies in the scratch buffer.
-func (h *Hasher) sum(prefix, a, b []byte) Hash {
-	if len(prefix)+len(a)+len(b) <= small {
-		input := append(append(prefix, a...), b...)
-		return blake3.Sum256(input)
+func (h *Hasher) start(k kind, prefix []byte) *blake3.Hasher {
+	large := h.large[k]
+	if large == nil {
+		large = blake3.NewDeriveKey(contexts[k])
+		h.large[k] = large
 	}
-	h.start(prefix)
-	h.write(a)
-	h.write(b)
-	return h.finish()
+	large.Reset()
+	write(large, prefix)
+	return large
 }
 
-func (h *Hasher) start(prefix []byte) {
-	if h.large == nil {
-		h.large = blake3.New()
-	}
-	h.large.Reset()
-	h.write(prefix)
-}
+func write(h *blake3.Hasher, p []byte) { _, _ = h.Write(p) } // never fails
 
-func (h *Hasher) write(p []byte) { _, _ = h.large.Write(p) } // never fails
-
-func (h *Hasher) finish() Hash {
-	h.large.Sum(h.scratch[:0])
+func (h *Hasher) finish(large *blake3.Hasher) Hash {
+	large.Sum(h.scratch[:0])
 	return Hash(h.scratch[:Size])
 }

@@ -7,7 +7,8 @@
 //	   │               │ Content       │
 //	   │               ▼               │
 //	   │       canonical header        │
-//	   ▼               │ Event         │
+//	   │               │ Header        │
+//	   ▼               ▼ Event         │
 //	StreamRoot ─► event 1 ─► event 2 … │   (one chain for each stream)
 //	                   │        │      │
 //	                   └────────┴──────┴─ Head ─► head of batch 1 ─ Head ─► …
@@ -19,15 +20,19 @@
 //
 //	var h chain.Hasher // reusable, one goroutine at a time
 //	content := h.Content(nil, metadata, payload)
-//	header := record.AppendCanonical(nil, &event, sequence, time, clock, content)
+//	header := h.Header(record.AppendCanonical(nil, &event, sequence, time, clock, content))
 //	event.Hash = h.Event(chain.StreamRoot(logID, "", "order-42"), header)
 //	head := h.Head(chain.LogRoot(logID), 1, 1, []chain.Hash{event.Hash}, chain.Hash{})
 //
-// Every hash is BLAKE3 with 32 bytes of output over a tag and the fields. The
-// tags are prefixes of none of each other, numbers have a fixed width and are
-// little-endian, and whatever has a variable length is behind its length or
-// last; so no two different inputs have the same bytes. engine/FORMAT.md draws
-// the inputs byte by byte.
+// Contents and headers do not depend on each other: Many hashes those of a whole
+// batch side by side. Only what chains them, a block or two for each event, is
+// hashed one after the other.
+//
+// Every hash is BLAKE3's derive_key with 32 bytes of output. Each kind has a
+// context of its own; under it numbers have a fixed width and are little-endian,
+// and whatever has a variable length is behind its length or last; so no two
+// different inputs have the same bytes. engine/FORMAT.md draws the inputs byte by
+// byte.
 //
 // Nothing here allocates in the steady state: a Hasher allocates once, when it
 // meets its first input above 1 KiB.

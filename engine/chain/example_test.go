@@ -16,8 +16,8 @@ func Example() {
 	var h chain.Hasher
 	content := h.Content(nil, event.Metadata, event.Payload)
 	header := record.AppendCanonical(nil, &event, 1, 1577836800_000000000, 1577836800_000000000, content)
-	event.Hash = h.Event(chain.StreamRoot(logID, event.Scope, event.Stream), header)
+	event.Hash = h.Event(chain.StreamRoot(logID, event.Scope, event.Stream), h.Header(header))
 	head := h.Head(chain.LogRoot(logID), 1, 1, []chain.Hash{event.Hash}, chain.Hash{})
 	fmt.Println(head)
-	// Output: 5c6756d92bef52b9b3fbcf2c97a47814836aafeac599d61c2903e72747004ae2
+	// Output: 64988e5a08ffc0964d699d0a6d02bed6d2417b6b6ca5ad44b28834f52914d090
 }

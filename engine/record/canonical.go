@@ -5,8 +5,8 @@ import "github.com/untorn-db/untorn/engine/chain"
 // usualCanonical is room for most canonical headers, in bytes.
 const usualCanonical = 256
 
-// AppendCanonical appends the canonical header of an event: what chain's Event
-// hashes behind the predecessor.
+// AppendCanonical appends the canonical header of an event: what chain's Header
+// hashes.
 //
 //	content hash, 32 │ id, 16 │ sequence, u64 │ time, i64 │ flags │ version │
 //	stream │ type │ scope │ caused by │ correlation │ lane, depth │ user flags │

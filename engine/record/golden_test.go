@@ -105,7 +105,7 @@ func hashed(m *record.Mark, events []record.Event, notes [][]byte) chain.Hash {
 			e.Salt, e.Metadata, e.Payload = [16]byte{}, nil, nil
 		}
 		header := naiveCanonical(e, m.Sequence+uint64(i), m.Time, m.Clock, content)
-		e.Hash = h.Event(chain.StreamRoot(testLog, e.Scope, e.Stream), header)
+		e.Hash = h.Event(chain.StreamRoot(testLog, e.Scope, e.Stream), h.Header(header))
 		all[i] = e.Hash
 	}
 	return h.Head(chain.LogRoot(testLog), m.Batch, m.Sequence, all, h.Notes(notes))

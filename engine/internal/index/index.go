@@ -103,9 +103,16 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 	x.addTo(x.stream(name), entry, id, version, hash, key)
 }
 
+// Ref is a stream of an index, for AddHidden. It ends with the next Clear. The zero
+// Ref is none.
+type Ref struct{ s *stream }
+
+// Ref returns that of a name, and makes the stream if there is none.
+func (x *Index) Ref(name Name) Ref { return Ref{x.stream(name)} }
+
 // AddHidden is AddEvent, but Shown does not know of the event before Show.
-func (x *Index) AddHidden(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
-	s := x.stream(name)
+func (x *Index) AddHidden(entry Entry, id uuid.UUID, to Ref, version uint64, hash chain.Hash, key string) {
+	s := to.s
 	if !s.hides {
 		s.hides, s.shown, s.shownVersion, s.shownHash = true, len(s.Ordinals), s.Version, s.Hash
 		x.hidden = append(x.hidden, s)
