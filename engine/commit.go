@@ -52,9 +52,8 @@ func (l *Log) commit(group []*call) {
 		l.undo(group, err)
 		return
 	}
-	synced := l.needsSync(group)
-	l.ahead(synced)
-	if synced {
+	if l.needsSync(group) {
+		l.fillAhead()
 		if err := l.syncWritten(); err != nil {
 			l.answer(group, fmt.Errorf("%w: sync: %w", ErrInDoubt, err))
 			return
@@ -305,7 +304,7 @@ func (l *Log) write(group []*call) error {
 	}
 	l.mu.Lock()
 	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
-	s.wroteLocked(segment.AlignUp(s.end, blockSize))
+	s.filled = max(s.filled, segment.AlignUp(s.end, blockSize))
 	for _, c := range group {
 		if c.writes() {
 			l.enterLocked(s, c.staged)
@@ -334,14 +333,10 @@ func (l *Log) room(size int64) error {
 	if err := l.joinFill(s); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	reserved := s.reserved
-	l.mu.Unlock()
-	if end <= reserved {
-		return nil
-	}
-	if err := preallocate(s.file, reserved, segment.AlignUp(end, blockSize)-reserved); err != nil {
-		return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
+	if has := max(l.filled(s), s.reserved); end > has {
+		if err := l.reserve(s, has, segment.AlignUp(end, blockSize)); err != nil {
+			return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
+		}
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func TestErrorTable(t *testing.T) {
 		says   []error
 		goesOn bool
 	}{
-		{"no room prepared", []string{"step=1 preallocate seg #1: fail ENOSPC"}, []error{engine.ErrRejected, engine.ErrNoSpace, syscall.ENOSPC}, true},
+		{"no room prepared", []string{"step=1 preallocate seg #1: fail ENOSPC", "step=1 preallocate seg #2: fail ENOSPC"}, []error{engine.ErrRejected, engine.ErrNoSpace, syscall.ENOSPC}, true},
 		{"write error", []string{"step=1 writeat seg #1: fail EIO"}, []error{engine.ErrFailed, syscall.EIO}, true},
 		{"short write", []string{"step=1 writeat seg #1: short 100"}, []error{engine.ErrFailed, syscall.EIO}, true},
 		{"disk full inside the group", []string{"step=1 writeat seg #1: short 700 ENOSPC"}, []error{engine.ErrFailed, engine.ErrNoSpace, syscall.ENOSPC}, true},
@@ -279,4 +279,25 @@ func torn(m *machine, log *engine.Log) {
 	m.disk.Kill()
 	m.clock.Kill()
 	m.disk = image.Mount(simfs.Latest())
+}
+
+// TestDiskAlmostFull: where there is no room for a step, but for the group, it is
+// taken.
+func TestDiskAlmostFull(t *testing.T) {
+	for _, durability := range []engine.Durability{engine.Durable, engine.Buffered} {
+		m := newMachine(t, engine.Options{SegmentSize: 1 << 20})
+		log := m.open("step=1 preallocate seg #1: fail ENOSPC")
+		m.happen()
+		_, err := log.AppendBatch(context.Background(), engine.Batch{Durability: durability, Events: drafts(big("first", 100_000))})
+		m.happened()
+		if err != nil {
+			t.Fatalf("durability %d: %v", durability, err)
+		}
+		if s := log.Stats().Segments[0]; s.Size-s.Used >= 4096 {
+			t.Errorf("durability %d: %d bytes are reserved behind %d, more than the block that is begun", durability, s.Size-s.Used, s.Used)
+		}
+		if got := payloads(all(t, log, engine.Query{})); durability == engine.Durable && len(got) != 1 {
+			t.Errorf("durability %d: the log shows %d events", durability, len(got))
+		}
+	}
 }

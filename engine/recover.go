@@ -286,7 +286,7 @@ func (r *recovering) scan(s *segmentFile) error {
 	}
 	r.size = info.Size()
 	l.mu.Lock()
-	s.wroteLocked(r.size)
+	s.filled = r.size
 	l.mu.Unlock()
 	next := l.segments[s.number+1]
 	limit := int64(-1) // where the batches end, if that is known
@@ -682,7 +682,7 @@ func (r *recovering) blankEnd(s *segmentFile) error {
 	if err != nil {
 		return fmt.Errorf("write zeros behind the last batch: %w", err)
 	}
-	s.wroteLocked(until)
+	s.filled = until
 	return nil
 }
 

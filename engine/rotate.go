@@ -220,7 +220,7 @@ func (l *Log) use(p *preparation, header record.SegmentHeader) error {
 	header.LogID, header.Number, header.Align = l.logID, p.number, uint32(l.opts.Align)
 	l.activate(&segmentFile{
 		number: p.number, header: header, place: record.NewPlace(header.Seed),
-		file: p.file, end: record.DataStart, filled: p.filled, reserved: p.filled,
+		file: p.file, end: record.DataStart, filled: p.filled,
 	})
 	l.mu.Lock()
 	l.written.end, l.durable.end = record.DataStart, record.DataStart
@@ -305,7 +305,7 @@ func (l *Log) headerBehind(p point) record.SegmentHeader {
 func (l *Log) trim(s *segmentFile) {
 	end := segment.AlignUp(s.end+record.MarkSize, blockSize)
 	l.mu.Lock()
-	idle := s.filling == nil && s.reserved > end
+	idle := s.filling == nil && max(s.filled, s.reserved) > end
 	if idle {
 		s.filled, s.reserved = end, end
 	}
@@ -370,7 +370,7 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	}
 	fresh := &segmentFile{
 		number: number, header: header, place: place, file: file,
-		headed: true, proven: true, end: end, filled: int64(len(whole)), reserved: int64(len(whole)),
+		headed: true, proven: true, end: end, filled: int64(len(whole)),
 	}
 	l.adopt(s, fresh, moved)
 	return nil
@@ -446,51 +446,62 @@ func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
 	}
 }
 
-// ahead starts to make room behind the last group, if it runs short: zeros are
-// written there for groups that are synced, since an overwrite needs no change of
-// metadata, which a sync would wait for; for others it is only reserved. The
-// caller has the commit token.
-func (l *Log) ahead(fill bool) {
+// fillAhead starts to write zeros behind the last group, if they run short: an
+// overwrite needs no change of metadata, which a sync would wait for. The caller
+// has the commit token.
+func (l *Log) fillAhead() {
 	s := l.active
 	if l.opts.Preallocate < 0 {
 		return
 	}
 	l.mu.Lock()
-	at := s.reserved
-	if fill {
-		at = s.filled
-	}
-	at = segment.AlignUp(max(at, s.end), blockSize)
-	step := min(max(s.step, min(firstFill, l.opts.Preallocate)), l.opts.SegmentSize-at)
+	at := segment.AlignUp(max(s.filled, s.end), blockSize)
+	step := l.stepAt(s, at)
 	if s.filling != nil || at-s.end > step/2 || step < blockSize {
 		l.mu.Unlock()
 		return
 	}
 	l.mu.Unlock()
-	done := l.opts.Waits.Signal("room ahead")
+	done := l.opts.Waits.Signal("zeros ahead")
 	l.mu.Lock()
-	s.filling = done
-	s.step = min(2*step, l.opts.Preallocate)
+	s.filling, s.step = done, 2*step
 	l.mu.Unlock()
-	l.run("make room ahead", func() {
+	l.run("fill zeros ahead", func() {
 		// Where it fails the next group finds out, and says so.
-		var err error
-		if fill {
-			err = fillZeros(s.file, at, step)
-		} else {
-			err = preallocate(s.file, at, step)
-		}
+		err := fillZeros(s.file, at, step)
 		l.mu.Lock()
 		if err == nil {
-			if fill {
-				s.filled = at + step
-			}
-			s.reserved = max(s.reserved, at+step)
+			s.filled = at + step
 		}
 		s.filling = nil
 		l.mu.Unlock()
 		done.Set()
 	})
+}
+
+// reserve makes room behind what a segment has, at least up to an offset: groups
+// that are not synced need no zeros, but a full disk is to be met before a byte of
+// them is written. The caller has the commit token.
+func (l *Log) reserve(s *segmentFile, has, until int64) error {
+	step := l.stepAt(s, has)
+	ahead := has + step
+	if ahead <= until || preallocate(s.file, has, step) != nil {
+		step, ahead = 0, until
+		if err := preallocate(s.file, has, until-has); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	s.reserved, s.step = ahead, max(s.step, 2*step)
+	l.mu.Unlock()
+	return nil
+}
+
+// stepAt is how much room is made at once from an offset on: twice as much as the
+// last time, as the options allow.
+func (l *Log) stepAt(s *segmentFile, offset int64) int64 {
+	most := l.opts.Preallocate
+	return min(max(s.step, min(firstFill, most)), most, l.opts.SegmentSize-offset)
 }
 
 // joinFill waits until no zeros are being written to a segment.

@@ -28,19 +28,13 @@ type segmentFile struct {
 	batches  uint64
 	first    uint64 // sequence of its first event
 	last     uint64 // sequence of its last event
+	reserved int64  // the disk has room up to here, if it is more than filled
+	step     int64  // how much room is made next
 	endBytes []byte // the END that stands at the end, to be written again with the next group
 
 	// Guarded by Log.mu.
-	filled   int64  // zeros, or batches, are written up to here
-	reserved int64  // … and the disk has room up to here
-	step     int64  // how much room is made next
-	filling  Signal // a task that makes room, or nil
-}
-
-// wroteLocked: everything up to an offset is written.
-func (s *segmentFile) wroteLocked(until int64) {
-	s.filled = max(s.filled, until)
-	s.reserved = max(s.reserved, s.filled)
+	filled  int64  // zeros, or batches, are written up to here
+	filling Signal // a fill at work, or nil
 }
 
 // mostWaiting bounds the files that Open has open before it has read them.
