@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/record"
@@ -13,24 +14,26 @@ import (
 // No validation, no keys, no map, no clock, no random bytes, no index, no
 // receipts: the streams are found by number, ids and times are counted.
 //
-//	calls ─→ content, event and head hashes ─→ BEGIN, EVENT …, COMMIT ─→ pwrite ─→ fdatasync
+//	calls ─→ content, header, event, head hashes ─→ BEGIN, EVENT …, COMMIT ─→ pwrite ─→ fdatasync
 type floor struct {
 	filled
 	place   record.Place
 	session record.Session
 	logID   [16]byte
 
+	many     summer // contents and headers
 	hasher   chain.Hasher
 	streams  []floorStream
 	batch    uint64
 	sequence uint64
 	synced   uint64 // batches that a sync covered
+	now      int64  // of the group
 	head     chain.Hash
 
 	buffer    []byte
 	canonical []byte
-	events    []record.Event
-	hashes    []chain.Hash
+	events    []record.Event // of the group, as all that follows
+	sums      []chain.Hash
 }
 
 type floorStream struct {
@@ -38,16 +41,43 @@ type floorStream struct {
 	hash    chain.Hash
 }
 
+// summer is chain.Many, and what does the same one call after the other.
+type summer interface {
+	Content(salt, metadata, payload []byte)
+	Header(canonical []byte)
+	Sum(sums []chain.Hash)
+}
+
+type oneHashATime struct {
+	hasher chain.Hasher
+	sums   []chain.Hash
+}
+
+func (o *oneHashATime) Content(salt, metadata, payload []byte) {
+	o.sums = append(o.sums, o.hasher.Content(salt, metadata, payload))
+}
+
+func (o *oneHashATime) Header(canonical []byte) { o.sums = append(o.sums, o.hasher.Header(canonical)) }
+
+func (o *oneHashATime) Sum(sums []chain.Hash) {
+	copy(sums, o.sums)
+	o.sums = o.sums[:0]
+}
+
 // floorRoom is more than an event, or a batch, takes besides its data.
 const floorRoom = 320
 
-func openFloor(setup Setup) (Store, error) {
+// openFloor hashes one input after the other, openFloorLanes side by side.
+func openFloor(setup Setup) (Store, error)      { return openFloorWith(setup, new(oneHashATime)) }
+func openFloorLanes(setup Setup) (Store, error) { return openFloorWith(setup, new(chain.Many)) }
+
+func openFloorWith(setup Setup, many summer) (Store, error) {
 	return inGroups(func(setup Setup) (serial, error) {
 		f, err := openFilled(setup, "floor.zeros", record.DataStart)
 		if err != nil {
 			return nil, err
 		}
-		s := &floor{filled: f, place: floorPlace(), session: record.Session{1}, logID: [16]byte{1}}
+		s := &floor{filled: f, many: many, place: floorPlace(), session: record.Session{1}, logID: [16]byte{1}}
 		s.head = chain.LogRoot(s.logID)
 		return s, nil
 	})(setup)
@@ -67,9 +97,13 @@ func (f *floor) append(calls [][]Event) error {
 	if err != nil {
 		return err
 	}
+	f.hash(calls)
 	b := f.buffer[:0]
+	hashed, hashes := f.events, f.sums
 	for _, events := range calls {
-		b = f.encode(b, at+int64(len(b)), events)
+		n := len(events)
+		b = f.encode(b, at+int64(len(b)), hashed[:n], hashes[:n])
+		hashed, hashes = hashed[n:], hashes[n:]
 	}
 	f.buffer = b
 	if err := f.commit(b); err != nil {
@@ -79,34 +113,52 @@ func (f *floor) append(calls [][]Event) error {
 	return nil
 }
 
+// hash makes the events of a group. The clock says the number of the group's
+// first batch.
+func (f *floor) hash(calls [][]Event) {
+	f.events = f.events[:0]
+	for _, events := range calls {
+		for i := range events {
+			s := f.stream(&events[i])
+			s.version++
+			var id [16]byte
+			binary.BigEndian.PutUint64(id[8:], f.sequence+uint64(len(f.events)))
+			f.events = append(f.events, record.Event{
+				ID: id, Correlation: id, Version: s.version,
+				Stream: events[i].Stream, Type: eventType, Payload: events[i].Data,
+			})
+			f.many.Content(nil, nil, events[i].Data)
+		}
+	}
+	f.sums = slices.Grow(f.sums[:0], len(f.events))[:len(f.events)]
+	f.many.Sum(f.sums)
+	f.now = int64(f.batch + 1)
+	for i := range f.events {
+		f.canonical = record.AppendCanonical(f.canonical[:0], &f.events[i], f.sequence+uint64(i)+1, f.now, f.now, f.sums[i])
+		f.many.Header(f.canonical)
+	}
+	f.many.Sum(f.sums)
+	at := 0
+	for _, events := range calls {
+		for i := range events {
+			s := f.stream(&events[i])
+			s.hash = f.hasher.Event(s.hash, f.sums[at])
+			f.events[at].Hash, f.sums[at] = s.hash, s.hash
+			at++
+		}
+	}
+}
+
 // encode appends one call's batch as it stands at an offset.
-func (f *floor) encode(b []byte, offset int64, events []Event) []byte {
+func (f *floor) encode(b []byte, offset int64, events []record.Event, hashes []chain.Hash) []byte {
 	f.batch++
-	now := int64(f.batch)
 	first := f.sequence + 1
-	f.events, f.hashes = f.events[:0], f.hashes[:0]
-	for i := range events {
-		s := f.stream(&events[i])
-		s.version++
-		f.sequence++
-		var id [16]byte
-		binary.BigEndian.PutUint64(id[8:], f.sequence)
-		f.events = append(f.events, record.Event{
-			ID: id, Correlation: id, Version: s.version,
-			Stream: events[i].Stream, Type: eventType, Payload: events[i].Data,
-		})
-		e := &f.events[i]
-		content := f.hasher.Content(nil, nil, e.Payload)
-		f.canonical = record.AppendCanonical(f.canonical[:0], e, f.sequence, now, now, content)
-		e.Hash = f.hasher.Event(s.hash, f.canonical)
-		s.hash = e.Hash
-		f.hashes = append(f.hashes, e.Hash)
-	}
-	f.head = f.hasher.Head(f.head, f.batch, first, f.hashes, chain.Hash{})
+	f.sequence += uint64(len(events))
+	f.head = f.hasher.Head(f.head, f.batch, first, hashes, chain.Hash{})
 	mark := record.Mark{
-		Session: f.session, Sequence: first, Batch: f.batch, Time: now, Clock: now, Synced: f.synced,
+		Session: f.session, Sequence: first, Batch: f.batch, Time: f.now, Clock: f.now, Synced: f.synced,
 	}
-	return record.AppendBatch(b, f.place, offset, &mark, f.events, f.head, nil)
+	return record.AppendBatch(b, f.place, offset, &mark, events, f.head, nil)
 }
 
 func (f *floor) stream(e *Event) *floorStream {

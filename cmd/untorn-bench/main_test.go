@@ -104,8 +104,8 @@ func TestParse(t *testing.T) {
 	if _, err := pickWorkloads("single/7"); err == nil || !strings.Contains(err.Error(), `no workload "single/7"`) {
 		t.Errorf("an unknown workload: %v", err)
 	}
-	if picked, err := pickPeers("untorn"); err != nil || len(picked) != 3 {
-		t.Errorf("raw and floor must come along: %v, %v", picked, err)
+	if picked, err := pickPeers("untorn"); err != nil || len(picked) != 4 {
+		t.Errorf("raw and the floors must come along: %v, %v", picked, err)
 	}
 	if picked, err := pickWorkloads("single,batch-100/1024"); err != nil || len(picked) != 3 {
 		t.Errorf("%v, %v", picked, err)

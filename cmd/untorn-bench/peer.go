@@ -46,6 +46,7 @@ func Peers() []Peer {
 	return []Peer{
 		{Name: "raw", Limit: true, Open: openRaw},
 		{Name: "floor", Limit: true, Open: openFloor},
+		{Name: "floor-lanes", Limit: true, Open: openFloorLanes},
 		{Name: "untorn", Module: "github.com/untorn-db/untorn", Open: openUntorn},
 		{Name: "bbolt", Module: "go.etcd.io/bbolt", Open: openBolt},
 		{Name: "bbolt-es", Module: "go.etcd.io/bbolt", Open: openBoltES},

@@ -83,7 +83,7 @@ func writePanel(b *strings.Builder, r *Result, x, y int) int {
 		middle := top + barHeight/2
 		colour := "#c9b58f"
 		switch v.name {
-		case "raw", "floor":
+		case "raw", "floor", "floor-lanes":
 			colour = "#a8a8a8"
 		case ourName:
 			colour = "#2f6fb5"

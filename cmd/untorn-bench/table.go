@@ -150,8 +150,8 @@ type Row struct {
 	Void     int     `json:"void"`
 }
 
-// Rows are the ratios of a workload: untorn over raw and floor, floor over raw,
-// untorn over the best of the others.
+// Rows are the ratios of a workload: untorn over raw and floor, the floors over
+// raw, untorn over the best of the others.
 func (r *Result) Rows() []Row {
 	var rows []Row
 	add := func(peer, over string) {
@@ -173,7 +173,9 @@ func (r *Result) Rows() []Row {
 	}
 	add(ourName, "raw")
 	add(ourName, "floor")
+	add(ourName, "floor-lanes")
 	add("floor", "raw")
+	add("floor-lanes", "raw")
 	add(ourName, r.Best())
 	return rows
 }
