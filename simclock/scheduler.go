@@ -30,6 +30,10 @@ type Scheduler struct {
 	stuck   *Stuck // what the main task shall panic with
 	broken  *TaskPanic
 	watch   func(where string) // see OnSwitch
+	picks   uint64             // how often pick was called
+
+	patience time.Duration // of the watchdog
+	bark     func(report string)
 }
 
 // Task is a simulated task: a goroutine that runs while it has the baton.
@@ -51,7 +55,8 @@ type Task struct {
 // decisions are the order's. The clock's own queue must not be run by anybody
 // else meanwhile: not by its Yield, nor by the Wait of its events.
 func NewScheduler(c *Clock, o Order) *Scheduler {
-	s := &Scheduler{clock: c, order: newOrder(o), hand: channels{}}
+	s := &Scheduler{clock: c, order: newOrder(o), hand: channels{}, patience: patience}
+	s.bark = func(report string) { panic(report) }
 	if o.Spin {
 		s.hand = spinning{}
 	}
@@ -66,17 +71,20 @@ func (s *Scheduler) OnSwitch(f func(where string)) { s.watch = f }
 // when f does: that is how the simulated process ends. Tasks that are still
 // there are killed at the switch point at which they stand, with
 // runtime.Goexit, so that their deferred functions run and nothing that recovers
-// can stop it, and the clock forgets its timers. A task that is killed, and comes to a switch point in a deferred
-// function, is killed there once more.
+// can stop it, and the clock forgets its timers. A task that is killed, and comes
+// to a switch point in a deferred function, is killed there once more.
 //
 // Run panics with a *TaskPanic if another task does, and with a *Stuck if no
-// task can go on.
+// task can go on. If a task comes to no switch point for ten seconds of real time,
+// the process ends, with a panic that says which, and what every goroutine does.
 func (s *Scheduler) Run(name string, f func()) {
 	if s.running != nil {
 		panic("simclock: Run within Run")
 	}
 	t := s.enter(name)
 	s.main, s.running = t, t
+	end := s.watched()
+	defer end()
 	defer s.end()
 	f()
 }
@@ -261,6 +269,7 @@ func (s *Scheduler) switchTo(t, next *Task) {
 //
 //go:norace
 func (s *Scheduler) pick(over *Task) *Task {
+	s.picks++
 	for {
 		s.cancelled()
 		ready := 0
