@@ -3,7 +3,6 @@ package diskfs
 import (
 	"io/fs"
 	"os"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/afero"
@@ -15,11 +14,7 @@ type file struct {
 	*os.File
 	raw  syscall.RawConn // of File; holds it open while a system call runs
 	name string          // inside the FS; File has the whole path, for its errors
-
-	// A call of control allocates; one durable append is little more than a sync.
-	syncing sync.Mutex
-	sync    func(fd uintptr) // made by the first SyncData; sets synced
-	synced  error            // guarded by syncing
+	data dataSync
 }
 
 var _ afero.File = (*file)(nil)

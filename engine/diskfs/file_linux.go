@@ -1,16 +1,29 @@
 package diskfs
 
-import "golang.org/x/sys/unix"
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// dataSync is what SyncData keeps, so that it does not allocate, as a call of
+// control does: a durable append is little more than a sync.
+type dataSync struct {
+	mu   sync.Mutex
+	call func(fd uintptr) // made by the first one; sets err
+	err  error
+}
 
 func (f *file) syncData() error {
-	f.syncing.Lock()
-	defer f.syncing.Unlock()
-	if f.sync == nil {
-		f.sync = func(fd uintptr) { f.synced = again(fdatasync, fd) }
+	d := &f.data
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.call == nil {
+		d.call = func(fd uintptr) { d.err = again(fdatasync, fd) }
 	}
-	f.synced = nil
-	err := f.raw.Control(f.sync)
-	return f.pathError("sync data", err, f.synced)
+	d.err = nil
+	err := f.raw.Control(d.call)
+	return f.pathError("sync data", err, d.err)
 }
 
 func fdatasync(fd uintptr) error { return unix.Fdatasync(int(fd)) }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 )
 
+type dataSync struct{} // nothing to keep
+
 // syncData: os.File.Sync is F_FULLFSYNC on macOS, which alone reaches the
 // platter there.
 func (f *file) syncData() error { return f.Sync() }
