@@ -192,8 +192,11 @@ func (v *validation) draft(d *Draft) (extensions []byte) {
 	if d.Key != "" {
 		v.keyed++
 	}
-	if d.CausedBy.item < 0 || d.CausedBy.item > v.item {
-		v.problem(ErrInvalid, "CausedBy names item %d: only earlier items of the batch can be a cause", d.CausedBy.item-1)
+	switch item := d.CausedBy.item; {
+	case item < 0:
+		v.problem(ErrInvalid, "CausedBy names a negative item: items count from 0")
+	case item > v.item:
+		v.problem(ErrInvalid, "CausedBy names item %d: only earlier items of the batch can be a cause", item-1)
 	}
 	if len(d.Extensions) > 0 {
 		extensions = record.AppendExtensions(nil, d.Extensions)
@@ -207,7 +210,7 @@ func (v *validation) draft(d *Draft) (extensions []byte) {
 func (v *validation) keys(b *Batch) []string {
 	switch {
 	case b.Key != "" && v.keyed > 0:
-		v.problem(ErrInvalid, "the batch has a key and %d of its events have one, too: give keys to one of both", v.keyed)
+		v.problem(ErrInvalid, "the batch has a key and %d of its events have one, too: give keys either to the batch or to each event", v.keyed)
 	case v.keyed > 0 && v.keyed < len(b.Events):
 		v.problem(ErrInvalid, "%d of %d events have a key: all or none", v.keyed, len(b.Events))
 	case b.Key != "":
@@ -347,6 +350,7 @@ type staging struct {
 	streams []stagedStream       // that the group has to do with
 	slots   map[index.Name]int32 // where they are in streams
 	keys    map[string]keyPlace  // of the calls so far, where the group is shared
+	batches []*stagedBatch       // to be written
 }
 
 // stagedStream is a stream behind what is staged of it.
@@ -406,7 +410,8 @@ func (s *staging) forget() {
 	clear(s.streams)
 	clear(s.slots)
 	clear(s.keys)
-	s.streams = s.streams[:0]
+	clear(s.batches)
+	s.streams, s.batches = s.streams[:0], s.batches[:0]
 }
 
 // expect checks what a draft requires of its stream.

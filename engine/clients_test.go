@@ -349,6 +349,9 @@ func TestAPanicHangsNobody(t *testing.T) {
 		if told == 0 {
 			t.Error("nobody was told")
 		}
+		if stats := c.log.Stats(); stats.Accepted != stats.Written {
+			t.Errorf("what is accepted is %+v, written %+v", stats.Accepted, stats.Written)
+		}
 		c.inDoubt = true
 	})
 }

@@ -34,9 +34,9 @@ type stagedBatch struct {
 // what is to be written is written at once, covered by one sync, and only then
 // answered. The caller has the commit token.
 //
-//	decide ─→ room ─→ write ─→ sync ─→ publish ─→ answer
-//	  │         │       │        │
-//	rejected  rejected failed  in doubt
+//	decide ─→ hash ─→ room ─→ write ─→ sync ─→ publish ─→ answer
+//	  │                 │       │        │
+//	rejected          rejected failed  in doubt
 func (l *Log) commit(group []*call) {
 	l.observe(Point{Name: PointStart, Batch: l.written.batch + 1, Offset: -1})
 	defer l.reuse(group)
@@ -44,11 +44,11 @@ func (l *Log) commit(group []*call) {
 	for _, c := range group {
 		l.decide(c, staged)
 	}
-	l.hash(group, staged)
+	l.hash(staged)
 	l.mu.Lock()
 	l.accepted = staged.frontier()
 	l.mu.Unlock()
-	if err := l.write(group); err != nil {
+	if err := l.write(staged.batches); err != nil {
 		l.undo(group, err)
 		return
 	}
@@ -83,9 +83,6 @@ func (l *Log) decide(c *call, staged *staging) {
 	c.refusal = l.stage(c, staged)
 }
 
-// writes reports whether there is something of the call to be written.
-func (c *call) writes() bool { return c.staged != nil && c.refusal == nil }
-
 // stage checks a batch against the log, and computes what follows from its place
 // in it: ids, versions, times.
 func (l *Log) stage(c *call, staged *staging) error {
@@ -102,7 +99,7 @@ func (l *Log) stage(c *call, staged *staging) error {
 	}
 	s.size = record.BeginSize(&s.mark) + record.CommitSize
 	for i := range b.Events {
-		if err := l.stageEvent(c, staged, i); err != nil {
+		if err := l.stageEvent(c, i); err != nil {
 			staged.takeBack(s.slots[:i])
 			return itemError(b, i, err)
 		}
@@ -117,47 +114,39 @@ func (l *Log) stage(c *call, staged *staging) error {
 	staged.batch++
 	staged.sequence += uint64(len(s.events))
 	staged.time = now
+	staged.batches = append(staged.batches, s)
 	staged.enterKeys(c)
 	return nil
 }
 
 // stageEvent stages one event of a call's batch.
-func (l *Log) stageEvent(c *call, staged *staging, item int) error {
+func (l *Log) stageEvent(c *call, item int) error {
 	d, s := &c.batch.Events[item], c.staged
-	slot := staged.slot(l.index, index.Name{Scope: d.Scope, Stream: d.Stream})
-	stream := &staged.streams[slot]
+	slot := l.staging.slot(l.index, index.Name{Scope: d.Scope, Stream: d.Stream})
+	stream := &l.staging.streams[slot]
 	if err := d.expect(stream.version); err != nil {
 		return err
 	}
-	e := &s.events[item]
-	if err := l.compose(e, d, c, item, s, stream.version+1); err != nil {
+	if err := l.compose(c, item, stream.version+1); err != nil {
 		return err
 	}
 	stream.version++
 	s.slots[item] = slot
-	s.size += record.ItemSize(int64(e.RecordSize()))
+	s.size += record.ItemSize(int64(s.events[item].RecordSize()))
 	return nil
 }
 
 // hash computes the hashes of all that is staged: of contents and of headers side
 // by side, of events and of heads one after the other, since each has that of its
 // predecessor in it.
-func (l *Log) hash(group []*call, staged *staging) {
-	for _, c := range group {
-		if !c.writes() {
-			continue
-		}
-		m := &c.staged.mark
-		for i := range c.staged.events {
-			l.headers.add(&c.staged.events[i], m.Sequence+uint64(i), m)
+func (l *Log) hash(staged *staging) {
+	for _, s := range staged.batches {
+		for i := range s.events {
+			l.headers.add(&s.events[i], s.mark.Sequence+uint64(i), &s.mark)
 		}
 	}
 	headers := l.headers.sum()
-	for _, c := range group {
-		if !c.writes() {
-			continue
-		}
-		s := c.staged
+	for _, s := range staged.batches {
 		for i := range s.events {
 			stream := &staged.streams[s.slots[i]]
 			if s.events[i].Version == 1 {
@@ -206,9 +195,6 @@ func (l *Log) reuse(group []*call) {
 		c.staged = nil
 	}
 	l.staging.forget()
-	if cap(l.headers.events) > mostHeaders {
-		l.headers = headers{}
-	}
 }
 
 func itemError(b *Batch, item int, err error) error {
@@ -218,8 +204,10 @@ func itemError(b *Batch, item int, err error) error {
 	return &ItemError{Item: item, Err: err}
 }
 
-// compose makes the event of a draft, all but its hash.
-func (l *Log) compose(e *record.Event, d *Draft, c *call, item int, s *stagedBatch, version uint64) error {
+// compose makes the event of a call's draft, all but its hash.
+func (l *Log) compose(c *call, item int, version uint64) error {
+	d, s := &c.batch.Events[item], c.staged
+	e := &s.events[item]
 	id, err := l.newID(s.mark.Time)
 	if err != nil {
 		return err
@@ -269,12 +257,10 @@ func (l *Log) now() int64 {
 
 // write hands the group's batches to the file, in one write, and takes them
 // into the index. Until it returns nil nothing in memory knows of them.
-func (l *Log) write(group []*call) error {
+func (l *Log) write(batches []*stagedBatch) error {
 	size := int64(0)
-	for _, c := range group {
-		if c.writes() {
-			size += c.staged.size
-		}
+	for _, b := range batches {
+		size += b.size
 	}
 	if size == 0 {
 		return nil
@@ -284,13 +270,11 @@ func (l *Log) write(group []*call) error {
 	}
 	s := l.active
 	bytes, at := l.opening(s, size)
-	for _, c := range group {
-		if b := c.staged; c.writes() {
-			b.offset = at + int64(len(bytes))
-			b.mark.Synced = l.durable.batch
-			bytes = record.AppendBatch(bytes, s.place, b.offset, &b.mark, b.events, b.head, b.positions)
-			l.observeBatch(b)
-		}
+	for _, b := range batches {
+		b.offset = at + int64(len(bytes))
+		b.mark.Synced = l.durable.batch
+		bytes = record.AppendBatch(bytes, s.place, b.offset, &b.mark, b.events, b.head, b.positions)
+		l.observeBatch(b)
 	}
 	l.buffer = bytes[:0]
 	if err := writeAt(s.file, bytes, at); err != nil {
@@ -305,10 +289,8 @@ func (l *Log) write(group []*call) error {
 	l.mu.Lock()
 	s.headed, s.endBytes, s.end = true, nil, at+int64(len(bytes))
 	s.filled = max(s.filled, segment.AlignUp(s.end, blockSize))
-	for _, c := range group {
-		if c.writes() {
-			l.enterLocked(s, c.staged)
-		}
+	for _, b := range batches {
+		l.enterLocked(s, b)
 	}
 	l.mu.Unlock()
 	return nil
@@ -434,7 +416,7 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 		}
 		stream := &l.staging.streams[b.slots[i]]
 		if stream.ref == (index.Ref{}) {
-			stream.ref = l.index.Ref(stream.name)
+			stream.ref = l.index.Enter(stream.name)
 		}
 		l.index.AddHidden(index.Entry{
 			Segment: uint32(s.number), Offset: uint32(b.offset + int64(b.positions[i])),

@@ -61,7 +61,8 @@ func noSpace(err error) error {
 	return err
 }
 
-// ItemError says which draft of a batch is wrong, and how.
+// ItemError says which draft of a batch is wrong, and how. What is wrong with the
+// place of a batch's only draft, such as its version, stands without it.
 type ItemError struct {
 	Item int // index in Batch.Events
 	Err  error

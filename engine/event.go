@@ -55,7 +55,7 @@ func Exactly(v uint64) Expect { return Expect(v) + 1 }
 // Cause names the event that another one follows from.
 type Cause struct {
 	id   uuid.UUID
-	item int // 1 + index in the batch, or 0
+	item int // 1 + index in the batch, or 0; −1 for what was negative
 }
 
 // Item is the draft with index i of the same batch; it must come earlier.
@@ -76,6 +76,11 @@ type Batch struct {
 	// Key makes a retry of the batch have one effect; item i gets the key
 	// "Key/i". At most 255 bytes. Either the batch has a key, or each of its
 	// drafts, or nobody.
+	//
+	// A retry is answered with the receipts of the first call, whatever it now
+	// expects of its streams. It must have the same items in the same order, each
+	// with the same scope, stream, type, payload version and data; else it is a
+	// *KeyConflictError.
 	Key        string
 	Events     []Draft
 	Durability Durability

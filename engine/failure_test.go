@@ -301,3 +301,26 @@ func TestDiskAlmostFull(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomInSteps: large groups that are not synced have room reserved for several
+// at once.
+func TestRoomInSteps(t *testing.T) {
+	m := newMachine(t, engine.Options{SegmentSize: 16 << 20})
+	log := m.open()
+	reserved := 0
+	m.disk.Observe(func(op simfs.Op) {
+		if op.Kind == simfs.OpPreallocate {
+			reserved++
+		}
+	})
+	const groups, size = 20, 200_000
+	for range groups {
+		if _, err := log.AppendBatch(context.Background(), engine.Batch{Durability: engine.Buffered, Events: drafts(big("x", size))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Steps of 1 MiB, but for the first few, and what is synced by count or time.
+	if most := groups*size>>20 + 4; reserved > most {
+		t.Errorf("room was made %d times, want at most %d", reserved, most)
+	}
+}

@@ -140,6 +140,7 @@ func (l *Log) broken(g *group) {
 	cause := errors.New("a commit has panicked")
 	l.mu.Lock()
 	l.closeLocked(g)
+	l.accepted = l.written.frontier()
 	l.mu.Unlock()
 	l.fail(cause)
 	l.answer(g.calls, fmt.Errorf("%w: %w", ErrInDoubt, cause))

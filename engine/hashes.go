@@ -16,7 +16,7 @@ type headers struct {
 	canonical []byte
 }
 
-// mostHeaders bounds the events whose room a log keeps for the next group.
+// mostHeaders bounds the events whose room is kept for the next ones.
 const mostHeaders = 4096
 
 // headed is an event at its place in the log.
@@ -50,7 +50,11 @@ func (h *headers) sum() []chain.Hash {
 		h.many.Header(h.canonical)
 	}
 	h.many.Sum(h.sums)
+	sums := h.sums
 	clear(h.events)
 	h.events = h.events[:0]
-	return h.sums
+	if len(sums) > mostHeaders {
+		*h = headers{}
+	}
+	return sums
 }

@@ -21,15 +21,16 @@ type Room struct{ spaces sync.Pool } // of *workspace
 
 // workspace is what a log uses of a Room.
 type workspace struct {
-	// Used by the holder of the commit token only, between two file operations.
+	// Used by the holder of the commit token only.
 	hasher  chain.Hasher
 	headers headers
 	buffer  []byte    // the group's bytes
 	id      uuid.UUID // the last that was drawn
 	step    [4]byte
-	staging staging
+	staging staging        // of the group at work
 	staged  []*stagedBatch // that are done with
-	calls   *sync.Pool     // of *call; by itself, since the runtime keeps what a pool lies in
+
+	calls *sync.Pool // of *call; by itself, since the runtime keeps what a pool lies in
 
 	// What is the log's, while it has the workspace.
 	kept struct {
@@ -68,6 +69,7 @@ func (r *Room) Reclaim(l *Log) {
 	if l.spare != nil {
 		l.spare.recycle()
 	}
+	w.staging.forget() // which has streams of the index
 	l.index.Clear()
 	clear(l.segments)
 	w.kept.index, w.kept.segments = l.index, l.segments

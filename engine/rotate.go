@@ -22,7 +22,7 @@ import (
 // and, where its end is in doubt, a fresh one takes over: made as N.new with
 // everything that is to be kept, synced, and only then named N.seg.
 
-// firstFill is the first step of zeros, so that a log of one event is small.
+// firstFill is the first step of room, so that a log of one event is small.
 const firstFill = 64 << 10
 
 // preparation is a segment that is being made ahead of need. Only the task
@@ -461,14 +461,13 @@ func (l *Log) fillAhead() {
 		l.mu.Unlock()
 		return
 	}
-	l.mu.Unlock()
-	done := l.opts.Waits.Signal("zeros ahead")
-	l.mu.Lock()
+	done := l.newSignalLocked("zeros ahead")
 	s.filling, s.step = done, 2*step
+	file := s.file
 	l.mu.Unlock()
 	l.run("fill zeros ahead", func() {
 		// Where it fails the next group finds out, and says so.
-		err := fillZeros(s.file, at, step)
+		err := fillZeros(file, at, step)
 		l.mu.Lock()
 		if err == nil {
 			s.filled = at + step
@@ -483,16 +482,17 @@ func (l *Log) fillAhead() {
 // that are not synced need no zeros, but a full disk is to be met before a byte of
 // them is written. The caller has the commit token.
 func (l *Log) reserve(s *segmentFile, has, until int64) error {
-	step := l.stepAt(s, has)
-	ahead := has + step
-	if ahead <= until || preallocate(s.file, has, step) != nil {
-		step, ahead = 0, until
-		if err := preallocate(s.file, has, until-has); err != nil {
-			return err
-		}
+	ahead := max(has+l.stepAt(s, has), until)
+	err := preallocate(s.file, has, ahead-has)
+	if err != nil && ahead > until {
+		ahead = until
+		err = preallocate(s.file, has, ahead-has)
+	}
+	if err != nil {
+		return err
 	}
 	l.mu.Lock()
-	s.reserved, s.step = ahead, max(s.step, 2*step)
+	s.reserved, s.step = ahead, 2*(ahead-has)
 	l.mu.Unlock()
 	return nil
 }

@@ -18,7 +18,11 @@ type Clock interface {
 
 // Waits is where one call waits for another, and where short background tasks
 // run. nil in Options means goroutines and channels; a simulator passes its
-// scheduler.
+// scheduler, such as simclock's, whose signals only need another type:
+//
+//	type turns struct{ *simclock.Scheduler }
+//
+//	func (t turns) Signal(reason string) engine.Signal { return t.Scheduler.Signal(reason) }
 //
 // The engine never holds its mutex across a call of this interface, so a
 // simulated task never finds the mutex taken.

@@ -17,7 +17,7 @@ type Stats struct {
 type SegmentStats struct {
 	Number        uint64
 	Used          int64  // bytes up to the end of the last batch or END
-	Size          int64  // bytes of the file, zeros written ahead included
+	Size          int64  // bytes of the file, with what is written or reserved ahead
 	Batches       uint64 // that begin in it
 	FirstSequence uint64 // 0 if it has no event
 	LastSequence  uint64 // 0 if it has no event

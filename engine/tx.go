@@ -27,7 +27,7 @@ type Tx struct {
 }
 
 // Begin begins a transaction with the key, which may be "", and the durability of
-// the batch that it will be.
+// the batch that it will be. What is wrong with them is told by Commit.
 func (l *Log) Begin(key string, durability Durability) *Tx {
 	return &Tx{log: l, valid: validation{opts: &l.opts}, batch: Batch{Key: key, Durability: durability}}
 }
@@ -48,7 +48,7 @@ func (t *Tx) Append(draft Draft) (item int, err error) {
 	v.draft(&draft)
 	switch {
 	case t.batch.Key != "" && draft.Key != "":
-		v.problem(ErrInvalid, "the batch has a key, and the event one, too: give keys to one of both")
+		v.problem(ErrInvalid, "the batch has a key, and the event one, too: give keys either to the batch or to each event")
 	case v.item > 0 && (len(t.keys) > 0) != (draft.Key != ""):
 		v.problem(ErrInvalid, "all events of a batch have a key, or none")
 	case t.keys[draft.Key]:
@@ -86,7 +86,7 @@ func (t *Tx) stage(draft *Draft) {
 func (t *Tx) Len() int { return len(t.batch.Events) }
 
 // Commit appends what is staged, as AppendBatch does, with its errors; an
-// *ItemError names the draft that is in the way. Whatever it answers, the
+// *ItemError names the draft that is in the way, where there are several. Whatever it answers, the
 // transaction has ended.
 func (t *Tx) Commit(ctx context.Context) ([]Receipt, error) {
 	if t.done {

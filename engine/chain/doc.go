@@ -34,6 +34,6 @@
 // different inputs have the same bytes. engine/FORMAT.md draws the inputs byte by
 // byte.
 //
-// Nothing here allocates in the steady state: a Hasher allocates once, when it
-// meets its first input above 1 KiB.
+// Nothing here allocates in the steady state, which begins with the first input
+// above 1 KiB of each kind; the garbage collector may end it for a moment.
 package chain

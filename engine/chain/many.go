@@ -19,17 +19,22 @@ import (
 // must stay as it is until Sum.
 type Many struct {
 	hasher Hasher
-	order  []kind // of the inputs
+	added  int
 	lists  [kinds]list
+	known  []known
 	copied []byte
-	whole  []Hash // of the inputs that are known already; their kind is kinds
 }
 
 // list is the inputs of one kind.
 type list struct {
 	inputs [][]byte
-	sums   []Hash
-	next   int // that is not taken yet
+	at     []int // where their hashes belong
+	sums   [][lanes.Size]byte
+}
+
+type known struct {
+	at   int
+	hash Hash
 }
 
 // Content adds the content of an event, as Hasher.Content has it.
@@ -47,8 +52,12 @@ func (m *Many) Content(salt, metadata, payload []byte) {
 	}
 }
 
-// Header adds a canonical header, as Hasher.Header has it.
+// Header adds a canonical header, as Hasher.Header has it. It is not kept.
 func (m *Many) Header(canonical []byte) {
+	if len(canonical) > small {
+		m.Known(m.hasher.Header(canonical))
+		return
+	}
 	from := len(m.copied)
 	m.copied = append(m.copied, canonical...)
 	m.add(ofHeader, m.copied[from:])
@@ -56,19 +65,23 @@ func (m *Many) Header(canonical []byte) {
 
 // Known adds an input whose hash is known.
 func (m *Many) Known(hash Hash) {
-	m.order = append(m.order, kinds)
-	m.whole = append(m.whole, hash)
+	m.known = append(m.known, known{m.added, hash})
+	m.added++
 }
 
 func (m *Many) add(k kind, input []byte) {
-	m.order = append(m.order, k)
-	m.lists[k].inputs = append(m.lists[k].inputs, input)
+	l := &m.lists[k]
+	l.inputs, l.at = append(l.inputs, input), append(l.at, m.added)
+	m.added++
 }
+
+// mostKept is how many inputs there may have been for their room to be kept.
+const mostKept = 4096
 
 // Sum puts the hashes of what was added into sums, which has as many elements, in
 // order, and forgets it.
 func (m *Many) Sum(sums []Hash) {
-	if len(sums) != len(m.order) {
+	if len(sums) != m.added {
 		panic("internal error: sums for another number of inputs")
 	}
 	for k := range m.lists {
@@ -77,26 +90,18 @@ func (m *Many) Sum(sums []Hash) {
 			continue
 		}
 		l.sums = slices.Grow(l.sums[:0], len(l.inputs))[:len(l.inputs)]
-		lanes.SumMany(keys[k], l.inputs, l.sums)
-		clear(l.inputs)
-		l.inputs, l.next = l.inputs[:0], 0
-	}
-	whole := m.whole
-	for i, k := range m.order {
-		if k == kinds {
-			sums[i], whole = whole[0], whole[1:]
-			continue
+		keys[k].SumMany(l.inputs, l.sums)
+		for i, at := range l.at {
+			sums[at] = l.sums[i]
 		}
-		l := &m.lists[k]
-		sums[i] = l.sums[l.next]
-		l.next++
+		clear(l.inputs)
+		l.inputs, l.at = l.inputs[:0], l.at[:0]
+	}
+	for _, k := range m.known {
+		sums[k.at] = k.hash
 	}
 	if len(sums) > mostKept {
 		*m = Many{}
-		return
 	}
-	m.order, m.copied, m.whole = m.order[:0], m.copied[:0], m.whole[:0]
+	m.added, m.known, m.copied = 0, m.known[:0], m.copied[:0]
 }
-
-// mostKept is how many inputs there may have been for their room to be kept.
-const mostKept = 4096

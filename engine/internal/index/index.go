@@ -107,8 +107,8 @@ func (x *Index) AddEvent(entry Entry, id uuid.UUID, name Name, version uint64, h
 // Ref is none.
 type Ref struct{ s *stream }
 
-// Ref returns that of a name, and makes the stream if there is none.
-func (x *Index) Ref(name Name) Ref { return Ref{x.stream(name)} }
+// Enter returns the stream of a name, and makes it if there is none.
+func (x *Index) Enter(name Name) Ref { return Ref{x.stream(name)} }
 
 // AddHidden is AddEvent, but Shown does not know of the event before Show.
 func (x *Index) AddHidden(entry Entry, id uuid.UUID, to Ref, version uint64, hash chain.Hash, key string) {

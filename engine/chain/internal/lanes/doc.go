@@ -14,7 +14,7 @@
 //
 //	key := lanes.NewKey("example.com 2026-01-01 order events")
 //	hashes := make([][lanes.Size]byte, len(messages))
-//	lanes.SumMany(key, messages, hashes)
+//	lanes.key.SumMany(messages, hashes)
 //
 // Every hash is that of BLAKE3's mode derive_key, the context being that of the
 // Key and the key material the message, with 32 bytes of output. So hashes of
@@ -25,5 +25,6 @@
 // the usual library, one message at a time; the hashes are the same.
 //
 // A message is read within its bounds only, and nothing points to it
-// afterwards. Nothing here allocates in the steady state.
+// afterwards. Nothing is allocated for messages of one chunk; for longer ones a
+// hasher of the library, which is kept until the garbage collector wants it.
 package lanes

@@ -71,9 +71,8 @@ type failer interface {
 // beside them and none of the messages is written.
 func checkMany(t failer, k *Key, context string, messages [][]byte) {
 	t.Helper()
-	type Hash [Size]byte
-	guard := Hash(bytes.Repeat([]byte{0xa5}, Size))
-	sums := make([]Hash, len(messages)+2)
+	guard := [Size]byte(bytes.Repeat([]byte{0xa5}, Size))
+	sums := make([][Size]byte, len(messages)+2)
 	for i := range sums {
 		sums[i] = guard
 	}
@@ -81,7 +80,7 @@ func checkMany(t failer, k *Key, context string, messages [][]byte) {
 	for i, message := range messages {
 		before[i] = bytes.Clone(message)
 	}
-	SumMany(k, messages, sums[1:len(messages)+1])
+	k.SumMany(messages, sums[1:len(messages)+1])
 	if sums[0] != guard || sums[len(sums)-1] != guard {
 		t.Fatalf("%v: wrote beside the sums of %d messages", k.kernels, len(messages))
 	}
@@ -89,7 +88,7 @@ func checkMany(t failer, k *Key, context string, messages [][]byte) {
 		if !bytes.Equal(message, before[i]) {
 			t.Fatalf("%v: changed message %d of %d (%d bytes)", k.kernels, i, len(messages), len(message))
 		}
-		if got, want := [Size]byte(sums[1+i]), want(context, message); got != want {
+		if got, want := sums[1+i], want(context, message); got != want {
 			t.Fatalf("%v: message %d of %d (%d bytes):\ngot  %x\nwant %x", k.kernels, i, len(messages), len(message), got, want)
 		}
 	}
@@ -243,7 +242,7 @@ func TestStackMoves(t *testing.T) {
 				return deeper(depth - 1)
 			}
 			var sums [11][Size]byte
-			SumMany(k, messages, sums[:])
+			k.SumMany(messages, sums[:])
 			return [11][Size]byte(expect) == sums
 		}
 		for depth := range 400 {
@@ -272,7 +271,7 @@ func TestConcurrent(t *testing.T) {
 			wg.Go(func() {
 				for range 50 {
 					sums := make([][Size]byte, len(messages))
-					SumMany(k, messages, sums)
+					k.SumMany(messages, sums)
 					for i := range sums {
 						if sums[i] != expect[i] || k.Sum(messages[i]) != expect[i] {
 							t.Errorf("message %d (%d bytes) has another hash than alone", i, len(messages[i]))
@@ -299,7 +298,7 @@ func TestAllocations(t *testing.T) {
 			messages = append(messages, fill(5, size)...)
 		}
 		sums := make([][Size]byte, len(messages))
-		if n := testing.AllocsPerRun(100, func() { SumMany(k, messages, sums) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { k.SumMany(messages, sums) }); n != 0 {
 			t.Errorf("SumMany allocates %v times", n)
 		}
 		for i, message := range messages {
@@ -319,7 +318,7 @@ func TestAsManySums(t *testing.T) {
 						t.Errorf("3 messages and %d sums do not panic", sums)
 					}
 				}()
-				SumMany(newKey(context, with), fill(3, 10), make([][Size]byte, sums))
+				newKey(context, with).SumMany(fill(3, 10), make([][Size]byte, sums))
 			}()
 		}
 	})

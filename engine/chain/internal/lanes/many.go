@@ -1,7 +1,5 @@
 package lanes
 
-import "unsafe"
-
 // width is how many messages are hashed at once.
 const width = 8
 
@@ -18,16 +16,10 @@ func enough(blocks int) int {
 
 // SumMany sets each of the sums to the hash of the message with its index. It
 // panics unless there are as many.
-func SumMany[H ~[Size]byte](k *Key, messages [][]byte, sums []H) {
+func (k *Key) SumMany(messages [][]byte, sums [][Size]byte) {
 	if len(messages) != len(sums) {
 		panic("internal error: there are not as many sums as messages")
 	}
-	// An H is a [Size]byte, and so is the memory; the language has no conversion
-	// for the slices.
-	k.sumMany(messages, unsafe.Slice((*[Size]byte)(unsafe.Pointer(unsafe.SliceData(sums))), len(sums)))
-}
-
-func (k *Key) sumMany(messages [][]byte, sums [][Size]byte) {
 	if k.kernels == portable || len(messages) < 2 {
 		for i, message := range messages {
 			k.sum(message, &sums[i])
