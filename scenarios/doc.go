@@ -33,7 +33,13 @@
 //	crash kind=K choices=C   power loss or kill; choices "newest", "oldest" or a number
 //	damage what=W …          change bytes of the log that is left; each on a copy of its own
 //
-// An ITEM is a few words, such as "orders/order-42 order.placed size=100 expect=1".
+// An ITEM is a few words, the stream and the type first:
+//
+//	"orders/order-42 order.placed size=100 meta=20 expect=1 cause=0"
+//
+// expect is a version, none or exists; cause is an earlier item of the batch; size,
+// meta and ext are bytes of payload, bytes of metadata, extensions. There are key,
+// lane, depth, flags, payload, correlation and erasable, too.
 //
 // # Clients
 //
@@ -69,8 +75,9 @@
 //	                                       SyncData, Preallocate); syncs of one call site that
 //	                                       do less than they say, see package weaken
 //	operations                             how many Errors makes fail
-//	turns priorities                       of clients: a seed, see simclock.Order; without
-//	                                       priorities every turn is as likely
+//	turns priorities                       of clients: a seed, that of the plan if it is
+//	                                       missing, see simclock.Order; without priorities
+//	                                       every turn is as likely
 //
 // A crash line behind the steps is one crash of an [explore.CrashPath]: when it
 // came, and what the disk kept. Without such lines every crash is tried. Follow

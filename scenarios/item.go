@@ -85,7 +85,7 @@ func parseItem(text string, step, item int) (engine.Draft, error) {
 		case "correlation":
 			d.Correlation = uuid.UUID{15: byte(n), 14: byte(n >> 8), 0: 1}
 		default:
-			return bad("%q is not known", word)
+			return bad("%q is not known: there are size, meta, ext, expect, cause, key, lane, depth, flags, payload, correlation, erasable", word)
 		}
 	}
 	return d, nil

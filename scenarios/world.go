@@ -130,6 +130,7 @@ func read(p *plan.Plan) (*script, error) {
 				problems = append(problems, fmt.Errorf("step %d: a client cannot %s: it can %s", step.Number, step.Verb, strings.Join(clientVerbs(), ", ")))
 			}
 		}
+		problems = append(problems, unknownArgs(step))
 		switch step.Verb {
 		case "delete":
 			deleted = step.Number
@@ -183,7 +184,51 @@ func parseBatch(step plan.Step) (engine.Batch, error) {
 		}
 		b.Events = append(b.Events, draft)
 	}
+	for _, arg := range step.Args {
+		if i, err := strconv.Atoi(arg.Key); err == nil && i >= len(b.Events) {
+			return b, fmt.Errorf("step %d: item %d is there, and item %d is not: number them from 0 on", step.Number, i, len(b.Events))
+		}
+	}
 	return b, nil
+}
+
+// argsOf is what a step may say; a batch has its items besides.
+func argsOf(verb string) []string {
+	switch verb {
+	case "batch":
+		return []string{"client", "key", "buffered", "tx"}
+	case "retry":
+		return []string{"client", "of", "items", "durable"}
+	case "close", "sync", "wait", "read":
+		return []string{"client"}
+	case "advance":
+		return []string{"client", "by"}
+	case "jump":
+		return []string{"by"}
+	case "drift":
+		return []string{"ppm"}
+	case "crash":
+		return []string{"kind", "choices"}
+	case "damage":
+		return []string{"what", "at", "with"}
+	default:
+		return nil
+	}
+}
+
+// unknownArgs refuses what would have no effect: most likely it is misspelt.
+func unknownArgs(step plan.Step) error {
+	known := argsOf(step.Verb)
+	for _, arg := range step.Args {
+		if _, err := strconv.Atoi(arg.Key); err == nil && step.Verb == "batch" || slices.Contains(known, arg.Key) {
+			continue
+		}
+		if known == nil {
+			return fmt.Errorf("step %d: %s=… is not known: %s takes nothing", step.Number, arg.Key, step.Verb)
+		}
+		return fmt.Errorf("step %d: %s=… is not known: %s takes %s", step.Number, arg.Key, step.Verb, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 // stream is randomness for one purpose.

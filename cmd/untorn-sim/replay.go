@@ -34,7 +34,10 @@ func replayCommand() command {
 			"  prefix=9      of what no sync had made durable, only operations before 9 had reached the disk\n" +
 			"  ~size:…@6     but the size of that file (inode 5) is what truncate, operation 6, had made it;\n" +
 			"                cell: is a sector of a file, name: an entry of a directory, durable: as last synced\n" +
-			"  call 15       the 15th append of the workload, a retry being one; its items count from 0",
+			"  call 15       the 15th append of the workload, a retry being one; its items count from 0\n\n" +
+			"With clients the invariant may be I12: what they saw fits no order of their calls. Then expected and\n" +
+			"found are the longest order that fits, and the call that does not: \"2–8 client 1: append s\" was at work\n" +
+			"from moment 2 to moment 8 of the history. page names a file for a browser, which draws all calls.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var r replayer
 			flags.StringVar(&r.scenario, "scenario", "", "`names` of the seed's scenarios, separated by commas, or all")
