@@ -12,9 +12,9 @@ import (
 // Scheduler lets simulated tasks take turns: one runs, the others wait for the
 // baton. Make one with NewScheduler, and let tasks have it within Run.
 //
-// Every word of it is touched by whoever has the baton only, and in functions
+// Every word of it is changed by whoever has the baton only, and in functions
 // that the race detector does not look into: see Order.Spin. For that it has no
-// map and no slice that grows.
+// map and no slice that grows. Only the watchdog looks at it from outside.
 type Scheduler struct {
 	clock *Clock
 	order order

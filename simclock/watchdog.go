@@ -16,34 +16,33 @@ const patience = 10 * time.Second
 // mutex that another task holds over a switch point. For the scheduler that is no
 // deadlock, and without a word the process would stand still for ever.
 type watchdog struct {
-	s        *Scheduler
-	patience time.Duration
-	bark     func(report string)
-	timer    *time.Timer
-	seen     uint64 // switch points at the last look
-	idle     bool   // there were none between the last two
+	s     *Scheduler
+	timer *time.Timer
+	seen  uint64 // switch points at the last look
+	idle  bool   // there were none between the last two
 }
 
 // watched starts the scheduler's watchdog; end is to be called when the run is over.
 func (s *Scheduler) watched() (end func() bool) {
-	w := &watchdog{s: s, patience: s.patience, bark: s.bark, seen: s.switchPoints()}
+	w := &watchdog{s: s, seen: s.switchPoints()}
 	w.timer = time.AfterFunc(math.MaxInt64, w.look) // not yet: look sets it anew
-	w.timer.Reset(w.patience / 2)
+	w.timer.Reset(s.patience / 3)
 	return w.timer.Stop
 }
 
-// look is called after every half of the patience, and barks after two in which
-// nothing has happened: after one a debugger may just have let the process go on.
+// look is called three times while the patience lasts, and barks when nothing has
+// happened twice in a row: once, and a debugger may just have let the process go
+// on.
 func (w *watchdog) look() {
 	seen := w.s.switchPoints()
 	if idle := seen == w.seen; !idle || !w.idle {
 		w.seen, w.idle = seen, idle
-		w.timer.Reset(w.patience / 2)
+		w.timer.Reset(w.s.patience / 3)
 		return
 	}
 	if task, where := w.s.atWork(); task != "" {
-		w.bark(fmt.Sprintf("simclock: no switch point for %v: task %q has come to none since %s. It loops, or waits for what is no seam: "+
-			"a channel, or a mutex that somebody holds over a switch point\n\n%s", w.patience, task, where, allStacks()))
+		w.s.bark(fmt.Sprintf("simclock: no switch point for most of %v: task %q has come to none since %s. It loops, or waits for what is no seam: "+
+			"a channel, or a mutex that somebody holds over a switch point\n\n%s", w.s.patience, task, where, allStacks()))
 	}
 }
 
