@@ -11,11 +11,16 @@
 //
 //	func puts(n int) (steps []crashtest.Step[*Store]) {
 //		for i := range n {
-//			key, value := fmt.Sprint("k", i), fmt.Sprint("v", i)
+//			key, value := fmt.Sprint("k", i), strings.Repeat(fmt.Sprint("v", i), 300)
 //			steps = append(steps, crashtest.Put(key, value, func(s *Store) error { return s.Put(key, value) }))
 //		}
 //		return steps
 //	}
+//
+// Give values some length: what lies within one sector, of 512 bytes, cannot tear.
+// A directory is synced by opening it and calling Sync. Run takes a test, not a
+// *rapid.T, since it saves plans beside the test: draw the steps from a seed of
+// their own.
 //
 // What happens:
 //

@@ -29,7 +29,7 @@ func TestStoreSurvivesPowerLoss(t *testing.T) {
 // A step is acknowledged when it returns nil. Get(key) is (value string, found bool, err error).
 func puts(n int) (steps []crashtest.Step[*Store]) {
 	for i := range n {
-		key, value := fmt.Sprintf("key-%d", i%5), fmt.Sprintf("value-%d", i)
+		key, value := fmt.Sprintf("key-%d", i%5), strings.Repeat(fmt.Sprintf("value-%d ", i), 100) // within one sector nothing tears
 		steps = append(steps, crashtest.Put(key, value, func(s *Store) error { return s.Put(key, value) }))
 	}
 	return steps
