@@ -21,13 +21,12 @@ type floor struct {
 	session record.Session
 	logID   [16]byte
 
-	many     summer // contents and headers
+	many     hashes // contents and headers
 	hasher   chain.Hasher
 	streams  []floorStream
 	batch    uint64
 	sequence uint64
 	synced   uint64 // batches that a sync covered
-	now      int64  // of the group
 	head     chain.Hash
 
 	buffer    []byte
@@ -41,8 +40,8 @@ type floorStream struct {
 	hash    chain.Hash
 }
 
-// summer is chain.Many, and what does the same one call after the other.
-type summer interface {
+// hashes is chain.Many, and what does the same one call after the other.
+type hashes interface {
 	Content(salt, metadata, payload []byte)
 	Header(canonical []byte)
 	Sum(sums []chain.Hash)
@@ -71,7 +70,7 @@ const floorRoom = 320
 func openFloor(setup Setup) (Store, error)      { return openFloorWith(setup, new(oneHashATime)) }
 func openFloorLanes(setup Setup) (Store, error) { return openFloorWith(setup, new(chain.Many)) }
 
-func openFloorWith(setup Setup, many summer) (Store, error) {
+func openFloorWith(setup Setup, many hashes) (Store, error) {
 	return inGroups(func(setup Setup) (serial, error) {
 		f, err := openFilled(setup, "floor.zeros", record.DataStart)
 		if err != nil {
@@ -97,13 +96,13 @@ func (f *floor) append(calls [][]Event) error {
 	if err != nil {
 		return err
 	}
-	f.hash(calls)
+	now := int64(f.batch + 1) // the clock says the number of the group's first batch
+	f.hash(calls, now)
 	b := f.buffer[:0]
-	hashed, hashes := f.events, f.sums
+	done := 0
 	for _, events := range calls {
-		n := len(events)
-		b = f.encode(b, at+int64(len(b)), hashed[:n], hashes[:n])
-		hashed, hashes = hashed[n:], hashes[n:]
+		b = f.encode(b, at+int64(len(b)), done, done+len(events), now)
+		done += len(events)
 	}
 	f.buffer = b
 	if err := f.commit(b); err != nil {
@@ -113,9 +112,8 @@ func (f *floor) append(calls [][]Event) error {
 	return nil
 }
 
-// hash makes the events of a group. The clock says the number of the group's
-// first batch.
-func (f *floor) hash(calls [][]Event) {
+// hash makes the events of a group.
+func (f *floor) hash(calls [][]Event, now int64) {
 	f.events = f.events[:0]
 	for _, events := range calls {
 		for i := range events {
@@ -132,9 +130,8 @@ func (f *floor) hash(calls [][]Event) {
 	}
 	f.sums = slices.Grow(f.sums[:0], len(f.events))[:len(f.events)]
 	f.many.Sum(f.sums)
-	f.now = int64(f.batch + 1)
 	for i := range f.events {
-		f.canonical = record.AppendCanonical(f.canonical[:0], &f.events[i], f.sequence+uint64(i)+1, f.now, f.now, f.sums[i])
+		f.canonical = record.AppendCanonical(f.canonical[:0], &f.events[i], f.sequence+uint64(i)+1, now, now, f.sums[i])
 		f.many.Header(f.canonical)
 	}
 	f.many.Sum(f.sums)
@@ -149,16 +146,16 @@ func (f *floor) hash(calls [][]Event) {
 	}
 }
 
-// encode appends one call's batch as it stands at an offset.
-func (f *floor) encode(b []byte, offset int64, events []record.Event, hashes []chain.Hash) []byte {
+// encode appends a batch, of some of the group's events, as it stands at an offset.
+func (f *floor) encode(b []byte, offset int64, from, to int, now int64) []byte {
 	f.batch++
 	first := f.sequence + 1
-	f.sequence += uint64(len(events))
-	f.head = f.hasher.Head(f.head, f.batch, first, hashes, chain.Hash{})
+	f.sequence += uint64(to - from)
+	f.head = f.hasher.Head(f.head, f.batch, first, f.sums[from:to], chain.Hash{})
 	mark := record.Mark{
-		Session: f.session, Sequence: first, Batch: f.batch, Time: f.now, Clock: f.now, Synced: f.synced,
+		Session: f.session, Sequence: first, Batch: f.batch, Time: now, Clock: now, Synced: f.synced,
 	}
-	return record.AppendBatch(b, f.place, offset, &mark, events, f.head, nil)
+	return record.AppendBatch(b, f.place, offset, &mark, f.events[from:to], f.head, nil)
 }
 
 func (f *floor) stream(e *Event) *floorStream {

@@ -26,7 +26,7 @@ type Store interface {
 // Setup is how a store is opened.
 type Setup struct {
 	Dir      string // its own, and empty, or what was left there
-	Keep     string // where raw and floor keep a filled file from round to round; "": in Dir
+	Keep     string // where raw and the floors keep a filled file from round to round; "": in Dir
 	Writers  int    // goroutines that will append
 	Buffered bool   // nothing need be synced
 }
@@ -68,7 +68,7 @@ func Peers() []Peer {
 	}
 }
 
-// pickPeers takes those that are named; none means all. raw and floor are always
+// pickPeers takes those that are named; none means all. raw and the floors are always
 // among them: without them there is no ratio.
 func pickPeers(names string) ([]Peer, error) {
 	all := Peers()

@@ -145,7 +145,7 @@ func (r *Result) Ratio(name, over string) (ratio Ratio, ok bool) {
 	return ratio, !math.IsNaN(ratio.Median)
 }
 
-// Ratios plays paired rounds of raw, floor, untorn and the best of the other
+// Ratios plays paired rounds of raw, the floors, untorn and the best of the other
 // peers, until so many of them count; at most twice as many in all.
 func (r *Runner) Ratios(w Workload, peers []Peer, rounds int) (*Result, error) {
 	chosen, err := r.scout(w, peers)
@@ -164,7 +164,7 @@ func (r *Runner) Ratios(w Workload, peers []Peer, rounds int) (*Result, error) {
 	return result, nil
 }
 
-// scout lets all peers play two short rounds, and returns raw, floor, untorn and
+// scout lets all peers play two short rounds, and returns raw, the floors, untorn and
 // the best of the others.
 func (r *Runner) scout(w Workload, peers []Peer) ([]Peer, error) {
 	short := *r

@@ -22,7 +22,7 @@ const (
 
 // writeSVG draws a panel for each workload, two in a row: a bar for each peer,
 // the fastest first, from 0 to its median, with a line from its lowest to its
-// highest round. raw and floor are grey, untorn is blue.
+// highest round. raw and the floors are grey, untorn is blue.
 func writeSVG(out io.Writer, results []*Result) error {
 	var b strings.Builder
 	width := 2*panelWidth + 3*margin
@@ -49,13 +49,14 @@ func writeSVG(out io.Writer, results []*Result) error {
 func writePanel(b *strings.Builder, r *Result, x, y int) int {
 	type bar struct {
 		name             string
+		limit            bool
 		median, low, top float64
 	}
 	var bars []bar
 	most := 0.0
 	for _, p := range r.Peers {
 		if rates := r.Rates(p.Name); len(rates) > 0 {
-			bars = append(bars, bar{p.Name, median(rates), slices.Min(rates), slices.Max(rates)})
+			bars = append(bars, bar{p.Name, p.Limit, median(rates), slices.Min(rates), slices.Max(rates)})
 			most = max(most, slices.Max(rates))
 		}
 	}
@@ -82,10 +83,10 @@ func writePanel(b *strings.Builder, r *Result, x, y int) int {
 		top := y + panelHead + i*barHeight
 		middle := top + barHeight/2
 		colour := "#c9b58f"
-		switch v.name {
-		case "raw", "floor", "floor-lanes":
+		switch {
+		case v.limit:
 			colour = "#a8a8a8"
-		case ourName:
+		case v.name == ourName:
 			colour = "#2f6fb5"
 		}
 		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end" fill="#222222">%s</text>`+"\n", left-6, middle+4, escaped(v.name))
