@@ -52,7 +52,7 @@ func (h History) Append(id, client int, batch engine.Batch) History {
 	return h.with(moment{kind: began, id: id, op: &operation{verb: appends, client: client, batch: batch}})
 }
 
-// Answered notes the answer to an append.
+// Answered notes the answer to an append that has begun and has none.
 func (h History) Answered(id int, receipts []engine.Receipt, err error) History {
 	return h.with(moment{kind: answered, id: id, receipts: receipts, err: err})
 }
@@ -135,6 +135,9 @@ func (h History) operations() []*operation {
 			pending[m.id] = &op
 		case answered:
 			op := pending[m.id]
+			if op == nil {
+				panic(fmt.Sprintf("history: an answer to call %d, which has not begun, or has one", m.id))
+			}
 			op.receipts, op.err, op.events = m.receipts, m.err, m.events
 			if errors.Is(m.err, engine.ErrInDoubt) {
 				continue
