@@ -308,7 +308,9 @@ func (l *Log) room(size int64) error {
 		}
 	}
 	s := l.active
-	end := l.groupOffset(s) + size
+	// With room for the END behind it, on a block of its own, a full disk does not
+	// keep a log from leaving the segment, or from being closed.
+	end := segment.AlignUp(l.groupOffset(s)+size, blockSize) + blockSize
 	if end <= l.filled(s) || l.opts.Preallocate < 0 {
 		return nil
 	}
@@ -316,7 +318,7 @@ func (l *Log) room(size int64) error {
 		return err
 	}
 	if has := max(l.filled(s), s.reserved); end > has {
-		if err := l.reserve(s, has, segment.AlignUp(end, blockSize)); err != nil {
+		if err := l.reserve(s, has, end); err != nil {
 			return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -293,8 +295,8 @@ func TestDiskAlmostFull(t *testing.T) {
 		if err != nil {
 			t.Fatalf("durability %d: %v", durability, err)
 		}
-		if s := log.Stats().Segments[0]; s.Size-s.Used >= 4096 {
-			t.Errorf("durability %d: %d bytes are reserved behind %d, more than the block that is begun", durability, s.Size-s.Used, s.Used)
+		if s := log.Stats().Segments[0]; s.Size-s.Used >= 2*4096 {
+			t.Errorf("durability %d: %d bytes are reserved behind %d, more than the block that is begun, and one for END", durability, s.Size-s.Used, s.Used)
 		}
 		if got := payloads(all(t, log, engine.Query{})); durability == engine.Durable && len(got) != 1 {
 			t.Errorf("durability %d: the log shows %d events", durability, len(got))
@@ -323,4 +325,75 @@ func TestRoomInSteps(t *testing.T) {
 	if most := groups*size>>20 + 4; reserved > most {
 		t.Errorf("room was made %d times, want at most %d", reserved, most)
 	}
+}
+
+// TestRoomForEND: a log can leave a segment, and be closed, when the disk is full:
+// behind each group there is room for an END on a block of its own.
+func TestRoomForEND(t *testing.T) {
+	for _, align := range []int{0, 4096} {
+		m := newMachine(t, engine.Options{SegmentSize: 256 << 10, Align: align})
+		log := m.open()
+		for i, size := range []int{1, 4000, 100, 70_000, 3_900, 64_000, 5, 100_000, 30_000} {
+			batch := engine.Batch{Durability: engine.Durability(i % 2), Events: drafts(big("x", size))}
+			if _, err := log.AppendBatch(context.Background(), batch); err != nil {
+				t.Fatal(err)
+			}
+			segments := log.Stats().Segments
+			s := segments[len(segments)-1]
+			if least := (s.Used+4095)&^4095 + 128; s.Size < least {
+				t.Errorf("align %d, behind %d bytes: the segment has %d, an END may need %d", align, size, s.Size, least)
+			}
+		}
+	}
+}
+
+// moody is randomness that can fail when a segment's seed is drawn.
+type moody struct {
+	io.Reader
+	fails bool
+}
+
+func (r *moody) Read(b []byte) (int, error) {
+	if r.fails && len(b) == 16 {
+		return 0, errors.New("no randomness")
+	}
+	return r.Reader.Read(b)
+}
+
+// TestNoSeed: without randomness for a segment's seed nothing has happened, and the
+// log goes on when there is some again.
+func TestNoSeed(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	o := m.seams()
+	random := &moody{Reader: o.Rand, fails: true}
+	o.Rand = random
+	if _, err := engine.Open(o); err == nil || !strings.Contains(err.Error(), "no randomness") {
+		t.Fatalf("a new log: %v", err)
+	}
+	random.fails = false
+	log, err := engine.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 12 {
+		random.fails = i%2 == 0
+		text := big(fmt.Sprint(i, " "), 30_000)
+		switch _, err := log.Append(context.Background(), draft(text)); {
+		case err == nil:
+			want = append(want, text)
+		case !random.fails || !errors.Is(err, engine.ErrRejected):
+			t.Fatalf("append %d: %v", i, err)
+		}
+		if got := payloads(all(t, log, engine.Query{})); !slices.Equal(got, want) {
+			t.Fatalf("append %d: the log shows %d events, want %d", i, len(got), len(want))
+		}
+	}
+	if len(want) >= 12 || len(want) < 6 {
+		t.Errorf("%d of 12 appends went through: the test does not test what it says", len(want))
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.reopened(want...)
 }

@@ -275,7 +275,7 @@ func (l *Log) Close() error {
 	l.disarm()
 	err := l.joinTasks()
 	if err == nil && !l.opts.ReadOnly {
-		err = l.writeEnd()
+		err = noSpace(l.writeEnd())
 	}
 	l.mu.Lock()
 	l.closed = true

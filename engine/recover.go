@@ -739,7 +739,12 @@ func (r *recovering) beginLog() error {
 	}
 	l.durable = point{head: chain.LogRoot(l.logID)}
 	l.written = l.durable
-	l.use(p, record.SegmentHeader{PreviousHead: l.durable.head})
+	seed, err := l.newSeed(p.number)
+	if err != nil {
+		p.file.Close()
+		return err
+	}
+	l.use(p, record.SegmentHeader{PreviousHead: l.durable.head, Seed: seed})
 	return nil
 }
 

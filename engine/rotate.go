@@ -212,11 +212,7 @@ func (l *Log) nextSegment() (*preparation, error) {
 
 // use makes a prepared segment the active one. Its header is written with the
 // first group.
-func (l *Log) use(p *preparation, header record.SegmentHeader) error {
-	if _, err := io.ReadFull(l.random, header.Seed[:]); err != nil {
-		p.file.Close()
-		return fmt.Errorf("draw the seed of segment %d: %w", p.number, err)
-	}
+func (l *Log) use(p *preparation, header record.SegmentHeader) {
 	header.LogID, header.Number, header.Align = l.logID, p.number, uint32(l.opts.Align)
 	l.activate(&segmentFile{
 		number: p.number, header: header, place: record.NewPlace(header.Seed),
@@ -225,7 +221,14 @@ func (l *Log) use(p *preparation, header record.SegmentHeader) error {
 	l.mu.Lock()
 	l.written.end, l.durable.end = record.DataStart, record.DataStart
 	l.mu.Unlock()
-	return nil
+}
+
+// newSeed draws the seed of a segment.
+func (l *Log) newSeed(number uint64) (seed record.Seed, err error) {
+	if _, err := io.ReadFull(l.random, seed[:]); err != nil {
+		return seed, fmt.Errorf("draw the seed of segment %d: %w", number, err)
+	}
+	return seed, nil
 }
 
 func (l *Log) activate(s *segmentFile) {
@@ -259,13 +262,18 @@ func (l *Log) rotate() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNothingWritten, err)
 	}
+	seed, err := l.newSeed(p.number) // while there is a way back
+	if err != nil {
+		p.file.Close()
+		return fmt.Errorf("%w: %w", errNothingWritten, err)
+	}
 	if err := l.seal(s); err != nil {
 		p.file.Close()
 		return err
 	}
-	if err := l.use(p, l.headerBehind(l.written)); err != nil {
-		return fmt.Errorf("%w: %w", errNothingWritten, err)
-	}
+	header := l.headerBehind(l.written)
+	header.Seed = seed
+	l.use(p, header)
 	l.observe(Point{Name: PointRotateDone, Batch: l.written.batch, Offset: -1})
 	return nil
 }
@@ -331,8 +339,9 @@ func (l *Log) freshSegment(s *segmentFile) error {
 	}
 	header.LogID, header.Number, header.Align = l.logID, number, uint32(l.opts.Align)
 	header.Carried, header.Synced = uint32(len(l.unsynced)), true
-	if _, err := io.ReadFull(l.random, header.Seed[:]); err != nil {
-		return fmt.Errorf("draw the seed of segment %d: %w", number, err)
+	var err error
+	if header.Seed, err = l.newSeed(number); err != nil {
+		return err
 	}
 	place := record.NewPlace(header.Seed)
 	end := int64(record.DataStart)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
@@ -34,8 +35,11 @@ func (l *Log) Verify(ctx context.Context) (Verification, error) {
 	v := &verifying{log: l, streams: map[index.Name]index.Stream{}, reader: l.reader()}
 	defer l.giveBack(v.reader)
 	err := v.run(ctx)
-	if err == nil && len(v.Problems) > 0 {
+	switch {
+	case err == nil && len(v.Problems) > 0:
 		err = v.Problems[0]
+	case errors.Is(err, fs.ErrClosed) && !errors.Is(err, ErrClosed): // by a Close meanwhile
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	if err != nil {
 		return v.Verification, fmt.Errorf("engine: verify: %w", err)
