@@ -30,7 +30,7 @@ type Scheduler struct {
 	stuck   *Stuck // what the main task shall panic with
 	broken  *TaskPanic
 	watch   func(where string) // see OnSwitch
-	picks   uint64             // how often pick was called
+	picks   uint64             // how often the baton was given to somebody
 
 	patience time.Duration // of the watchdog
 	bark     func(report string)
@@ -98,11 +98,12 @@ func (s *Scheduler) end() {
 	s.leave(main)
 	for s.first != nil {
 		t := s.first
+		s.picks++
 		s.running = t
 		s.hand.pass(t)
 		s.hand.take(main)
 	}
-	s.running, s.main, s.killing = nil, nil, false
+	s.running, s.main, s.killing, s.broken = nil, nil, false, nil
 	s.clock.Kill()
 }
 
@@ -313,6 +314,7 @@ func (s *Scheduler) tell() {
 	n := 0
 	for t := s.first; t != nil; t = t.next {
 		if t != s.main {
+			s.picks++
 			s.running = t
 			s.hand.pass(t)
 			s.hand.take(s.main)

@@ -60,3 +60,26 @@ func TestWatchdogIsPatient(t *testing.T) {
 	})
 	w.timer.Stop()
 }
+
+// TestWatchdogSeesTheEnd: killing many tasks, each of which takes its time, is not
+// hanging.
+func TestWatchdogSeesTheEnd(t *testing.T) {
+	s := NewScheduler(New(Epoch()), Order{Seed: 1})
+	barks := 0
+	w := &watchdog{s: s, timer: time.NewTimer(time.Hour)}
+	s.patience, s.bark = time.Hour, func(string) { barks++ }
+	s.Run("main", func() {
+		never := s.Signal("what never comes")
+		for range 10 {
+			s.Go("waiting", func() {
+				defer func() { w.look() }()
+				_ = never.Wait(context.Background())
+			})
+		}
+		s.Yield()
+	})
+	w.timer.Stop()
+	if barks > 0 {
+		t.Errorf("%d barks", barks)
+	}
+}
