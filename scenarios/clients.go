@@ -177,6 +177,10 @@ func (w *world) clientStep(ctx context.Context, client int, log *engine.Log, ste
 func (w *world) clientAppend(ctx context.Context, client int, log *engine.Log, batch engine.Batch, tx string) error {
 	hits := w.faultsSoFar()
 	appends := log.AppendBatch
+	if len(batch.Events) == 0 { // which touches nothing, and no history
+		_, err := log.AppendBatch(ctx, batch)
+		return err
+	}
 	if tx != "" {
 		t, err := w.stage(log, batch)
 		if err != nil {

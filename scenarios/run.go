@@ -324,21 +324,27 @@ func crash(disk *simfs.FS, step plan.Step) (*simfs.Image, error) {
 	if step.Get("kind") == "kill" {
 		kind = simfs.ProcessKill
 	}
-	var chooser simfs.Chooser
+	chooser, err := chooserOf(step)
+	if err != nil {
+		return nil, err
+	}
+	// A kill leaves nothing to choose, unless the file system had shut down.
+	return disk.Crash(kind).Resolve(chooser), nil
+}
+
+func chooserOf(step plan.Step) (simfs.Chooser, error) {
 	switch choices := step.Get("choices"); choices {
 	case "newest", "":
-		chooser = simfs.Latest()
+		return simfs.Latest(), nil
 	case "oldest":
-		chooser = simfs.Oldest()
+		return simfs.Oldest(), nil
 	default:
 		seed, err := strconv.ParseUint(choices, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("step %d: choices=%s: want newest, oldest or a number", step.Number, choices)
 		}
-		chooser = simfs.Random(seed)
+		return simfs.Random(seed), nil
 	}
-	// A kill leaves nothing to choose, unless the file system had shut down.
-	return disk.Crash(kind).Resolve(chooser), nil
 }
 
 func (r *run) newWorld(disk *simfs.FS, life uint64) *world {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -121,7 +122,9 @@ func read(p *plan.Plan) (*script, error) {
 	s.lossless = !faults.BudgetOf(s.faults).MayLoseAcked
 	seed, err := p.Uint("turns", p.Seed)
 	problems = append(problems, err)
-	s.order = simclock.Order{Seed: seed, Priorities: int(number("priorities", 0))}
+	priorities, err := p.Uint("priorities", 0)
+	problems = append(problems, err)
+	s.order = simclock.Order{Seed: seed, Priorities: int(min(priorities, math.MaxInt32))}
 	deleted := -1
 	for _, step := range p.Steps {
 		if clientOf(step) != "" {
@@ -130,7 +133,7 @@ func read(p *plan.Plan) (*script, error) {
 				problems = append(problems, fmt.Errorf("step %d: a client cannot %s: it can %s", step.Number, step.Verb, strings.Join(clientVerbs(), ", ")))
 			}
 		}
-		problems = append(problems, unknownArgs(step))
+		problems = append(problems, unknownArgs(step), badArgs(step))
 		switch step.Verb {
 		case "delete":
 			deleted = step.Number
@@ -139,9 +142,6 @@ func read(p *plan.Plan) (*script, error) {
 		case "batch":
 			batch, err := parseBatch(step)
 			problems = append(problems, err)
-			if tx, ok := step.Lookup("tx"); ok && !slices.Contains([]string{"commit", "cancel", "drop"}, tx) {
-				problems = append(problems, fmt.Errorf("step %d: tx=%q is not known: a transaction ends with commit, cancel or drop", step.Number, tx))
-			}
 			s.batches[step.Number] = batch
 		case "jump", "drift":
 			s.jumps = true
@@ -214,6 +214,50 @@ func argsOf(verb string) []string {
 	default:
 		return nil
 	}
+}
+
+// badArgs refuses values that a step could not use.
+func badArgs(step plan.Step) error {
+	var problems []error
+	word := func(key string, known ...string) {
+		if value, ok := step.Lookup(key); ok && !slices.Contains(known, value) {
+			last := len(known) - 1
+			problems = append(problems, fmt.Errorf("step %d: %s=%q is not known: there are %s and %s", step.Number, key, value, strings.Join(known[:last], ", "), known[last]))
+		}
+	}
+	switch step.Verb {
+	case "batch":
+		word("tx", "commit", "cancel", "drop")
+		if step.Get("tx") != "" && clientOf(step) == "" {
+			problems = append(problems, fmt.Errorf("step %d: tx=… is for clients: add client=1", step.Number))
+		}
+	case "retry":
+		_, err := step.Int("of", -1)
+		_, err2 := step.Int("items", 0)
+		_, err3 := step.Bool("durable", true)
+		problems = append(problems, err, err2, err3)
+	case "advance":
+		by, err := step.Duration("by", 0)
+		if by < 0 {
+			err = fmt.Errorf("step %d: by=%v: time goes on; jump moves the wall clock back", step.Number, by)
+		}
+		problems = append(problems, err)
+	case "jump":
+		_, err := step.Duration("by", 0)
+		problems = append(problems, err)
+	case "drift":
+		_, err := step.Int("ppm", 0)
+		problems = append(problems, err)
+	case "crash":
+		word("kind", "power", "kill")
+		_, err := chooserOf(step)
+		problems = append(problems, err)
+	case "damage":
+		_, err := step.Uint("at", 0)
+		_, err2 := step.Uint("with", 0)
+		problems = append(problems, err, err2)
+	}
+	return errors.Join(problems...)
 }
 
 // unknownArgs refuses what would have no effect: most likely it is misspelt.
