@@ -33,11 +33,6 @@ func bursts(steps []plan.Step) [][]plan.Step {
 	return all
 }
 
-// clientVerbs are the steps that a client can do.
-func clientVerbs() []string {
-	return []string{"batch", "retry", "sync", "wait", "read", "advance", "close"}
-}
-
 func clientOf(step plan.Step) string { return step.Get("client") }
 
 // live lets f have the scheduler, if there is one, until the process ends.
@@ -177,10 +172,6 @@ func (w *world) clientStep(ctx context.Context, client int, log *engine.Log, ste
 func (w *world) clientAppend(ctx context.Context, client int, log *engine.Log, batch engine.Batch, tx string) error {
 	hits := w.faultsSoFar()
 	appends := log.AppendBatch
-	if len(batch.Events) == 0 { // which touches nothing, and no history
-		_, err := log.AppendBatch(ctx, batch)
-		return err
-	}
 	if tx != "" {
 		t, err := w.stage(log, batch)
 		if err != nil {

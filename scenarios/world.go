@@ -8,9 +8,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -127,13 +125,8 @@ func read(p *plan.Plan) (*script, error) {
 	s.order = simclock.Order{Seed: seed, Priorities: int(min(priorities, math.MaxInt32))}
 	deleted := -1
 	for _, step := range p.Steps {
-		if clientOf(step) != "" {
-			s.clients = true
-			if !slices.Contains(clientVerbs(), step.Verb) {
-				problems = append(problems, fmt.Errorf("step %d: a client cannot %s: it can %s", step.Number, step.Verb, strings.Join(clientVerbs(), ", ")))
-			}
-		}
-		problems = append(problems, unknownArgs(step), badArgs(step))
+		s.clients = s.clients || clientOf(step) != ""
+		problems = append(problems, checkStep(step))
 		switch step.Verb {
 		case "delete":
 			deleted = step.Number
@@ -145,9 +138,6 @@ func read(p *plan.Plan) (*script, error) {
 			s.batches[step.Number] = batch
 		case "jump", "drift":
 			s.jumps = true
-		case "open", "close", "retry", "sync", "wait", "read", "advance", "damage":
-		default:
-			problems = append(problems, fmt.Errorf("step %d: verb %q is not known", step.Number, step.Verb))
 		}
 	}
 	if deleted >= 0 {
@@ -190,89 +180,6 @@ func parseBatch(step plan.Step) (engine.Batch, error) {
 		}
 	}
 	return b, nil
-}
-
-// argsOf is what a step may say; a batch has its items besides.
-func argsOf(verb string) []string {
-	switch verb {
-	case "batch":
-		return []string{"client", "key", "buffered", "tx"}
-	case "retry":
-		return []string{"client", "of", "items", "durable"}
-	case "close", "sync", "wait", "read":
-		return []string{"client"}
-	case "advance":
-		return []string{"client", "by"}
-	case "jump":
-		return []string{"by"}
-	case "drift":
-		return []string{"ppm"}
-	case "crash":
-		return []string{"kind", "choices"}
-	case "damage":
-		return []string{"what", "at", "with"}
-	default:
-		return nil
-	}
-}
-
-// badArgs refuses values that a step could not use.
-func badArgs(step plan.Step) error {
-	var problems []error
-	word := func(key string, known ...string) {
-		if value, ok := step.Lookup(key); ok && !slices.Contains(known, value) {
-			last := len(known) - 1
-			problems = append(problems, fmt.Errorf("step %d: %s=%q is not known: there are %s and %s", step.Number, key, value, strings.Join(known[:last], ", "), known[last]))
-		}
-	}
-	switch step.Verb {
-	case "batch":
-		word("tx", "commit", "cancel", "drop")
-		if step.Get("tx") != "" && clientOf(step) == "" {
-			problems = append(problems, fmt.Errorf("step %d: tx=… is for clients: add client=1", step.Number))
-		}
-	case "retry":
-		_, err := step.Int("of", -1)
-		_, err2 := step.Int("items", 0)
-		_, err3 := step.Bool("durable", true)
-		problems = append(problems, err, err2, err3)
-	case "advance":
-		by, err := step.Duration("by", 0)
-		if by < 0 {
-			err = fmt.Errorf("step %d: by=%v: time goes on; jump moves the wall clock back", step.Number, by)
-		}
-		problems = append(problems, err)
-	case "jump":
-		_, err := step.Duration("by", 0)
-		problems = append(problems, err)
-	case "drift":
-		_, err := step.Int("ppm", 0)
-		problems = append(problems, err)
-	case "crash":
-		word("kind", "power", "kill")
-		_, err := chooserOf(step)
-		problems = append(problems, err)
-	case "damage":
-		_, err := step.Uint("at", 0)
-		_, err2 := step.Uint("with", 0)
-		problems = append(problems, err, err2)
-	}
-	return errors.Join(problems...)
-}
-
-// unknownArgs refuses what would have no effect: most likely it is misspelt.
-func unknownArgs(step plan.Step) error {
-	known := argsOf(step.Verb)
-	for _, arg := range step.Args {
-		if _, err := strconv.Atoi(arg.Key); err == nil && step.Verb == "batch" || slices.Contains(known, arg.Key) {
-			continue
-		}
-		if known == nil {
-			return fmt.Errorf("step %d: %s=… is not known: %s takes nothing", step.Number, arg.Key, step.Verb)
-		}
-		return fmt.Errorf("step %d: %s=… is not known: %s takes %s", step.Number, arg.Key, step.Verb, strings.Join(known, ", "))
-	}
-	return nil
 }
 
 // stream is randomness for one purpose.
@@ -537,7 +444,7 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 		if err != nil {
 			return err
 		}
-		w.clock.Advance(max(by, 0))
+		w.clock.Advance(by)
 		return nil
 	case "jump":
 		by, err := step.Duration("by", 0)

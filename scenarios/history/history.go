@@ -178,7 +178,7 @@ func decided(base *state, operations []*operation, final *operation) []*operatio
 			return false
 		}
 		entries := op.entriesOf()
-		if !final.hasAnywhere(entries) {
+		if len(entries) == 0 || !final.hasAnywhere(entries) {
 			return true
 		}
 		op.effective = !base.hasLike(&entries[0]) && !slices.ContainsFunc(operations, func(other *operation) bool {

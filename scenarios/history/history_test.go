@@ -91,6 +91,7 @@ func TestHistories(t *testing.T) {
 		{"a crash loses what was answered", false, History{}.Append(1, 0, batch("", "a=x")).Answered(1, list(a1), nil).Opened(nil)},
 		{"in flight, and there", true, History{}.Append(1, 0, batch("", "a=x")).Opened(events(event(a1, "", "x")))},
 		{"in flight, and gone", true, History{}.Append(1, 0, batch("", "a=x")).Opened(nil)},
+		{"without events, never answered", true, History{}.Append(1, 0, engine.Batch{}).Append(2, 0, batch("", "a=x")).Opened(events(event(a1, "", "x")))},
 		{"from nowhere", false, History{}.Append(1, 0, batch("", "a=x")).Opened(events(event(a1, "", "y")))},
 		{"in doubt, and there", true, History{}.Append(1, 0, batch("", "a=x")).Answered(1, nil, engine.ErrInDoubt).Opened(events(event(a1, "", "x")))},
 		{"rolled back, and there", false, History{}.Append(1, 0, batch("", "a=x")).Answered(1, nil, engine.ErrFailed).Opened(events(event(a1, "", "x")))},
