@@ -99,7 +99,7 @@ func (l *Log) stage(c *call, staged *staging) error {
 	}
 	s.size = record.BeginSize(&s.mark) + record.CommitSize
 	for i := range b.Events {
-		if err := l.stageEvent(c, i); err != nil {
+		if err := l.stageEvent(c, staged, i); err != nil {
 			staged.takeBack(s.slots[:i])
 			return itemError(b, i, err)
 		}
@@ -120,10 +120,10 @@ func (l *Log) stage(c *call, staged *staging) error {
 }
 
 // stageEvent stages one event of a call's batch.
-func (l *Log) stageEvent(c *call, item int) error {
+func (l *Log) stageEvent(c *call, staged *staging, item int) error {
 	d, s := &c.batch.Events[item], c.staged
-	slot := l.staging.slot(l.index, index.Name{Scope: d.Scope, Stream: d.Stream})
-	stream := &l.staging.streams[slot]
+	slot := staged.slot(l.index, index.Name{Scope: d.Scope, Stream: d.Stream})
+	stream := &staged.streams[slot]
 	if err := d.expect(stream.version); err != nil {
 		return err
 	}
@@ -317,7 +317,10 @@ func (l *Log) room(size int64) error {
 	if err := l.joinFill(s); err != nil {
 		return err
 	}
-	if has := max(l.filled(s), s.reserved); end > has {
+	l.mu.Lock()
+	has := s.roomLocked()
+	l.mu.Unlock()
+	if end > has {
 		if err := l.reserve(s, has, end); err != nil {
 			return fmt.Errorf("%w: reserve room: %w", errNothingWritten, err)
 		}
@@ -475,12 +478,17 @@ func (l *Log) undo(group []*call, cause error) {
 func (l *Log) answer(group []*call, err error) {
 	for _, c := range group {
 		if n := len(c.receipts); c.hit && c.receipts[n-1].Sequence <= l.durable.sequence {
-			for i := range c.receipts {
-				c.receipts[i].Durable = true
-			}
+			l.tellDurable(c)
 			continue
 		}
 		c.receipts, c.err = nil, err
+	}
+}
+
+// tellDurable says which events of a hit are durable by now.
+func (l *Log) tellDurable(c *call) {
+	for i := range c.receipts {
+		c.receipts[i].Durable = c.receipts[i].Sequence <= l.durable.sequence
 	}
 }
 
@@ -511,9 +519,7 @@ func (l *Log) reply(group []*call) {
 		case c.twin != nil:
 			c.receipts = l.receipts(c.receipts, c.twin.staged)
 		case c.hit:
-			for i := range c.receipts {
-				c.receipts[i].Durable = c.receipts[i].Sequence <= l.durable.sequence
-			}
+			l.tellDurable(c)
 		default:
 			c.receipts = l.receipts(c.receipts, c.staged)
 		}

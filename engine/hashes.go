@@ -7,9 +7,9 @@ import (
 	"github.com/untorn-db/untorn/engine/record"
 )
 
-// headers hashes the canonical headers of events, and their contents for that,
+// headerHasher hashes the canonical headers of events, and their contents for that,
 // side by side. Its zero value is ready, and its room is kept.
-type headers struct {
+type headerHasher struct {
 	many      chain.Many
 	events    []headed
 	sums      []chain.Hash
@@ -27,7 +27,7 @@ type headed struct {
 }
 
 // add adds the next event.
-func (h *headers) add(e *record.Event, sequence uint64, m *record.Mark) {
+func (h *headerHasher) add(e *record.Event, sequence uint64, m *record.Mark) {
 	h.events = append(h.events, headed{e, sequence, m.Time, m.Clock})
 	switch {
 	case e.Erased:
@@ -41,7 +41,7 @@ func (h *headers) add(e *record.Event, sequence uint64, m *record.Mark) {
 
 // sum returns the hashes of the headers, in the order in which the events were
 // added, until sum is called again; and forgets the events.
-func (h *headers) sum() []chain.Hash {
+func (h *headerHasher) sum() []chain.Hash {
 	h.sums = slices.Grow(h.sums[:0], len(h.events))[:len(h.events)]
 	h.many.Sum(h.sums)
 	for i := range h.events {
@@ -54,7 +54,7 @@ func (h *headers) sum() []chain.Hash {
 	clear(h.events)
 	h.events = h.events[:0]
 	if len(sums) > mostHeaders {
-		*h = headers{}
+		*h = headerHasher{}
 	}
 	return sums
 }

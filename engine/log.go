@@ -254,10 +254,11 @@ func (l *Log) WaitDurable(ctx context.Context, sequence uint64) error {
 	return nil
 }
 
-// Close lets the calls that are in a group finish, makes everything written durable, marks
-// the end, and gives the lock back. A second Close does nothing. When the log
-// has failed before, Close returns the cause if buffered events are in doubt. Of
-// several calls at the same time one closes, and the others wait for it.
+// Close lets the calls that are in a group finish, makes everything written
+// durable, marks the end, and gives the lock back. A second Close does nothing.
+// When the log has failed before, Close returns the cause if buffered events are
+// in doubt. Of several calls at the same time one closes, and the others wait for
+// it.
 func (l *Log) Close() error {
 	done := l.opts.Waits.Signal("the close")
 	l.mu.Lock()

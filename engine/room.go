@@ -23,7 +23,7 @@ type Room struct{ spaces sync.Pool } // of *workspace
 type workspace struct {
 	// Used by the holder of the commit token only.
 	hasher  chain.Hasher
-	headers headers
+	headers headerHasher
 	buffer  []byte    // the group's bytes
 	id      uuid.UUID // the last that was drawn
 	step    [4]byte

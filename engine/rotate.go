@@ -313,7 +313,7 @@ func (l *Log) headerBehind(p point) record.SegmentHeader {
 func (l *Log) trim(s *segmentFile) {
 	end := segment.AlignUp(s.end+record.MarkSize, blockSize)
 	l.mu.Lock()
-	idle := s.filling == nil && max(s.filled, s.reserved) > end
+	idle := s.filling == nil && s.roomLocked() > end
 	if idle {
 		s.filled, s.reserved = end, end
 	}

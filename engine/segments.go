@@ -37,6 +37,9 @@ type segmentFile struct {
 	filling Signal // a fill at work, or nil
 }
 
+// roomLocked is how far the file has room on the disk.
+func (s *segmentFile) roomLocked() int64 { return max(s.filled, s.reserved) }
+
 // mostWaiting bounds the files that Open has open before it has read them.
 const mostWaiting = 8
 

@@ -40,7 +40,7 @@ func (l *Log) Stats() Stats {
 	for _, number := range l.numbers {
 		s := l.segments[number]
 		stats.Segments = append(stats.Segments, SegmentStats{
-			Number: number, Used: s.end, Size: max(s.end, s.filled, s.reserved), Batches: s.batches,
+			Number: number, Used: s.end, Size: max(s.end, s.roomLocked()), Batches: s.batches,
 			FirstSequence: s.first, LastSequence: s.last, Sealed: s.sealed,
 		})
 	}

@@ -86,8 +86,8 @@ func (t *Tx) stage(draft *Draft) {
 func (t *Tx) Len() int { return len(t.batch.Events) }
 
 // Commit appends what is staged, as AppendBatch does, with its errors; an
-// *ItemError names the draft that is in the way, where there are several. Whatever it answers, the
-// transaction has ended.
+// *ItemError names the draft that is in the way, where there are several.
+// Whatever it answers, the transaction has ended.
 func (t *Tx) Commit(ctx context.Context) ([]Receipt, error) {
 	if t.done {
 		return nil, fmt.Errorf("engine: commit: %w: %w", ErrRejected, ErrTxDone)

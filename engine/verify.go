@@ -51,7 +51,7 @@ type verifying struct {
 	Verification
 	log     *Log
 	reader  *reader // for its scanner and hasher
-	headers headers
+	headers headerHasher
 	hashes  []chain.Hash
 	last    point
 	streams map[index.Name]index.Stream
@@ -264,7 +264,7 @@ func (l *Log) VerifyReceipt(r Receipt) error {
 			ErrInvalid, actual.Sequence, actual.Version, actual.Stream, actual.Batch, actual.Hash))
 	}
 	name := index.Name{Scope: raw.Scope, Stream: raw.Stream}
-	var headers headers
+	var headers headerHasher
 	headers.add(raw, where.sequence(), &record.Mark{Time: where.batch.Time, Clock: where.batch.Clock})
 	header := headers.sum()[0]
 	var previous chain.Hash

@@ -210,9 +210,8 @@ func chunk1() {
 //
 // AVX2 has a register for each of the state's 16 vectors and none to spare for
 // a rotation's temporary. So v[11] is kept on the stack, as are the block's 16
-// vectors. With vl, for AVX-512VL, there
-// are registers for all of them, and a rotation is one instruction; that takes a
-// fifth off the time.
+// vectors. With vl, for AVX-512VL, there are registers for all of them, and a
+// rotation is one instruction; that takes a fifth off the time.
 func chunk8(suffix string, vl bool) {
 	const (
 		block    = 0       // 16 vectors of message words
