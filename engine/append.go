@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -34,16 +35,16 @@ func (l *Log) Append(ctx context.Context, draft Draft) (Receipt, error) {
 	return receipt, err
 }
 
-// AppendBatch appends all events of a batch, or none. An empty batch touches
-// nothing.
+// AppendBatch appends all events and notes of a batch, or none. An empty batch
+// touches nothing. There is a receipt for each event; notes have none.
 //
 // The context is looked at until the batch is taken into a group; from then on
 // the call waits for the true outcome. Every error matches ErrRejected,
 // ErrFailed or ErrInDoubt; a rejection also matches what is wrong:
-// ErrWrongVersion, ErrKeyConflict, ErrLimit, ErrInvalid, ErrClosed, ErrReadOnly
-// or ErrLogFailed.
+// ErrWrongVersion, ErrNoteChanged, ErrKeyConflict, ErrLimit, ErrInvalid,
+// ErrClosed, ErrReadOnly or ErrLogFailed.
 func (l *Log) AppendBatch(ctx context.Context, batch Batch) ([]Receipt, error) {
-	if len(batch.Events) == 0 {
+	if len(batch.Events) == 0 && len(batch.Notes) == 0 {
 		return nil, nil
 	}
 	c := l.newCall()
@@ -94,6 +95,7 @@ type call struct {
 	batch      Batch
 	keys       []string // of the items; nil when there are none
 	extensions [][]byte // of the items, encoded; nil when there are none
+	notes      [][]byte // encoded
 	bytes      int64    // that it takes in a segment, at most
 
 	// Set by the commit.
@@ -114,9 +116,12 @@ type call struct {
 func (l *Log) validate(c *call) error {
 	b := &c.batch
 	v := validation{opts: &l.opts, item: -1}
-	if len(b.Events) > l.opts.MaxBatchEvents {
-		v.problem(ErrLimit, "the batch has %d events, at most %d are allowed", len(b.Events), l.opts.MaxBatchEvents)
+	if items := max(len(b.Events), len(b.Notes)); items > l.opts.MaxBatchEvents {
+		v.problem(ErrLimit, "the batch has %d events and %d notes, at most %d of each are allowed", len(b.Events), len(b.Notes), l.opts.MaxBatchEvents)
 		return v.err()
+	}
+	if b.Key != "" && len(b.Events) == 0 {
+		v.problem(ErrInvalid, "the batch has a key and no event to carry it: notes have an Expect")
 	}
 	if b.Durability > Buffered {
 		v.problem(ErrInvalid, "unknown durability %d", b.Durability)
@@ -135,12 +140,15 @@ func (l *Log) validate(c *call) error {
 		c.bytes += int64(len(d.Scope) + len(d.Stream) + len(d.Type) + max(len(d.Key), len(b.Key)+6))
 	}
 	v.item = -1
-	c.bytes += v.content
-	c.bytes += c.bytes/32 + frameRoom*int64(len(b.Events)+1)
-	if v.content > int64(l.opts.MaxBatchBytes) {
-		// What it takes in all is known only when its place in the log is.
-		v.problem(ErrLimit, "the batch has %d bytes of content, at most %d are allowed", v.content, l.opts.MaxBatchBytes)
+	if len(b.Notes) > 0 {
+		c.notes = make([][]byte, len(b.Notes))
 	}
+	for i := range b.Notes {
+		c.notes[i] = v.note(&b.Notes[i], i)
+	}
+	c.bytes += v.content
+	c.bytes += c.bytes/32 + frameRoom*int64(len(b.Events)+len(b.Notes)+1)
+	v.within()
 	c.keys = v.keys(b)
 	return v.err()
 }
@@ -162,6 +170,14 @@ func (v *validation) problem(kind error, format string, args ...any) {
 		err = &ItemError{Item: v.item, Err: err}
 	}
 	v.problems = append(v.problems, err)
+}
+
+// within refuses content that no batch may have. What it takes in all is known
+// only when its place in the log is.
+func (v *validation) within() {
+	if v.content > int64(v.opts.MaxBatchBytes) {
+		v.problem(ErrLimit, "the batch has %d bytes of content, at most %d are allowed", v.content, v.opts.MaxBatchBytes)
+	}
 }
 
 func (v *validation) text(field, value string, least int) {
@@ -295,10 +311,36 @@ func (l *Log) lookUpKeys(c *call, staged *staging) (receipts []Receipt, twin *ca
 		return nil, nil, nil
 	case len(conflict.Items) > 0:
 		return nil, nil, &conflict
-	case twin != nil:
-		return nil, twin, nil
 	}
-	return receipts, nil, nil
+	same := false
+	if twin != nil {
+		receipts = nil
+		same = slices.EqualFunc(c.notes, twin.notes, bytes.Equal)
+	} else if same, err = r.hasNotes(l.index.BatchOf(first), c); err != nil {
+		return nil, nil, fmt.Errorf("look up the notes of key %q: %w", c.keys[0], err)
+	}
+	if !same {
+		conflict.Items = []KeyConflict{{Key: c.keys[0], Reason: "used for a batch with other notes"}}
+		return nil, nil, &conflict
+	}
+	return receipts, twin, nil
+}
+
+// hasNotes reports whether a batch of the log has the notes of a call.
+func (r *reader) hasNotes(batch index.Batch, c *call) (bool, error) {
+	from, to := uint64(batch.Note), r.log.index.FirstNote(batch.Number+1)
+	if to-from != uint64(len(c.notes)) {
+		return false, nil
+	}
+	for i := range c.batch.Notes {
+		if err := r.readNote(from+uint64(i), to-1); err != nil {
+			return false, err
+		}
+		if n := &c.batch.Notes[i]; n.Name != r.noted.Name || !bytes.Equal(n.Data, r.noted.Data) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // keyPlace is where in a group a key is used.
@@ -350,6 +392,7 @@ type staging struct {
 	streams []stagedStream       // that the group has to do with
 	slots   map[index.Name]int32 // where they are in streams
 	keys    map[string]keyPlace  // of the calls so far, where the group is shared
+	notes   map[string][]byte    // the last ones of the calls so far, where the group is shared
 	batches []*stagedBatch       // to be written
 }
 
@@ -365,7 +408,7 @@ type stagedStream struct {
 func (l *Log) newStaging(calls int) *staging {
 	s := &l.staging
 	if s.slots == nil {
-		s.slots, s.keys = map[index.Name]int32{}, map[string]keyPlace{}
+		s.slots, s.keys, s.notes = map[index.Name]int32{}, map[string]keyPlace{}, map[string][]byte{}
 	}
 	s.point, s.shared, s.clock = l.written, calls > 1, l.now()
 	return s
@@ -390,26 +433,31 @@ func (s *staging) takeBack(slots []int32) {
 	}
 }
 
-// enterKeys lets later calls of the group see the keys of a call.
-func (s *staging) enterKeys(c *call) {
+// enter lets later calls of the group see the keys and the notes of a call.
+func (s *staging) enter(c *call) {
 	if !s.shared {
 		return
 	}
 	for i, key := range c.keys {
 		s.keys[key] = keyPlace{c, i}
 	}
+	for i := range c.batch.Notes {
+		n := &c.batch.Notes[i]
+		s.notes[n.Name] = n.Data
+	}
 }
 
 // forget keeps the room of a staging that is done with, if it is small, and nothing
 // of the callers'.
 func (s *staging) forget() {
-	if len(s.slots) > mostSpare || len(s.keys) > mostSpare {
+	if max(len(s.slots), len(s.keys), len(s.notes)) > mostSpare {
 		*s = staging{}
 		return
 	}
 	clear(s.streams)
 	clear(s.slots)
 	clear(s.keys)
+	clear(s.notes)
 	clear(s.batches)
 	s.streams, s.batches = s.streams[:0], s.batches[:0]
 }

@@ -23,11 +23,12 @@ type stagedBatch struct {
 	events []record.Event
 	slots  []int32 // of their streams, in the staging
 	hashes []chain.Hash
+	call   *call // whose notes it has
 	head   chain.Hash
 	size   int64
 
 	offset    int64   // in the segment
-	positions []int32 // of the items, from offset
+	positions []int32 // of the events and then the notes, from offset
 }
 
 // commit is the commit path: every call of the group is decided, in order;
@@ -91,8 +92,8 @@ func (l *Log) stage(c *call, staged *staging) error {
 	if staged.batch == 0 {
 		now = staged.clock
 	}
-	s := l.newStaged(len(b.Events))
-	c.staged = s // also if it is refused, for reuse
+	s := l.newStaged(len(b.Events), len(b.Notes))
+	c.staged, s.call = s, c // also if it is refused, for reuse
 	s.mark = record.Mark{
 		Session: l.session, Sequence: staged.sequence + 1, Batch: staged.batch + 1,
 		Time: now, Clock: staged.clock,
@@ -103,6 +104,13 @@ func (l *Log) stage(c *call, staged *staging) error {
 			staged.takeBack(s.slots[:i])
 			return itemError(b, i, err)
 		}
+	}
+	for i := range b.Notes {
+		if err := l.expectNote(c, staged, i); err != nil {
+			staged.takeBack(s.slots)
+			return err
+		}
+		s.size += record.ItemSize(int64(len(c.notes[i])))
 	}
 	if s.size > int64(l.opts.MaxBatchBytes) {
 		staged.takeBack(s.slots)
@@ -115,7 +123,7 @@ func (l *Log) stage(c *call, staged *staging) error {
 	staged.sequence += uint64(len(s.events))
 	staged.time = now
 	staged.batches = append(staged.batches, s)
-	staged.enterKeys(c)
+	staged.enter(c)
 	return nil
 }
 
@@ -156,13 +164,13 @@ func (l *Log) hash(staged *staging) {
 			s.events[i].Hash, s.hashes[i] = stream.hash, stream.hash
 			headers = headers[1:]
 		}
-		s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, chain.Hash{})
+		s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, l.hasher.Notes(s.call.notes))
 		staged.head = s.head
 	}
 }
 
-// newStaged returns an empty batch of so many events.
-func (l *Log) newStaged(events int) *stagedBatch {
+// newStaged returns an empty batch of so many events and notes.
+func (l *Log) newStaged(events, notes int) *stagedBatch {
 	var s *stagedBatch
 	if last := len(l.workspace.staged) - 1; last >= 0 {
 		s, l.workspace.staged = l.workspace.staged[last], l.workspace.staged[:last]
@@ -172,7 +180,7 @@ func (l *Log) newStaged(events int) *stagedBatch {
 	s.events = slices.Grow(s.events[:0], events)[:events]
 	s.slots = slices.Grow(s.slots[:0], events)[:events]
 	s.hashes = slices.Grow(s.hashes[:0], events)[:events]
-	s.positions = slices.Grow(s.positions[:0], events)[:events]
+	s.positions = slices.Grow(s.positions[:0], events+notes)[:events+notes]
 	s.size, s.offset = 0, 0
 	return s
 }
@@ -190,6 +198,7 @@ func (l *Log) reuse(group []*call) {
 		}
 		if len(l.workspace.staged) < mostSpare && cap(c.staged.events) <= mostSpare {
 			clear(c.staged.events)
+			c.staged.call = nil
 			l.workspace.staged = append(l.workspace.staged, c.staged)
 		}
 		c.staged = nil
@@ -273,7 +282,7 @@ func (l *Log) write(batches []*stagedBatch) error {
 	for _, b := range batches {
 		b.offset = at + int64(len(bytes))
 		b.mark.Synced = l.durable.batch
-		bytes = record.AppendBatch(bytes, s.place, b.offset, &b.mark, b.events, b.head, b.positions)
+		bytes = record.AppendBatchNotes(bytes, s.place, b.offset, &b.mark, b.events, b.call.notes, b.head, b.positions)
 		l.observeBatch(b)
 	}
 	l.buffer = bytes[:0]
@@ -413,26 +422,31 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 	})
 	ordinal := l.index.Len()
 	end := b.size - record.CommitSize
+	entry := func(item, among int) index.Entry {
+		at, until := int64(b.positions[item]), end
+		if item+1 < len(b.positions) {
+			until = int64(b.positions[item+1])
+		}
+		return index.Entry{Segment: uint32(s.number), Offset: uint32(b.offset + at), Length: uint32(until - at), Item: uint32(among)}
+	}
 	for i := range b.events {
 		e := &b.events[i]
-		until := end
-		if i+1 < len(b.events) {
-			until = int64(b.positions[i+1])
-		}
 		stream := &l.staging.streams[b.slots[i]]
 		if stream.ref == (index.Ref{}) {
 			stream.ref = l.index.Enter(stream.name)
 		}
-		l.index.AddHidden(index.Entry{
-			Segment: uint32(s.number), Offset: uint32(b.offset + int64(b.positions[i])),
-			Length: uint32(until - int64(b.positions[i])), Item: uint32(i),
-		}, e.ID, stream.ref, e.Version, e.Hash, e.Key)
+		l.index.AddHidden(entry(i, i), e.ID, stream.ref, e.Version, e.Hash, e.Key)
+	}
+	note := l.index.Notes()
+	for i := range b.call.batch.Notes {
+		n := &b.call.batch.Notes[i]
+		l.index.AddHiddenNote(entry(len(b.events)+i, i), n.Name, n.Data)
 	}
 	l.written = point{
 		batch: m.Batch, sequence: m.Sequence + uint64(len(b.events)) - 1, time: m.Time,
 		head: b.head, end: b.offset + b.size,
 	}
-	l.unsynced = append(l.unsynced, span{offset: b.offset, ordinal: ordinal, point: l.written})
+	l.unsynced = append(l.unsynced, span{offset: b.offset, ordinal: ordinal, note: note, point: l.written})
 	s.batches++
 	s.last = l.written.sequence
 	if s.first == 0 {

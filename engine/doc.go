@@ -30,6 +30,17 @@
 //	_, err = tx.Append(engine.Draft{Stream: "stock", Type: "reserved", CausedBy: engine.Item(placed)})
 //	receipts, err := tx.Commit(ctx)
 //
+// Subscribe goes on where Read ends. A Cursor remembers how far its events were
+// handled: what the handler appends, and the move of the cursor, are one batch.
+//
+//	for event, err := range log.Subscribe(ctx, engine.Query{Stream: "order-42"}) { … }
+//
+//	billing, err := log.Cursor("billing", engine.Query{Types: []string{"order.placed"}})
+//	err = billing.Handle(ctx, engine.Handling{}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+//		_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Data: event.Data})
+//		return err
+//	})
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

@@ -70,8 +70,8 @@ func Item(i int) Cause {
 // ByID is the event with this id. The log does not require that it holds it.
 func ByID(id uuid.UUID) Cause { return Cause{id: id} }
 
-// Batch is 1 to Options.MaxBatchEvents drafts that commit together: after a
-// crash all of them are there or none.
+// Batch is 1 to Options.MaxBatchEvents drafts, and as many notes, that commit
+// together: after a crash all of them are there or none.
 type Batch struct {
 	// Key makes a retry of the batch have one effect; item i gets the key
 	// "Key/i". At most 255 bytes. Either the batch has a key, or each of its
@@ -83,6 +83,7 @@ type Batch struct {
 	// *KeyConflictError.
 	Key        string
 	Events     []Draft
+	Notes      []NoteDraft // facts about the log that are no events; a batch may have nothing else
 	Durability Durability
 }
 

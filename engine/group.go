@@ -154,13 +154,20 @@ func (l *Log) closeLocked(g *group) {
 	}
 }
 
-// handOn gives the commit token to the next leader, and wakes a group that is
-// answered.
+// handOn gives the commit token to the next leader, since the disk waits for it;
+// then it wakes a group that is answered, if there is one, and those who follow
+// the log.
 func (l *Log) handOn(g *group) {
-	l.end()
-	if g.done != nil {
+	l.mu.Lock()
+	turn, woken := l.token.passLocked(), l.awakeLocked()
+	l.mu.Unlock()
+	if turn != nil {
+		turn.Set()
+	}
+	if g != nil && g.done != nil {
 		g.done.Set()
 	}
+	woken.wake()
 }
 
 // company lets others join: those who were just woken may be about to. A caller

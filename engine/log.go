@@ -53,6 +53,7 @@ type Log struct {
 	closed       bool                    // files are closed
 	uses         uint64                  // counts acquisitions of segment files
 	spare        *reader                 // that no call has; nil: none
+	followers    [2]followers            // of what is visible, and of what is written
 
 	prepared *preparation // (t) the next segment, being made or made
 	tasks    int          // background tasks at work
@@ -81,6 +82,7 @@ func (p point) frontier() Frontier {
 type span struct {
 	offset  int64
 	ordinal uint64 // of its first event
+	note    uint64 // ordinal of its first note
 	point
 }
 
@@ -178,7 +180,8 @@ func (l *Log) begin(ctx context.Context) error {
 	return nil
 }
 
-func (l *Log) end() { l.token.release(&l.mu) }
+// end gives the token back, and wakes those who follow the log.
+func (l *Log) end() { l.handOn(nil) }
 
 // writable returns why the log takes no writes.
 func (l *Log) writable() error {

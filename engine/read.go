@@ -69,52 +69,75 @@ func (l *Log) ReceiptOf(key string) (Receipt, error) {
 // query that begins behind it goes on.
 func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		if q.Stream == "" && (q.FromVersion != 0 || q.ToVersion != 0) {
-			yield(Event{}, fmt.Errorf("engine: read: %w: FromVersion and ToVersion need a Stream", ErrInvalid))
+		fail := func(err error) { yield(Event{}, fmt.Errorf("engine: read: %w", err)) }
+		if err := q.check(); err != nil {
+			fail(err)
 			return
 		}
-		ordinals, types := l.selection(&q), q.Types
-		all := ordinals.len()
-		if unfiltered := len(types) == 0 && q.FromVersion == 0 && q.ToVersion == 0; unfiltered && q.Limit > 0 {
-			all = min(all, q.Limit)
-		}
-		r := l.reader()
-		defer l.giveBack(r)
-		yielded := 0
-		var event Event
-		for i := range all {
-			if q.Limit > 0 && yielded == q.Limit {
-				return
-			}
-			at, last := i, all-1
-			if q.Backward {
-				at, last = ordinals.len()-1-i, ordinals.len()-all
-			}
-			if err := r.read(ordinals.at(at), ordinals.at(last)); err != nil {
-				yield(Event{}, fmt.Errorf("engine: read: %w", err))
-				return
-			}
-			raw := &r.raw
-			if len(types) > 0 && !slices.Contains(types, raw.Type) ||
-				q.FromVersion > raw.Version || q.ToVersion > 0 && q.ToVersion < raw.Version {
-				continue
-			}
-			if err := r.event(&event, q.Borrow); err != nil {
-				yield(Event{}, fmt.Errorf("engine: read: %w", err))
-				return
-			}
-			yielded++
-			if !yield(event, nil) {
-				return
-			}
+		if err := l.read(&q, func(event Event) bool { return yield(event, nil) }); err != nil {
+			fail(err)
 		}
 	}
 }
 
+// check refuses what selects nothing by mistake.
+func (q *Query) check() error {
+	if q.Stream == "" && (q.FromVersion != 0 || q.ToVersion != 0) {
+		return fmt.Errorf("%w: FromVersion and ToVersion need a Stream", ErrInvalid)
+	}
+	return nil
+}
+
+// read yields what a query selects.
+func (l *Log) read(q *Query, yield func(Event) bool) error {
+	selected := l.selection(q)
+	all := selected.len()
+	filter := len(q.Types) > 0 || q.FromVersion > 0 || q.ToVersion > 0 || selected.otherScopes
+	if !filter && q.Limit > 0 {
+		all = min(all, q.Limit)
+	}
+	r := l.reader()
+	defer l.giveBack(r)
+	yielded := 0
+	var event Event
+	for i := range all {
+		if q.Limit > 0 && yielded == q.Limit {
+			return nil
+		}
+		at, last := i, all-1
+		if q.Backward {
+			at, last = selected.len()-1-i, selected.len()-all
+		}
+		if err := r.read(selected.at(at), selected.at(last)); err != nil {
+			return err
+		}
+		if filter && !q.wants(&r.raw) {
+			continue
+		}
+		if err := r.event(&event, q.Borrow); err != nil {
+			return err
+		}
+		yielded++
+		if !yield(event) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// wants reports whether a query selects an event by what is in it; its stream is
+// the right one.
+func (q *Query) wants(e *record.Event) bool {
+	return (len(q.Types) == 0 || slices.Contains(q.Types, e.Type)) &&
+		(q.Scope == "" || q.Scope == e.Scope) &&
+		e.Version >= q.FromVersion && (q.ToVersion == 0 || e.Version <= q.ToVersion)
+}
+
 // ordinals is a run of ordinals, or a list.
 type ordinals struct {
-	from, to uint64
-	list     []uint64
+	from, to    uint64
+	list        []uint64
+	otherScopes bool // has events of other scopes than was asked for
 }
 
 func (o *ordinals) len() int {
@@ -135,10 +158,7 @@ func (o *ordinals) at(i int) uint64 {
 func (l *Log) selection(q *Query) ordinals {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bound := l.visible
-	if q.Buffered && l.failed == nil {
-		bound = l.written.sequence
-	}
+	bound := l.boundLocked(q.Buffered)
 	if q.ToSequence > 0 {
 		bound = min(bound, q.ToSequence)
 	}
@@ -149,6 +169,8 @@ func (l *Log) selection(q *Query) ordinals {
 	case q.Stream != "":
 		stream, _ := l.index.Stream(name)
 		return ordinals{list: between(stream.Ordinals, all.from, all.to)}
+	case q.Scope != "" && all.len() <= fewEvents:
+		all.otherScopes = true
 	case q.Scope != "":
 		var list []uint64
 		for _, name := range l.index.Names(func(n index.Name) bool { return n.Scope == q.Scope }) {
@@ -161,6 +183,17 @@ func (l *Log) selection(q *Query) ordinals {
 	return all
 }
 
+// boundLocked is the sequence up to which events can be read.
+func (l *Log) boundLocked(buffered bool) uint64 {
+	if buffered && l.failed == nil {
+		return l.written.sequence
+	}
+	return l.visible
+}
+
+// fewEvents are read faster than the streams of a scope are looked through.
+const fewEvents = 64
+
 // between cuts a sorted list to what is at least from and less than to.
 func between(list []uint64, from, to uint64) []uint64 {
 	i := sort.Search(len(list), func(i int) bool { return list[i] >= from })
@@ -172,8 +205,9 @@ func between(list []uint64, from, to uint64) []uint64 {
 type reader struct {
 	log *Log
 
-	// The event that was read last; its bytes are valid until the next one.
+	// What was read last, an event or a note; its bytes are valid until the next.
 	raw   record.Event
+	noted record.Note
 	where place
 
 	// The window: what has been read of one segment.
@@ -224,14 +258,21 @@ func (l *Log) giveBack(r *reader) {
 // forget empties the window, so that what follows is read from the disk.
 func (r *reader) forget() { r.segment, r.bytes, r.ahead = nil, r.bytes[:0], 0 }
 
-// place is what the index knows of one event, at one moment.
+// place is what the index knows of one event or note, at one moment.
 type place struct {
+	note    bool
 	entry   index.Entry
 	batch   index.Batch
-	durable uint64
+	durable uint64 // sequence, or batch of a note, up to which all is durable
 }
 
-func (p *place) sequence() uint64 { return p.batch.First + uint64(p.entry.Item) }
+// sequence is that of the event, or of the first one behind a note's batch.
+func (p *place) sequence() uint64 {
+	if p.note {
+		return p.batch.First + uint64(p.batch.Events)
+	}
+	return p.batch.First + uint64(p.entry.Item)
+}
 
 func (p *place) position() Position {
 	return Position{Segment: uint64(p.entry.Segment), Offset: int64(p.entry.Offset)}
@@ -246,20 +287,30 @@ func (p *place) damaged(reason string, err error) error {
 
 // read reads the event with an ordinal. The caller will go on to the ordinal
 // last, in that direction: so far is worth reading ahead.
-func (r *reader) read(ordinal, last uint64) error {
+func (r *reader) read(ordinal, last uint64) error { return r.item(ordinal, last, false) }
+
+// readNote is read for notes.
+func (r *reader) readNote(ordinal, last uint64) error { return r.item(ordinal, last, true) }
+
+func (r *reader) item(ordinal, last uint64, note bool) error {
 	l := r.log
 	for {
 		l.mu.Lock()
-		entry := l.index.Entry(ordinal)
-		// A batch never changes, so that of the event before may be that of this one.
-		if b := &r.where.batch; ordinal < b.Ordinal || ordinal-b.Ordinal >= uint64(b.Events) {
-			*b = l.index.BatchOf(ordinal)
+		entry := l.entryLocked(ordinal, note)
+		r.where.note, r.where.entry = note, entry
+		if b := &r.where.batch; note {
+			*b, r.where.durable = l.index.BatchOfNote(ordinal), l.durable.batch
+		} else {
+			// A batch never changes, so that of the event before may be that of this one.
+			if ordinal < b.Ordinal || ordinal-b.Ordinal >= uint64(b.Events) {
+				*b = l.index.BatchOf(ordinal)
+			}
+			r.where.durable = l.durable.sequence
 		}
-		r.where.entry, r.where.durable = entry, l.durable.sequence
 		s := l.segments[uint64(entry.Segment)]
 		from, to := int64(entry.Offset), int64(entry.Offset)+int64(entry.Length)
 		if last != ordinal && !r.has(s, from, to) {
-			end := l.index.Entry(last)
+			end := l.entryLocked(last, note)
 			here := end.Segment == entry.Segment
 			switch {
 			case last > ordinal && here:
@@ -280,7 +331,7 @@ func (r *reader) read(ordinal, last uint64) error {
 		// A fresh segment may have taken over meanwhile.
 		r.forget()
 		l.mu.Lock()
-		moved := l.index.Entry(ordinal) != entry
+		moved := l.entryLocked(ordinal, note) != entry
 		l.mu.Unlock()
 		if !moved {
 			return err
@@ -288,7 +339,14 @@ func (r *reader) read(ordinal, last uint64) error {
 	}
 }
 
-// readHere reads the event where the index says, and what follows it, or comes
+func (l *Log) entryLocked(ordinal uint64, note bool) index.Entry {
+	if note {
+		return l.index.NoteEntry(ordinal)
+	}
+	return l.index.Entry(ordinal)
+}
+
+// readHere reads the item where the index says, and what follows it, or comes
 // before it, up to the end of a range.
 func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 	entry := &r.where.entry
@@ -299,7 +357,12 @@ func (r *reader) readHere(s *segmentFile, from, to int64, backward bool) error {
 		}
 	}
 	at := offset - r.offset
-	reason := segment.ReadItem(&r.raw, r.bytes[at:at+size:at+size], r.segment.place, offset, r.where.batch.Session, entry.Item, r.scanner.Names())
+	bytes, reason := r.bytes[at:at+size:at+size], ""
+	if r.where.note {
+		r.noted, reason = segment.ReadNote(bytes, r.segment.place, offset, r.where.batch.Session, entry.Item)
+	} else {
+		reason = segment.ReadItem(&r.raw, bytes, r.segment.place, offset, r.where.batch.Session, entry.Item, r.scanner.Names())
+	}
 	if reason != "" {
 		return r.where.damaged(reason, nil)
 	}

@@ -411,6 +411,11 @@ func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
 			index.Entry{Segment: uint32(s.number), Offset: uint32(item.Offset), Length: uint32(item.Length), Item: uint32(i)},
 			e.ID, index.Name{Scope: e.Scope, Stream: e.Stream}, e.Version, e.Hash, e.Key)
 	}
+	note := l.index.Notes()
+	for i := range b.Notes {
+		n := &b.Notes[i]
+		l.index.AddNote(index.Entry{Segment: uint32(s.number), Offset: uint32(n.Offset), Length: uint32(n.Length), Item: uint32(i)}, n.Name, n.Data)
+	}
 	s.batches++
 	if m.Events > 0 {
 		if s.first == 0 {
@@ -421,7 +426,7 @@ func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
 	s.endBytes = nil
 	r.prove(m.Synced)
 	r.last = point{batch: m.Batch, sequence: m.Sequence + uint64(m.Events) - 1, time: m.Time, head: b.Head, end: b.End}
-	r.unproven = append(r.unproven, span{offset: b.Offset, ordinal: ordinal, point: r.last})
+	r.unproven = append(r.unproven, span{offset: b.Offset, ordinal: ordinal, note: note, point: r.last})
 	if r.provenBy(b) {
 		r.prove(m.Batch)
 	}
@@ -440,7 +445,7 @@ func (r *recovering) head(b *segment.Batch) chain.Hash {
 	for i := range b.Items {
 		r.hashes = append(r.hashes, b.Items[i].Event.Hash)
 	}
-	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, r.hashes, r.hasher.Notes(b.Notes))
+	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, r.hashes, r.hasher.Notes(b.Records))
 }
 
 // versions says which event of a batch does not continue its stream.

@@ -419,13 +419,17 @@ func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
 	first := l.index.Len()
 	for i, span := range moved {
 		old := l.unsynced[i]
-		until := l.index.Len()
+		until, untilNote := l.index.Len(), l.index.Notes()
 		if i+1 < len(moved) {
-			until = moved[i+1].ordinal
+			until, untilNote = moved[i+1].ordinal, moved[i+1].note
 		}
 		for ordinal := span.ordinal; ordinal < until; ordinal++ {
 			entry := l.index.Entry(ordinal)
 			l.index.Move(ordinal, uint32(fresh.number), uint32(int64(entry.Offset)-old.offset+span.offset))
+		}
+		for note := span.note; note < untilNote; note++ {
+			entry := l.index.NoteEntry(note)
+			l.index.MoveNote(note, uint32(fresh.number), uint32(int64(entry.Offset)-old.offset+span.offset))
 		}
 		first = min(first, span.ordinal)
 	}

@@ -53,7 +53,7 @@ type Signal interface {
 type Point struct {
 	Name   string // one of the Point constants
 	Batch  uint64 // the batch number concerned, or 0
-	Item   int    // the item, for PointItemWritten
+	Item   int    // the item, notes behind events, for PointItemWritten
 	Offset int64  // the byte position in the segment, or -1
 }
 

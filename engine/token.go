@@ -56,13 +56,21 @@ func (t *token) take(ctx context.Context, mu *sync.Mutex, waits Waits) error {
 // release hands the token to whoever waits longest.
 func (t *token) release(mu *sync.Mutex) {
 	mu.Lock()
+	turn := t.passLocked()
+	mu.Unlock()
+	if turn != nil {
+		turn.Set()
+	}
+}
+
+// passLocked gives the token to whoever waits longest, whose turn is to be set;
+// nil if nobody does.
+func (t *token) passLocked() (turn Signal) {
 	if len(t.queue) == 0 {
 		t.held = false
-		mu.Unlock()
-		return
+		return nil
 	}
-	next := t.queue[0]
+	turn = t.queue[0]
 	t.queue = t.queue[:copy(t.queue, t.queue[1:])]
-	mu.Unlock()
-	next.Set()
+	return turn
 }

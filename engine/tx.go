@@ -54,9 +54,7 @@ func (t *Tx) Append(draft Draft) (item int, err error) {
 	case t.keys[draft.Key]:
 		v.problem(ErrInvalid, "key %q is that of an earlier item, too", draft.Key)
 	}
-	if v.content > int64(v.opts.MaxBatchBytes) {
-		v.problem(ErrLimit, "with it the batch has %d bytes of content, at most %d are allowed", v.content, v.opts.MaxBatchBytes)
-	}
+	v.within()
 	if err := v.err(); err != nil {
 		return 0, fmt.Errorf("engine: stage an event: %w: %w", ErrRejected, err)
 	}
@@ -71,6 +69,25 @@ func (t *Tx) Append(draft Draft) (item int, err error) {
 	return v.item, nil
 }
 
+// txMark is how far a transaction was.
+type txMark struct {
+	events, notes int
+	valid         validation
+}
+
+func (t *Tx) mark() txMark { return txMark{len(t.batch.Events), len(t.batch.Notes), t.valid} }
+
+// back undoes what was staged since a mark.
+func (t *Tx) back(m txMark) {
+	for _, d := range t.batch.Events[m.events:] {
+		delete(t.keys, d.Key)
+	}
+	clear(t.batch.Events[m.events:])
+	clear(t.batch.Notes[m.notes:])
+	t.batch.Events, t.batch.Notes = t.batch.Events[:m.events], t.batch.Notes[:m.notes]
+	t.valid = m.valid
+}
+
 // stage keeps a draft, and nothing of the caller's.
 func (t *Tx) stage(draft *Draft) {
 	d := *draft
@@ -80,6 +97,29 @@ func (t *Tx) stage(draft *Draft) {
 		d.Extensions[name] = bytes.Clone(value)
 	}
 	t.batch.Events = append(t.batch.Events, d)
+}
+
+// Note stages a note. One that is refused, with an error that matches ErrInvalid
+// or ErrLimit, is not staged, and the transaction can go on without it. What it
+// expects is looked at by Commit.
+func (t *Tx) Note(note NoteDraft) error {
+	if t.done {
+		return fmt.Errorf("engine: stage a note: %w: %w", ErrRejected, ErrTxDone)
+	}
+	v, at := t.valid, len(t.batch.Notes)
+	v.item = -1
+	if at >= v.opts.MaxBatchEvents {
+		v.problem(ErrLimit, "the batch has %d notes already, as many as are allowed", at)
+	}
+	v.note(&note, at)
+	v.within()
+	if err := v.err(); err != nil {
+		return fmt.Errorf("engine: stage a note: %w: %w", ErrRejected, err)
+	}
+	t.valid = v
+	note.Data = bytes.Clone(note.Data)
+	t.batch.Notes = append(t.batch.Notes, note)
+	return nil
 }
 
 // Len is how many events are staged.

@@ -192,7 +192,7 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 		stream.Version, stream.Hash = e.Version, e.Hash
 		v.streams[name] = stream
 	}
-	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(b.Notes)) != b.Head {
+	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(b.Records)) != b.Head {
 		v.problem(number, b.Offset, fmt.Sprintf("batch %d does not have the head that it says", m.Batch))
 	}
 	v.Batches++

@@ -21,6 +21,7 @@ const (
 	ofEvent
 	ofNotes
 	ofBatch
+	ofCursor
 	kinds
 )
 
@@ -33,6 +34,7 @@ var contexts = [kinds]string{
 	ofEvent:   "untorn event v1",
 	ofNotes:   "untorn notes v1",
 	ofBatch:   "untorn batch v1",
+	ofCursor:  "untorn cursor v1",
 }
 
 var keys = func() (keys [kinds]*lanes.Key) {
@@ -59,6 +61,9 @@ func StreamRoot(logID [16]byte, scope, stream string) Hash {
 	input = append(input, stream...)
 	return keys[ofStream].Sum(input)
 }
+
+// Cursor is the identity of a cursor's query, of the query in its encoding.
+func Cursor(query []byte) Hash { return keys[ofCursor].Sum(query) }
 
 // Hasher computes the hashes of events and batches. Its zero value is ready;
 // it is for one goroutine at a time, and must not be copied after its first

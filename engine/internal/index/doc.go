@@ -1,5 +1,6 @@
 // Package index remembers where the events of a log lie: by sequence, by id,
-// by stream and by idempotency key.
+// by stream and by idempotency key; and where its notes lie, with the last of
+// each name.
 //
 //	sequence ─→ Entry (segment, offset, length) ─→ a file of the log
 //	id, key ──→ ordinal ─┘        ▲

@@ -25,6 +25,7 @@ type Batch struct {
 	First       uint64 // sequence of its first event
 	Ordinal     uint64 // ordinal of its first event
 	Events      uint32
+	Note        uint32 // ordinal of its first note
 	Session     record.Session
 	Time, Clock int64 // ns since 1970
 }
@@ -47,8 +48,10 @@ type Index struct {
 	events  pages[event]
 	batches pages[Batch]
 	keyed   pages[keyed]
-	ids     table // of ordinals, where loose
-	keys    table // of places in keyed
+	notes   pages[Entry]
+	named   map[string]*note // the last note of each name
+	ids     table            // of ordinals, where loose
+	keys    table            // of places in keyed
 	// loose: some id is not larger than the one before it, as the engine makes
 	// them. Else the events are in the order of their ids, and no table is needed.
 	loose   bool
@@ -56,6 +59,7 @@ type Index struct {
 	spare   []stream  // not used yet
 	used    []*stream // to be used again: those of an index that was cleared
 	hidden  []*stream // with events that were added by AddHidden since the last Show
+	veiled  []*note   // that were changed by AddHiddenNote since the last Show
 }
 
 // event is what is kept of one event.
@@ -81,9 +85,22 @@ type stream struct {
 	shownHash    chain.Hash
 }
 
+// Note is the last note of a name.
+type Note struct {
+	Data  []byte // until the next change of the index
+	Batch uint64 // number of the batch that brought it
+}
+
+// note is a Note, and what it was before the hidden ones.
+type note struct {
+	Note
+	hides bool
+	shown Note // with Batch 0: none
+}
+
 // New returns an empty index.
 func New() *Index {
-	return &Index{seed: maphash.MakeSeed(), streams: map[Name]*stream{}}
+	return &Index{seed: maphash.MakeSeed(), streams: map[Name]*stream{}, named: map[string]*note{}}
 }
 
 // Len is the number of events.
@@ -92,9 +109,10 @@ func (x *Index) Len() uint64 { return x.events.len() }
 // Batches is the number of batches.
 func (x *Index) Batches() uint64 { return x.batches.len() }
 
-// AddBatch begins a batch; its events follow with AddEvent.
+// AddBatch begins a batch; its events follow with AddEvent, its notes with
+// AddNote.
 func (x *Index) AddBatch(b Batch) {
-	b.Ordinal = x.events.len()
+	b.Ordinal, b.Note = x.events.len(), uint32(x.notes.len())
 	x.batches.append(b)
 }
 
@@ -120,12 +138,101 @@ func (x *Index) AddHidden(entry Entry, id uuid.UUID, to Ref, version uint64, has
 	x.addTo(s, entry, id, version, hash, key)
 }
 
-// Show lets Shown know of all events.
+// Show lets Shown know of all events, and ShownNote of all notes.
 func (x *Index) Show() {
 	for _, s := range x.hidden {
 		s.hides = false
 	}
-	x.hidden = x.hidden[:0]
+	for _, n := range x.veiled {
+		n.hides, n.shown = false, Note{}
+	}
+	x.hidden, x.veiled = x.hidden[:0], x.veiled[:0]
+}
+
+// AddNote adds the next note of the last batch. The index copies the data.
+func (x *Index) AddNote(entry Entry, name string, data []byte) {
+	x.addNote(x.note(name), entry, data)
+}
+
+// AddHiddenNote is AddNote, but ShownNote does not know of the note before Show.
+func (x *Index) AddHiddenNote(entry Entry, name string, data []byte) {
+	n := x.note(name)
+	if !n.hides {
+		n.hides, n.shown, n.Note = true, n.Note, Note{}
+		x.veiled = append(x.veiled, n)
+	}
+	x.addNote(n, entry, data)
+}
+
+func (x *Index) note(name string) *note {
+	n := x.named[name]
+	if n == nil {
+		n = new(note)
+		x.named[name] = n
+	}
+	return n
+}
+
+func (x *Index) addNote(n *note, entry Entry, data []byte) {
+	x.notes.append(entry)
+	n.Note = Note{Data: append(n.Data[:0], data...), Batch: x.batches.at(x.batches.len() - 1).Number}
+}
+
+// Notes is the number of notes.
+func (x *Index) Notes() uint64 { return x.notes.len() }
+
+// Note returns the last note of a name.
+func (x *Index) Note(name string) (Note, bool) {
+	n := x.named[name]
+	if n == nil {
+		return Note{}, false
+	}
+	return n.Note, true
+}
+
+// ShownNote is Note without the hidden ones.
+func (x *Index) ShownNote(name string) (Note, bool) {
+	n := x.named[name]
+	if n == nil || n.hides && n.shown.Batch == 0 {
+		return Note{}, false
+	}
+	if n.hides {
+		return n.shown, true
+	}
+	return n.Note, true
+}
+
+// NoteEntry returns where the note with this ordinal lies, which must be below
+// Notes; its Item counts from the first note of the batch.
+func (x *Index) NoteEntry(ordinal uint64) Entry { return *x.notes.at(ordinal) }
+
+// MoveNote says that the note with this ordinal now lies elsewhere.
+func (x *Index) MoveNote(ordinal uint64, segment, offset uint32) {
+	e := x.notes.at(ordinal)
+	e.Segment, e.Offset = segment, offset
+}
+
+// BatchOfNote returns the batch that brought the note with this ordinal.
+func (x *Index) BatchOfNote(ordinal uint64) Batch {
+	n := int(x.batches.len())
+	return *x.batches.at(uint64(sort.Search(n, func(i int) bool { return uint64(x.batches.at(uint64(i)).Note) > ordinal }) - 1))
+}
+
+// BatchNumbered returns the batch with this number, which the index must have.
+func (x *Index) BatchNumbered(number uint64) Batch {
+	n := int(x.batches.len())
+	return *x.batches.at(uint64(sort.Search(n, func(i int) bool { return x.batches.at(uint64(i)).Number >= number })))
+}
+
+// FirstNote returns the ordinal of the first note of the batches with at least
+// this number, or Notes.
+func (x *Index) FirstNote(batch uint64) uint64 {
+	n := int(x.batches.len())
+	i := sort.Search(n, func(i int) bool { return x.batches.at(uint64(i)).Number >= batch })
+	if i == n {
+		return x.notes.len()
+	}
+	return uint64(x.batches.at(uint64(i)).Note)
 }
 
 // Shown is Stream without the hidden events.
@@ -192,7 +299,7 @@ const mostKept = pageSize / 4
 // Clear makes an empty index of x, and keeps the room that it has, if it is
 // small. Nothing that x has returned is valid any more.
 func (x *Index) Clear() {
-	if x.events.len() > mostKept || x.keyed.len() > mostKept || x.batches.len() > mostKept {
+	if max(x.events.len(), x.keyed.len(), x.batches.len(), x.notes.len()) > mostKept {
 		*x = *New()
 		return
 	}
@@ -201,6 +308,8 @@ func (x *Index) Clear() {
 		x.used = append(x.used, s)
 	}
 	clear(x.streams)
+	clear(x.named)
+	x.notes.last = x.notes.last[:0]
 	x.events.last, x.batches.last = x.events.last[:0], x.batches.last[:0]
 	x.keyed.last = x.keyed.last[:0]
 	x.ids.clear()

@@ -48,7 +48,9 @@ type Batch struct {
 	End    int64 // behind COMMIT
 	Head   chain.Hash
 	Items  []Item
-	Notes  [][]byte // valid until the next call of the scanner
+	Notes  []Note
+	// Records are those of the notes, for their hash.
+	Records [][]byte
 	// Next is the mark that follows the batch at once, if it is whole.
 	Next *record.Mark // valid until the next call of the scanner
 }
@@ -58,6 +60,13 @@ type Item struct {
 	Event  record.Event // its bytes are valid until the next call of the scanner
 	Offset int64
 	Length int64
+}
+
+// Note is one note of a batch.
+type Note struct {
+	record.Note // its data is valid until the next call of the scanner
+	Offset      int64
+	Length      int64
 }
 
 // Kind says what a scanner has found.
@@ -101,7 +110,7 @@ func (s *Scanner) Reset(file Source, header *record.SegmentHeader, offset, size 
 	*s = Scanner{
 		file: file, place: record.NewPlace(header.Seed), align: int64(header.Align), offset: offset, size: size,
 		Take: s.Take, room: s.room, buf: s.room[:0], names: s.names,
-		batch: Batch{Items: s.batch.Items[:0], Notes: s.batch.Notes[:0]},
+		batch: Batch{Items: s.batch.Items[:0], Notes: s.batch.Notes[:0], Records: s.batch.Records[:0]},
 	}
 }
 
@@ -288,7 +297,7 @@ func (s *Scanner) at(offset int64) Found {
 		return Found{Kind: FoundTear, Offset: offset, After: offset + int64(mark.Distance), Mark: &begin, Reason: reason}
 	}
 	b := &s.batch
-	*b = Batch{Mark: mark, Offset: offset, End: offset + int64(mark.Distance), Items: b.Items[:0], Notes: b.Notes[:0]}
+	*b = Batch{Mark: mark, Offset: offset, End: offset + int64(mark.Distance), Items: b.Items[:0], Notes: b.Notes[:0], Records: b.Records[:0]}
 	if b.End > s.size {
 		return torn("the batch runs past the end of the file")
 	}
@@ -338,7 +347,12 @@ func (s *Scanner) items(b *Batch) (reason string) {
 		from := start - s.offset
 		bytes := s.buf[from : from+have : from+have]
 		if len(b.Items) == int(b.Mark.Events) {
-			b.Notes = append(b.Notes, bytes)
+			note, err := record.DecodeNote(bytes)
+			if err != nil {
+				return err.Error()
+			}
+			b.Notes = append(b.Notes, Note{Note: note, Offset: first, Length: next - first})
+			b.Records = append(b.Records, bytes)
 			continue
 		}
 		b.Items = append(b.Items, Item{Offset: first, Length: next - first})
@@ -386,22 +400,44 @@ func allZero(b []byte) bool {
 // offset of the segment. The event keeps the bytes, which change. A frame that
 // is not whole, or of another batch or item, is told by the reason.
 func ReadItem(e *record.Event, bytes []byte, place record.Place, offset int64, session record.Session, index uint32, names *record.Names) (reason string) {
+	record, reason := readRecord(record.KindEvent, bytes, place, offset, session, index)
+	if reason != "" {
+		return reason
+	}
+	if err := e.Decode(record, names); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// ReadNote is ReadItem for a note.
+func ReadNote(bytes []byte, place record.Place, offset int64, session record.Session, index uint32) (note record.Note, reason string) {
+	encoded, reason := readRecord(record.KindNote, bytes, place, offset, session, index)
+	if reason != "" {
+		return note, reason
+	}
+	note, err := record.DecodeNote(encoded)
+	if err != nil {
+		return note, err.Error()
+	}
+	return note, ""
+}
+
+// readRecord puts the pieces of an item together, in its own bytes.
+func readRecord(kind byte, bytes []byte, place record.Place, offset int64, session record.Session, index uint32) (whole []byte, reason string) {
 	if len(bytes) < record.HeaderSize {
-		return "a frame header is not whole"
+		return nil, "a frame header is not whole"
 	}
 	item, err := record.ReadItem(bytes, place, offset, bytes[record.HeaderSize:record.HeaderSize])
 	switch {
 	case err != nil:
-		return err.Error()
+		return nil, err.Error()
 	case item.Session != session:
-		return "it belongs to another batch"
-	case item.Kind != record.KindEvent || item.Index != index:
-		return "another item lies there"
+		return nil, "it belongs to another batch"
+	case item.Kind != kind || item.Index != index:
+		return nil, "another item lies there"
 	case item.Size != len(bytes):
-		return "it has another length than it had"
+		return nil, "it has another length than it had"
 	}
-	if err := e.Decode(item.Record, names); err != nil {
-		return err.Error()
-	}
-	return ""
+	return item.Record, ""
 }

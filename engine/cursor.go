@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/untorn-db/untorn/engine/chain"
+)
+
+// Cursor is a named place in what a query selects, which the log remembers: all
+// up to it has been handled. It is a note of the log: a move commits in a batch,
+// with other events and notes or alone, and only if nobody has moved the cursor
+// meanwhile. So what is appended together with a move happens once, whatever
+// crashes.
+//
+// A cursor is bound to its query: with another one it is refused. It holds nothing
+// open, and may be used from many goroutines at once.
+type Cursor struct {
+	log      *Log
+	name     string
+	query    Query
+	identity chain.Hash
+}
+
+// ErrCursorMoved: somebody else has moved the cursor. It matches what AppendBatch
+// says of a batch with a Move that does not hold, too.
+var ErrCursorMoved = errors.New("the cursor was moved by somebody else")
+
+// ErrCursorQuery: the cursor's position was found by another query.
+var ErrCursorQuery = errors.New("the cursor belongs to another query: use the same query, or another name")
+
+// cursorNotes begins the names of the notes of cursors.
+const cursorNotes = ownNotes + "cursor/"
+
+// Cursor returns the cursor with a name of 1 to 241 bytes over what a query
+// selects, as a subscription would: Backward, Limit and Buffered are refused with
+// ErrInvalid, and Borrow makes no difference. It is at 0 until its first move,
+// and until then the log does not know of it. The error matches ErrCursorQuery if
+// it was moved under another query.
+func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
+	fail := func(err error) (*Cursor, error) { return nil, fmt.Errorf("engine: cursor %q: %w", name, err) }
+	v := validation{opts: &l.opts, item: -1}
+	v.text("the name of the cursor with its prefix", cursorNotes+name, len(cursorNotes)+1)
+	if q.Backward || q.Limit != 0 || q.Buffered {
+		v.problem(ErrInvalid, "a cursor's query has no Backward, Limit or Buffered")
+	}
+	if err := errors.Join(v.err(), q.check()); err != nil {
+		return fail(err)
+	}
+	q.Types = slices.Clone(q.Types)
+	c := &Cursor{log: l, name: name, query: q, identity: chain.Cursor(q.identity())}
+	if _, err := c.position(); err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+// Name is the cursor's name.
+func (c *Cursor) Name() string { return c.name }
+
+// Position is the sequence of the last event that was handled; 0 if none was. A
+// move that was appended with Buffered may be lost in a power cut.
+func (c *Cursor) Position() (uint64, error) {
+	at, err := c.position()
+	if err != nil {
+		return 0, fmt.Errorf("engine: cursor %q: %w", c.name, err)
+	}
+	return at, nil
+}
+
+func (c *Cursor) position() (uint64, error) {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	look := l.index.Note
+	if l.failed != nil {
+		look = l.index.ShownNote
+	}
+	note, ok := look(cursorNotes + c.name)
+	if !ok {
+		return 0, nil
+	}
+	identity, position, ok := parseMove(note.Data)
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%w: the cursor's note in batch %d", ErrVersion, note.Batch)
+	case identity != c.identity:
+		return 0, ErrCursorQuery
+	}
+	return position, nil
+}
+
+// Move is the note that moves the cursor from one position to another, forward or
+// back: 0 is before the first event. A batch that has it is refused with
+// ErrCursorMoved if the cursor is elsewhere.
+func (c *Cursor) Move(from, to uint64) NoteDraft {
+	expect := NoteIs(c.move(from))
+	expect.orNone = from == 0
+	return NoteDraft{Name: cursorNotes + c.name, Data: c.move(to), Expect: expect, own: true}
+}
+
+// Events yields what comes behind the cursor's position, as Subscribe does. It does
+// not move the cursor.
+func (c *Cursor) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		position, err := c.Position()
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		q := c.query
+		q.FromSequence = max(q.FromSequence, position+1)
+		c.log.Subscribe(ctx, q)(yield)
+	}
+}
+
+// The data of a cursor's note is
+//
+//	0 ┌──────────────────────────────────┐
+//	  │ 1                                │   version
+//	1 ├──────────────────────────────────┤
+//	  │ identity of the query, 32 bytes  │
+//	33├──────────────────────────────────┤
+//	  │ position, u64                    │   sequence of the last event handled
+//	41└──────────────────────────────────┘
+const moveSize = 1 + chain.Size + 8
+
+func (c *Cursor) move(position uint64) []byte {
+	data := append(make([]byte, 0, moveSize), 1)
+	data = append(data, c.identity[:]...)
+	return binary.LittleEndian.AppendUint64(data, position)
+}
+
+func parseMove(data []byte) (identity chain.Hash, position uint64, ok bool) {
+	if len(data) != moveSize || data[0] != 1 {
+		return identity, 0, false
+	}
+	copy(identity[:], data[1:])
+	return identity, binary.LittleEndian.Uint64(data[1+chain.Size:]), true
+}
+
+// identity is what a query selects, in one encoding: u32 length, scope │ u32
+// length, stream │ u32 count, types sorted, each behind its length │ from and to
+// version, from and to sequence, u64.
+func (q *Query) identity() []byte {
+	text := func(b []byte, s string) []byte {
+		return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
+	}
+	types := slices.Clone(q.Types)
+	slices.Sort(types)
+	types = slices.Compact(types)
+	b := text(text(nil, q.Scope), q.Stream)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(types)))
+	for _, t := range types {
+		b = text(b, t)
+	}
+	for _, n := range []uint64{q.FromVersion, q.ToVersion, max(q.FromSequence, 1), q.ToSequence} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	return b
+}

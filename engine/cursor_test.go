@@ -1,0 +1,335 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+func cursor(t *testing.T, log *engine.Log, name string, q engine.Query) *engine.Cursor {
+	t.Helper()
+	c, err := log.Cursor(name, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func at(t *testing.T, c *engine.Cursor, want uint64) {
+	t.Helper()
+	if got, err := c.Position(); got != want || err != nil {
+		t.Errorf("cursor %q is at %d, %v; want %d", c.Name(), got, err, want)
+	}
+}
+
+// TestCursors: a move is compared with the position, survives what its batch
+// survives, and belongs to a query.
+func TestCursors(t *testing.T) {
+	ctx := context.Background()
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	appended(t, log, "one", "two", "three")
+	q := engine.Query{Stream: "s", Types: []string{"t", "u"}}
+	c := cursor(t, log, "c", q)
+	at(t, c, 0)
+	move := func(from, to uint64, d engine.Durability) error {
+		_, err := log.AppendBatch(ctx, engine.Batch{Notes: []engine.NoteDraft{c.Move(from, to)}, Durability: d})
+		return err
+	}
+	for _, step := range []struct {
+		from, to, at uint64
+		moved        bool
+	}{
+		{1, 2, 0, false}, {0, 2, 2, true}, {0, 2, 2, false}, {2, 3, 3, true}, {3, 0, 0, true}, {0, 1, 1, true},
+	} {
+		err := move(step.from, step.to, engine.Durable)
+		if step.moved != (err == nil) {
+			t.Errorf("%d to %d: %v", step.from, step.to, err)
+		}
+		if !step.moved {
+			matches(t, err, engine.ErrRejected, engine.ErrCursorMoved, engine.ErrNoteChanged)
+		}
+		at(t, c, step.at)
+	}
+	if err := move(1, 2, engine.Buffered); err != nil {
+		t.Fatal(err)
+	}
+	at(t, c, 2)
+	m.powerLoss(simfs.Oldest())
+	log = m.open()
+	c = cursor(t, log, "c", engine.Query{Stream: "s", Types: []string{"u", "t", "u"}, FromSequence: 1}) // says the same
+	at(t, c, 1)
+	var rest []string
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	for event, err := range c.Events(waiting) {
+		if err != nil {
+			break
+		}
+		if rest = append(rest, string(event.Data)); len(rest) == 2 {
+			stop()
+		}
+	}
+	is(t, "behind the cursor", rest, []string{"two", "three"})
+	for what, q := range map[string]engine.Query{
+		"another stream": {Stream: "s2", Types: q.Types}, "another scope": {Scope: "s", Stream: "s", Types: q.Types},
+		"other types": {Stream: "s", Types: []string{"t"}}, "other versions": {Stream: "s", Types: q.Types, FromVersion: 2},
+		"a beginning": {Stream: "s", Types: q.Types, FromSequence: 2}, "an end": {Stream: "s", Types: q.Types, ToSequence: 9},
+	} {
+		if _, err := log.Cursor("c", q); !errors.Is(err, engine.ErrCursorQuery) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, err := range map[string]error{
+		"no name":  func() error { _, err := log.Cursor("", q); return err }(),
+		"backward": func() error { _, err := log.Cursor("d", engine.Query{Backward: true}); return err }(),
+		"limit":    func() error { _, err := log.Cursor("d", engine.Query{Limit: 1}); return err }(),
+		"buffered": func() error { _, err := log.Cursor("d", engine.Query{Buffered: true}); return err }(),
+	} {
+		if !errors.Is(err, engine.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	closed(t, log)
+}
+
+// orders appends events of stream orders with these payloads.
+func orders(t *testing.T, log *engine.Log, payloads ...string) {
+	t.Helper()
+	batch := engine.Batch{}
+	for _, p := range payloads {
+		batch.Events = append(batch.Events, engine.Draft{Stream: "orders", Type: "placed", Data: []byte(p), Correlation: uuid.UUID{1}})
+	}
+	if _, err := log.AppendBatch(context.Background(), batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var placed = engine.Query{Stream: "orders", ToSequence: 5}
+
+// bill bills each order once, as an effect.
+func bill(_ context.Context, event engine.Event, effects *engine.Effects) error {
+	_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Data: event.Data})
+	return err
+}
+
+// TestHandle: effects commit with the move, once, whatever the size of the batch,
+// and follow from their event.
+func TestHandle(t *testing.T) {
+	for batch := range 7 {
+		m := newMachine(t, engine.Options{})
+		log := m.open()
+		orders(t, log, "1", "2", "3", "4", "5")
+		c := cursor(t, log, "billing", placed)
+		for range 2 { // the second time there is nothing to do
+			if err := c.Handle(context.Background(), engine.Handling{Batch: batch}, bill); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at(t, c, 5)
+		bills := all(t, log, engine.Query{Stream: "bills"})
+		is(t, fmt.Sprint("bills, by ", batch), payloads(bills), []string{"1", "2", "3", "4", "5"})
+		causes := all(t, log, engine.Query{Stream: "orders"})
+		for i, b := range bills {
+			if b.CausedBy != causes[i].ID || b.Correlation != causes[i].Correlation {
+				t.Errorf("bill %d does not follow from its order", i)
+			}
+		}
+		if want := uint64(1 + (5+max(batch, 1)-1)/max(batch, 1)); log.LogHead().Batch != want {
+			t.Errorf("%d batches, want %d", log.LogHead().Batch, want)
+		}
+		closed(t, log)
+	}
+}
+
+// TestHandleTriesAgain: an event is handled again after an error, a panic and a
+// rejection; what it had staged is forgotten; the waits double; the others of its
+// batch commit before it.
+func TestHandleTriesAgain(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	orders(t, log, "1", "2", "3", "4", "5")
+	ctx := context.Background()
+	for batch := 1; batch <= 5; batch++ {
+		c := cursor(t, log, fmt.Sprint("c", batch), placed)
+		stream := fmt.Sprint("bills", batch)
+		calls := map[string]int{}
+		start := m.clock.Now()
+		err := c.Handle(ctx, engine.Handling{Batch: batch, Wait: time.Second, MostWait: 3 * time.Second}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+			what := string(event.Data)
+			calls[what]++
+			draft := engine.Draft{Stream: stream, Type: "billed", Data: event.Data}
+			if what == "3" && calls[what] == 3 {
+				draft.Expect = engine.Exactly(99) // is rejected when it commits
+			}
+			if _, err := effects.Append(draft); err != nil {
+				return err
+			}
+			switch {
+			case what == "3" && calls[what] == 1:
+				return errors.New("not now")
+			case what == "3" && calls[what] == 2:
+				panic("oh")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		is(t, "bills", payloads(all(t, log, engine.Query{Stream: stream})), []string{"1", "2", "3", "4", "5"})
+		if calls["1"] != 1 || calls["2"] != 1 || calls["3"] < 4 {
+			t.Errorf("batches of %d: calls %v", batch, calls)
+		}
+		if took := m.clock.Now().Sub(start); batch == 1 && took != 1*time.Second+2*time.Second+3*time.Second {
+			t.Errorf("it waited %v", took)
+		}
+		at(t, c, 5)
+	}
+	closed(t, log)
+}
+
+// TestHandleBuriesTheDead: what cannot be handled goes to the dead-letter stream,
+// or ends the handling.
+func TestHandleBuriesTheDead(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	orders(t, log, "1", "2", "3", "4", "5")
+	poison := func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+		if string(event.Data) == "2" || string(event.Data) == "5" {
+			return errors.New("poison")
+		}
+		return bill(ctx, event, effects)
+	}
+	c := cursor(t, log, "c", placed)
+	err := c.Handle(context.Background(), engine.Handling{Attempts: 2}, poison)
+	var dead *engine.HandleError
+	if !errors.As(err, &dead) || dead.Sequence != 2 || dead.Attempts != 2 {
+		t.Errorf("%v", err)
+	}
+	at(t, c, 1)
+	if err := c.Handle(context.Background(), engine.Handling{Batch: 3, DeadLetter: engine.StreamName{Scope: "dead", Stream: "orders"}}, poison); err != nil {
+		t.Fatal(err)
+	}
+	at(t, c, 5)
+	is(t, "bills", payloads(all(t, log, engine.Query{Stream: "bills"})), []string{"1", "3", "4"})
+	letters := all(t, log, engine.Query{Scope: "dead", Stream: "orders"})
+	if len(letters) != 2 {
+		t.Fatalf("%d dead letters", len(letters))
+	}
+	var letter engine.DeadLetter
+	if err := json.Unmarshal(letters[0].Data, &letter); err != nil {
+		t.Fatal(err)
+	}
+	want := engine.DeadLetter{Cursor: "c", ID: letters[0].CausedBy, Sequence: 2, Stream: "orders", Version: 2, Type: "placed", Attempts: 5, Error: "poison"}
+	if letter != want || letters[0].Type != engine.DeadLetterType {
+		t.Errorf("%+v, want %+v", letter, want)
+	}
+	closed(t, log)
+}
+
+// TestHandleMakesRoom: an event whose effects do not fit beside those of others
+// gets a batch of its own.
+func TestHandleMakesRoom(t *testing.T) {
+	m := newMachine(t, engine.Options{MaxBatchEvents: 3})
+	log := m.open()
+	orders(t, log, "1", "2", "3")
+	orders(t, log, "4", "5")
+	calls := 0
+	twice := func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+		calls++
+		return errors.Join(bill(ctx, event, effects), bill(ctx, event, effects))
+	}
+	c := cursor(t, log, "c", placed)
+	if err := c.Handle(context.Background(), engine.Handling{Batch: 100, Attempts: 1}, twice); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "bills", payloads(all(t, log, engine.Query{Stream: "bills"})), []string{"1", "1", "2", "2", "3", "3", "4", "4", "5", "5"})
+	if calls > 9 {
+		t.Errorf("%d calls", calls)
+	}
+	closed(t, log)
+}
+
+// TestHowHandlingEnds: by the context, a close, a failed log, and by somebody else.
+func TestHowHandlingEnds(t *testing.T) {
+	ctx := context.Background()
+	all := engine.Query{Stream: "orders"}
+	for seed := range uint64(60) {
+		newCrowd(t, seed, engine.Options{}, func(c *crowd) {
+			done, finish := context.WithCancel(ctx)
+			defer finish()
+			bills, ends := 0, []error{}
+			c.each(5, func(i int) {
+				if i == 4 {
+					for event, err := range c.log.Subscribe(ctx, engine.Query{Stream: "bills"}) {
+						if err != nil || string(event.Data) == "last" {
+							finish()
+							return
+						}
+					}
+				}
+				if i < 2 { // two handle the same
+					cursor := cursor(t, c.log, "c", all)
+					var err error
+					for {
+						err = cursor.Handle(done, engine.Handling{Batch: 1 + int(seed%3), Wait: time.Millisecond}, bill)
+						if !errors.Is(err, engine.ErrCursorMoved) {
+							break
+						}
+					}
+					ends = append(ends, err)
+					return
+				}
+				orders(t, c.log, "a", "b")
+				if i == 3 {
+					orders(t, c.log, "c")
+				}
+				if bills++; bills == 2 {
+					orders(t, c.log, "last")
+				}
+			})
+			for _, err := range ends {
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+			}
+			want, got := []string{}, []string{}
+			for event := range c.log.Read(all) {
+				want = append(want, string(event.Data))
+			}
+			for event := range c.log.Read(engine.Query{Stream: "bills"}) {
+				got = append(got, string(event.Data))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("seed %d: billed %q of %q", seed, got, want)
+			}
+		})
+	}
+	m := newMachine(t, engine.Options{})
+	log := m.open("step=1 syncdata seg #1: failsync ext4")
+	orders(t, log, "1")
+	c := cursor(t, log, "c", all)
+	m.happen()
+	err := c.Handle(ctx, engine.Handling{}, bill)
+	matches(t, err, engine.ErrInDoubt)
+	m.happened()
+	if err := c.Handle(ctx, engine.Handling{}, bill); !errors.Is(err, engine.ErrLogFailed) {
+		t.Errorf("a failed log: %v", err)
+	}
+	_ = log.Close()
+	if err := c.Handle(ctx, engine.Handling{}, bill); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("a closed log: %v", err)
+	}
+	if err := c.Handle(ctx, engine.Handling{Batch: -1}, bill); !errors.Is(err, engine.ErrInvalid) {
+		t.Errorf("a negative number: %v", err)
+	}
+}

@@ -1,0 +1,335 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Handling says how a cursor's events are handled. The zero value handles them one
+// by one, tries each five times, and stops at one that cannot be handled.
+type Handling struct {
+	// Batch is how many events are handled, at most, before their effects commit
+	// together with the cursor's move; 0 means 1. It never waits for more to come.
+	Batch int
+	// Attempts is how often an event is handled until that succeeds; 0 means 5.
+	Attempts int
+	// Wait is the time before the second attempt, which doubles for each further
+	// one, up to MostWait; 0 means 100 ms and 10 s.
+	Wait, MostWait time.Duration
+	// DeadLetter is the stream for an event that could not be handled: it gets one
+	// of type DeadLetterType, in the same batch as the cursor's move behind it.
+	// Without a stream Handle ends with a *HandleError.
+	DeadLetter StreamName
+	// Durability is that of the batches; with Buffered more events may be handled
+	// again after a power cut.
+	Durability Durability
+}
+
+// StreamName names a stream.
+type StreamName struct{ Scope, Stream string }
+
+// DeadLetterType is the type of the events of a dead-letter stream. Their data is
+// a DeadLetter as JSON; they are caused by the event that could not be handled.
+const DeadLetterType = "untorn.dead-letter"
+
+// DeadLetter says which event could not be handled, and why.
+type DeadLetter struct {
+	Cursor   string    `json:"cursor"`
+	ID       uuid.UUID `json:"id"`
+	Sequence uint64    `json:"sequence"`
+	Scope    string    `json:"scope,omitempty"`
+	Stream   string    `json:"stream"`
+	Version  uint64    `json:"version"`
+	Type     string    `json:"type"`
+	Attempts int       `json:"attempts"`
+	Error    string    `json:"error"`
+}
+
+// HandleError ends Handle at an event that could not be handled.
+type HandleError struct {
+	Cursor   string
+	Sequence uint64
+	Attempts int
+	Err      error // of the last attempt
+}
+
+func (e *HandleError) Error() string {
+	return fmt.Sprintf("event %d could not be handled in %d attempts, and cursor %q has no dead-letter stream: %v", e.Sequence, e.Attempts, e.Cursor, e.Err)
+}
+func (e *HandleError) Unwrap() error { return e.Err }
+
+// PanicError is the error of a handler, or of a gate, that has panicked.
+type PanicError struct{ Value any }
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Handler handles one event. What it appends to effects commits together with the
+// cursor's move: both happen or none, so such effects happen once. Others, such as
+// a mail that is sent, may happen again: after an error, a crash, or when the
+// batch of the effects was refused.
+type Handler func(ctx context.Context, event Event, effects *Effects) error
+
+// Effects is what a handler does to the log. It is valid until the handler
+// returns, and forgotten if it returns an error.
+type Effects struct {
+	tx    *Tx // nil: the handler has returned
+	event *Event
+}
+
+// Append stages an event, and returns its place in the batch, as Tx.Append does. A
+// draft without a cause is caused by the event that is handled, and one without a
+// correlation gets that event's.
+func (e *Effects) Append(draft Draft) (item int, err error) {
+	if draft.CausedBy == (Cause{}) {
+		draft.CausedBy = ByID(e.event.ID)
+	}
+	if draft.Correlation == uuid.Nil {
+		draft.Correlation = e.event.Correlation
+	}
+	return e.open().Append(draft)
+}
+
+// open is the transaction, or one that has ended.
+func (e *Effects) open() *Tx {
+	if e.tx == nil {
+		return &Tx{done: true}
+	}
+	return e.tx
+}
+
+// Note stages a note, as Tx.Note does.
+func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
+
+// Handle calls a handler for every event behind the cursor, in order, and moves the
+// cursor. It waits for events to come, and returns when the context ends, the log
+// is closed or has failed, the query has no more events (then with nil), an event
+// cannot be handled (*HandleError), or somebody else has moved the cursor
+// (ErrCursorMoved). It runs in the caller's goroutine; what was handled when the
+// context ends is committed.
+//
+// An attempt fails when the handler returns an error or panics, or when the batch
+// of its effects is rejected, such as with ErrWrongVersion.
+func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) error {
+	how, err := how.withDefaults()
+	if err == nil {
+		h := &handling{Cursor: c, Handling: how, handler: handler}
+		err = h.run(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("engine: handle %q: %w", c.name, err)
+	}
+	return nil
+}
+
+// withDefaults returns how, or what is wrong with it.
+func (h Handling) withDefaults() (Handling, error) {
+	switch {
+	case h.Batch < 0, h.Attempts < 0, h.Wait < 0, h.MostWait < 0:
+		return h, fmt.Errorf("%w: a negative number in Handling", ErrInvalid)
+	case h.DeadLetter.Stream == "" && h.DeadLetter.Scope != "":
+		return h, fmt.Errorf("%w: Handling.DeadLetter has a scope and no stream", ErrInvalid)
+	}
+	h.Batch = cmp.Or(h.Batch, 1)
+	h.Attempts = cmp.Or(h.Attempts, 5)
+	h.Wait = cmp.Or(h.Wait, 100*time.Millisecond)
+	h.MostWait = max(cmp.Or(h.MostWait, 10*time.Second), h.Wait)
+	return h, nil
+}
+
+// handling is one call of Handle.
+//
+//	events ─→ attempt ─→ … ─→ commit: effects and move ─→ events
+//	           ▲   │             │ rejected: each event alone
+//	           └───┴─────────────┘
+//	         wait, again          too often: the dead letter in place of the effects
+type handling struct {
+	*Cursor
+	Handling
+	handler Handler
+
+	position uint64 // of the cursor
+	scanned  uint64 // up to here the query selects nothing behind the position
+	tx       *Tx    // effects of the events behind the position
+	handled  uint64 // the last of those events
+	count    int    // of them
+	alone    uint64 // up to this event each is committed alone: their batch was rejected
+}
+
+func (h *handling) run(ctx context.Context) error {
+	var err error
+	if h.position, err = h.Cursor.position(); err != nil {
+		return err
+	}
+	h.begin()
+	for {
+		q := h.query
+		q.FromSequence = max(q.FromSequence, h.position+1, h.scanned+1)
+		if last := h.log.lastOf(&q); last > 0 && q.FromSequence > last {
+			return nil
+		}
+		bound, err := h.log.await(ctx, q.FromSequence, false)
+		if err != nil {
+			return err
+		}
+		if q.ToSequence == 0 || q.ToSequence > bound {
+			q.ToSequence = bound
+		}
+		if err := h.some(ctx, &q); err != nil {
+			return err
+		}
+	}
+}
+
+// some handles the events that a query selects.
+func (h *handling) some(ctx context.Context, q *Query) error {
+	again, cause := false, error(nil)
+	err := h.log.read(q, func(event Event) bool {
+		if cause = ctx.Err(); cause == nil {
+			again, cause = h.event(ctx, &event)
+		}
+		return !again && cause == nil
+	})
+	err = cmp.Or(cause, err)
+	if h.count > 0 {
+		again, err = h.finish(err)
+	}
+	if err == nil && !again {
+		h.scanned = q.ToSequence
+	}
+	return err
+}
+
+// finish commits what is handled, whatever has ended that. Where it is rejected,
+// its events are to be handled again.
+func (h *handling) finish(end error) (again bool, err error) {
+	if err := h.commit(); err != nil {
+		h.alone = h.handled
+		return end == nil, cmp.Or(end, h.fatal(err))
+	}
+	return false, end
+}
+
+// event handles one event until that has succeeded, or it is dead. again is set
+// when the events behind the position are to be handled again.
+func (h *handling) event(ctx context.Context, event *Event) (again bool, err error) {
+	wait := h.Wait
+	for failures := 0; ; {
+		others := h.count > 0
+		err := h.attempt(ctx, event)
+		if err == nil {
+			if h.count < h.Batch && event.Sequence > h.alone {
+				return false, nil
+			}
+			if err = h.commit(); err == nil {
+				return false, nil
+			}
+			if others && h.fatal(err) == nil {
+				h.alone = event.Sequence // whose fault it is will be seen
+				return true, nil
+			}
+		}
+		if end := cmp.Or(h.fatal(err), ctx.Err()); end != nil {
+			return false, end
+		}
+		if others {
+			if err := h.commit(); err != nil {
+				h.alone = event.Sequence
+				return true, h.fatal(err)
+			}
+			if errors.Is(err, ErrLimit) {
+				continue // there is room now
+			}
+		}
+		if failures++; failures >= h.Attempts {
+			return false, h.bury(event, failures, err)
+		}
+		if err := h.log.sleep(ctx, wait); err != nil {
+			return false, err
+		}
+		wait = min(2*wait, h.MostWait)
+	}
+}
+
+// attempt calls the handler once. What it has staged is undone if it fails.
+func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
+	before := h.tx.mark()
+	effects := &Effects{tx: h.tx, event: event}
+	defer func() {
+		effects.tx = nil
+		if p := recover(); p != nil {
+			err = &PanicError{p}
+		}
+		if err != nil {
+			h.tx.back(before)
+			return
+		}
+		h.handled = event.Sequence
+		h.count++
+	}()
+	return h.handler(ctx, *event, effects)
+}
+
+// fatal returns why no further attempt is made after an error, or nil.
+func (h *handling) fatal(err error) error {
+	switch failed := h.log.writable(); {
+	case errors.Is(err, ErrInDoubt), errors.Is(err, ErrCursorMoved):
+		return err
+	case failed != nil:
+		return failed
+	}
+	return nil
+}
+
+// begin forgets the effects so far.
+func (h *handling) begin() {
+	h.tx, h.count = h.log.Begin("", h.Durability), 0
+}
+
+// commit appends the effects of what is handled, and moves the cursor behind it;
+// if that fails they are forgotten.
+// The context has no say: what is done is done.
+func (h *handling) commit() error {
+	defer h.begin()
+	if err := h.tx.Note(h.Move(h.position, h.handled)); err != nil {
+		return err
+	}
+	if _, err := h.tx.Commit(context.Background()); err != nil {
+		return err
+	}
+	h.position = h.handled
+	return nil
+}
+
+// bury appends a dead letter and moves the cursor behind the event.
+func (h *handling) bury(event *Event, attempts int, cause error) error {
+	if h.DeadLetter.Stream == "" {
+		return &HandleError{Cursor: h.name, Sequence: event.Sequence, Attempts: attempts, Err: cause}
+	}
+	data, err := json.Marshal(DeadLetter{
+		Cursor: h.name, ID: event.ID, Sequence: event.Sequence, Scope: event.Scope, Stream: event.Stream,
+		Version: event.Version, Type: event.Type, Attempts: attempts, Error: cause.Error(),
+	})
+	if err != nil {
+		return err
+	}
+	effects := Effects{tx: h.tx, event: event}
+	if _, err := effects.Append(Draft{Scope: h.DeadLetter.Scope, Stream: h.DeadLetter.Stream, Type: DeadLetterType, Data: data}); err != nil {
+		return err
+	}
+	h.handled = event.Sequence
+	return h.commit()
+}
+
+// sleep waits through the seams.
+func (l *Log) sleep(ctx context.Context, d time.Duration) error {
+	over := l.opts.Waits.Signal("the next attempt")
+	stop := l.opts.Waits.After(d, over.Set)
+	defer stop()
+	return over.Wait(ctx)
+}
