@@ -1,0 +1,86 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can go wrong. An error of an upcaster or of a codec is wrapped.
+var (
+	// ErrRegistration: a registration contradicts another one, or is no good by itself.
+	ErrRegistration = errors.New("wrong registration")
+	// ErrGoType: the registry does not encode values of this Go type, or an event
+	// is not of the Go type that was asked for.
+	ErrGoType = errors.New("wrong Go type")
+	// ErrUnknown is matched by *UnknownError.
+	ErrUnknown = errors.New("unknown event type")
+	// ErrNewer is matched by *NewerError.
+	ErrNewer = errors.New("event version is newer than this program")
+	// ErrGap is matched by *GapError.
+	ErrGap = errors.New("no upcaster")
+	// ErrPanic is matched by *PanicError.
+	ErrPanic = errors.New("panic")
+)
+
+// UnknownError answers an event whose type nobody has registered. It matches
+// ErrUnknown.
+type UnknownError struct {
+	Type    string
+	Version uint32
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("event type %q is unknown: register it, or read it with OrRaw", e.Type)
+}
+
+// Is reports whether target is ErrUnknown.
+func (e *UnknownError) Is(target error) bool { return target == ErrUnknown }
+
+// NewerError answers an event of a version that is newer than the current one.
+// It matches ErrNewer.
+type NewerError struct {
+	Type    string
+	Version uint32
+	Current uint32 // what is registered
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("%q has version %d, and this program knows it up to version %d: upgrade it", e.Type, e.Version, e.Current)
+}
+
+// Is reports whether target is ErrNewer.
+func (e *NewerError) Is(target error) bool { return target == ErrNewer }
+
+// GapError says which step is missing on the way from an old version to the
+// current one. It matches ErrGap.
+type GapError struct {
+	Type    string
+	Version uint32 // nobody upcasts this version to the next one
+	Current uint32 // what is registered
+}
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("nothing upcasts %q from version %d to %d (the current one is %d): give the function to Upcast",
+		e.Type, e.Version, e.Version+1, e.Current)
+}
+
+// Is reports whether target is ErrGap.
+func (e *GapError) Is(target error) bool { return target == ErrGap }
+
+// PanicError is the panic of an upcaster or of a codec. It matches ErrPanic, and
+// what was panicked with if that is an error.
+type PanicError struct {
+	Value any    // what was panicked with
+	Stack []byte // where, as debug.Stack says it
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Is reports whether target is ErrPanic.
+func (e *PanicError) Is(target error) bool { return target == ErrPanic }
+
+// Unwrap returns the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
