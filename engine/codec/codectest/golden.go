@@ -22,7 +22,7 @@ import (
 const RewriteVariable = "UNTORN_REWRITE"
 
 // Golden compares what a registry encodes and upcasts with the golden files in
-// dir, which only they are in. It takes one example of each current version: a
+// dir, where only those of this registry are. It takes one example of each current version: a
 // value of the registered Go type with all its fields set.
 //
 // An example must come back equal after it was encoded and decoded: by the codec's

@@ -1,0 +1,609 @@
+package codec_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/codec"
+	"github.com/untorn-db/untorn/simfs"
+)
+
+// One step of the history of an event type that has many.
+type (
+	v0 struct{ N int }
+	v1 struct{ N int }
+	v2 struct{ N int }
+	v3 struct{ N int }
+
+	w1 struct{ N int }
+	w2 struct{ N int }
+	w3 struct{ N int }
+
+	other struct{ N int }
+	noted interface{ note() }
+	// byPointer has its methods on the pointer.
+	byPointer struct{ text string }
+)
+
+func (*byPointer) note()                          {}
+func (p *byPointer) MarshalText() ([]byte, error) { return []byte("<" + p.text + ">"), nil }
+func (p *byPointer) UnmarshalText(b []byte) error {
+	p.text = strings.Trim(string(b), "<>")
+	return nil
+}
+
+// next upcasts by adding one.
+func next[Old, New ~struct{ N int }](old Old) (New, error) {
+	n := struct{ N int }(old)
+	n.N++
+	return New(n), nil
+}
+
+// must is a registry whose registrations are all good.
+func must(t testing.TB, register ...func(r *codec.Registry) error) *codec.Registry {
+	t.Helper()
+	r := codec.New()
+	for _, f := range register {
+		if err := f(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func reg[T any](name string, version uint32, options ...codec.Option) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.Register[T](r, name, version, options...) }
+}
+
+func up[Old, New any](name string, from uint32, f func(Old) (New, error), options ...codec.Option) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.Upcast(r, name, from, f, options...) }
+}
+
+func event(name string, version uint32, data string) engine.Event {
+	return engine.Event{Type: name, PayloadVersion: version, Data: []byte(data)}
+}
+
+// contains checks an error's text, and whether it matches.
+func contains(t *testing.T, err error, target error, text string) {
+	t.Helper()
+	if !errors.Is(err, target) || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("got  %v\nwant one that matches %q and says %q", err, target, text)
+	}
+}
+
+func TestRegistrations(t *testing.T) {
+	type register = func(*codec.Registry) error
+	for _, c := range []struct {
+		name   string
+		before []register
+		this   register
+		want   string // "" where it is fine
+	}{
+		{"first", nil, reg[v1]("a", 1), ""},
+		{"version 0", nil, reg[v1]("a", 0), ""},
+		{"last version", nil, reg[v1]("a", math.MaxUint32), ""},
+		{"pointer", nil, reg[*v1]("a", 1), ""},
+		{"long name", nil, reg[v1](strings.Repeat("ä", 127), 1), ""},
+		{"too long name", nil, reg[v1](strings.Repeat("ä", 128), 1), "the name has 256 bytes, not 1 to 255"},
+		{"empty name", nil, reg[v1]("", 1), "the name has 0 bytes, not 1 to 255"},
+		{"control character", nil, reg[v1]("a\x85", 1), "not UTF-8"},
+		{"a control character of UTF-8", nil, reg[v1]("a\u0085", 1), "control characters"},
+		{"int", nil, reg[int]("a", 1), "declare a type of its own"},
+		{"unnamed struct", nil, reg[struct{ A int }]("a", 1), "declare a type of its own"},
+		{"unnamed map", nil, reg[map[string]any]("a", 1), "declare a type of its own"},
+		{"pointer to a pointer", nil, reg[**v1]("a", 1), "declare a type of its own"},
+		{"any", nil, reg[any]("a", 1), "an interface"},
+		{"interface", nil, reg[noted]("a", 1), "an interface"},
+		{"Raw", nil, reg[codec.Raw]("a", 1), "nobody has registered"},
+		{"other names", []register{reg[v1]("a", 1)}, reg[v2]("A", 1), ""},
+		{"version twice", []register{reg[v1]("a", 1)}, reg[v2]("a", 1), "registered already, as codec_test.v1"},
+		{"two current versions", []register{reg[v1]("a", 1)}, reg[v2]("a", 2), "version 1 is the current one already, as codec_test.v1: old ones are registered with Upcast"},
+		{"Go type twice", []register{reg[v1]("a", 1)}, reg[v1]("b", 1), `codec_test.v1 is the Go type of "a" version 1 already`},
+		{"value and pointer", []register{reg[v1]("a", 1)}, reg[*v1]("b", 1), ""},
+
+		{"upcast first", nil, up("a", 1, next[v1, v2]), ""},
+		{"upcast, then current", []register{up("a", 1, next[v1, v2])}, reg[v2]("a", 2), ""},
+		{"current, then upcast", []register{reg[v2]("a", 2)}, up("a", 1, next[v1, v2]), ""},
+		{"upcast before upcast", []register{up("a", 1, next[v1, v2])}, up("a", 0, next[v0, v1]), ""},
+		{"a gap for now", []register{reg[v3]("a", 3)}, up("a", 1, next[v1, v2]), ""},
+		{"no function", nil, up[v1, v2]("a", 1, nil), "the function that upcasts it is nil"},
+		{"upcast of the last version", nil, up("a", math.MaxUint32, next[v1, v2]), "no next version"},
+		{"upcast of an interface", nil, up("a", 1, func(any) (v2, error) { return v2{}, nil }), "an interface"},
+		{"upcast twice", []register{up("a", 1, next[v1, v2])}, up("a", 1, next[other, v2]), "registered already, as codec_test.v1"},
+		{"upcast of the current version", []register{reg[v1]("a", 1)}, up("a", 1, next[v2, v3]), "registered already, as codec_test.v1"},
+		{"upcast of a newer version", []register{reg[v1]("a", 1)}, up("a", 2, next[v2, v3]), "the current version is 1"},
+		{"a current version that is upcast", []register{up("a", 1, next[v1, v2])}, reg[other]("a", 1), "registered already, as codec_test.v1"},
+		{"an older current version", []register{up("a", 1, next[v1, v2])}, reg[other]("a", 0), "version 1 is an old one, and newer"},
+		{"upcast to itself", []register{reg[v2]("a", 2)}, up("a", 1, next[v2, v2]), "codec_test.v2 is the Go type of"},
+		{"current of another type", []register{up("a", 1, next[v1, v2])}, reg[other]("a", 2), "version 1 is upcast to codec_test.v2, and not to codec_test.other"},
+		{"upcast to another type", []register{reg[v2]("a", 2)}, up("a", 1, next[v1, other]), "it is upcast to codec_test.other, and version 2 is codec_test.v2"},
+		{"old one of another type", []register{up("a", 1, next[v1, v2])}, up("a", 2, next[other, v3]), "version 1 is upcast to codec_test.v2, and not to codec_test.other"},
+		{"upcast to another old one", []register{up("a", 2, next[v2, v3])}, up("a", 1, next[v1, other]), "it is upcast to codec_test.other, and version 2 is codec_test.v2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := must(t, c.before...)
+			before := r.Types()
+			err := c.this(r)
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			contains(t, err, codec.ErrRegistration, c.want)
+			if after := r.Types(); !slices.Equal(after, before) {
+				t.Errorf("a refused registration left %v", after)
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		r    *codec.Registry
+		want []string
+	}{
+		{"nothing", new(codec.Registry), nil},
+		{"one", must(t, reg[v1]("a", 7)), nil},
+		{"chain", must(t, up("a", 1, next[v1, v2]), reg[v3]("a", 3), up("a", 2, next[v2, v3]), reg[other]("b", 0)), nil},
+		{"gap", must(t, up("a", 1, next[v1, v2]), reg[v3]("a", 3)), []string{
+			`codec: nothing upcasts "a" from version 2 to 3 (the current one is 3): give the function to Upcast`,
+		}},
+		{"gaps", must(t, up("b", 7, next[v1, v2]), reg[v3]("b", 9), up("a", 0, next[v0, other]), up("a", 3, next[w1, w2]), reg[w3]("a", 5)), []string{
+			`codec: nothing upcasts "a" from version 1 to 2 (the current one is 5): give the function to Upcast`,
+			`codec: nothing upcasts "a" from version 4 to 5 (the current one is 5): give the function to Upcast`,
+			`codec: nothing upcasts "b" from version 8 to 9 (the current one is 9): give the function to Upcast`,
+		}},
+		{"no current version", must(t, up("a", 1, next[v1, v2]), up("a", 2, next[v2, v3])), []string{
+			`codec: wrong registration: "a" has no current version: register codec_test.v3, to which version 2 is upcast`,
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.r.Check()
+			var got []string
+			if err != nil {
+				got = strings.Split(err.Error(), "\n")
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDecode(t *testing.T) {
+	boom := errors.New("boom")
+	r := must(t,
+		up("a", 0, next[v0, v1]), up("a", 1, next[v1, v2]), up("a", 2, next[v2, v3]), reg[v3]("a", 3),
+		reg[*byPointer]("pointer", 1),
+		up("gap", 1, func(placedV1) (placedV2, error) { return placedV2{}, nil }), reg[Placed]("gap", 3),
+		up("fails", 1, func(w1) (w2, error) { return w2{}, boom }), reg[w2]("fails", 2),
+		up("panics", 1, func(w3) (other, error) { panic(boom) }), reg[other]("panics", 2),
+		up("nil", 1, func(Paid) (*Paid, error) { return nil, nil }), reg[*Paid]("nil", 2),
+		up("current", 1, func(*Placed) (*other, error) { return nil, nil }),
+	)
+	for _, c := range []struct {
+		name  string
+		event engine.Event
+		want  any
+		err   error
+		text  string
+	}{
+		{"current", event("a", 3, `{"N":10}`), v3{10}, nil, ""},
+		{"one step", event("a", 2, `{"N":10}`), v3{11}, nil, ""},
+		{"all steps", event("a", 0, `{"N":10}`), v3{13}, nil, ""},
+		{"newer", event("a", 4, `{"N":10}`), nil, codec.ErrNewer, `codec: "a" has version 4, and this program knows it up to version 3: upgrade it`},
+		{"much newer", event("a", math.MaxUint32, `{"N":10}`), nil, codec.ErrNewer, "version 4294967295"},
+		{"unknown", event("b", 1, `{"N":10}`), nil, codec.ErrUnknown, `codec: event type "b" is unknown`},
+		{"no type", engine.Event{}, nil, codec.ErrUnknown, `""`},
+		{"a gap behind it", event("gap", 1, `{}`), nil, codec.ErrGap, `nothing upcasts "gap" from version 2 to 3`},
+		{"in a gap", event("gap", 2, `{}`), nil, codec.ErrGap, `nothing upcasts "gap" from version 2 to 3`},
+		{"before all", event("gap", 0, `{}`), nil, codec.ErrGap, `nothing upcasts "gap" from version 0 to 1`},
+		{"no current version", event("current", 1, `{}`), nil, codec.ErrRegistration, "no current version"},
+		{"upcaster fails", event("fails", 1, `{}`), nil, boom, `codec: upcast "fails" version 1 to 2: boom`},
+		{"upcaster panics", event("panics", 1, `{}`), nil, codec.ErrPanic, `codec: upcast "panics" version 1 to 2: panic: boom`},
+		{"a panic with an error", event("panics", 1, `{}`), nil, boom, ""},
+		{"upcaster gives nil", event("nil", 1, `{}`), nil, nil, `codec: upcast "nil" version 1 to 2: the upcaster has returned a nil *codec_test.Paid`},
+		{"pointer", event("pointer", 1, `"<x>"`), &byPointer{"x"}, nil, ""},
+		{"wrong payload", event("a", 3, `{"N":"x"}`), nil, nil, `codec: decode "a" version 3: json: cannot unmarshal string`},
+		{"wrong payload of an old version", event("a", 1, `[]`), nil, nil, `codec: decode "a" version 1: json: cannot unmarshal array`},
+		{"of a log", engine.Event{Sequence: 12, Type: "a", PayloadVersion: 3}, nil, nil, `codec: event 12: decode "a" version 3: the payload is empty`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := codec.Decode(r, c.event)
+			if c.err == nil && c.text == "" {
+				if err != nil || !reflect.DeepEqual(got, c.want) {
+					t.Errorf("got %#v, %v, want %#v", got, err, c.want)
+				}
+				return
+			}
+			if err == nil || got != nil {
+				t.Fatalf("got %#v, %v", got, err)
+			}
+			if c.err == nil {
+				c.err = err
+			}
+			contains(t, err, c.err, c.text)
+			// Only what is unknown comes raw.
+			got, err = codec.Decode(r, c.event, codec.OrRaw)
+			if want := (codec.Raw{Type: c.event.Type, Version: c.event.PayloadVersion, Data: c.event.Data}); errors.Is(c.err, codec.ErrUnknown) {
+				if err != nil || !reflect.DeepEqual(got, want) {
+					t.Errorf("raw: got %#v, %v, want %#v", got, err, want)
+				}
+			} else if err == nil {
+				t.Errorf("raw: got %#v", got)
+			}
+		})
+	}
+}
+
+// The fields of typed errors say what their texts say.
+func TestErrorFields(t *testing.T) {
+	r := must(t, up("a", 1, next[v1, v2]), reg[v3]("a", 3))
+	for _, c := range []struct {
+		event engine.Event
+		want  error
+	}{
+		{event("b", 5, ""), &codec.UnknownError{Type: "b", Version: 5}},
+		{event("a", 5, ""), &codec.NewerError{Type: "a", Version: 5, Current: 3}},
+		{event("a", 1, ""), &codec.GapError{Type: "a", Version: 2, Current: 3}},
+	} {
+		_, err := codec.Decode(r, c.event)
+		if got := errors.Unwrap(err); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("got %#v, want %#v", got, c.want)
+		}
+	}
+}
+
+func TestDraft(t *testing.T) {
+	r := must(t, up("a", 1, next[v1, v2]), reg[v2]("a", 2), reg[*byPointer]("pointer", 7), reg[unsafeCodec]("panics", 1, codec.With(unsafeCodec{})))
+	base := engine.Draft{Stream: "s", Scope: "x", Key: "k", Type: "old", PayloadVersion: 9, Data: []byte("old"), Erasable: true}
+	got, err := codec.Draft(r, v2{3}, base)
+	want := engine.Draft{Stream: "s", Scope: "x", Key: "k", Type: "a", PayloadVersion: 2, Data: []byte(`{"N":3}`), Erasable: true}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	got, err = codec.Draft(r, &byPointer{"x"}, engine.Draft{})
+	if want := (engine.Draft{Type: "pointer", PayloadVersion: 7, Data: []byte(`"<x>"`)}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for _, c := range []struct {
+		name  string
+		value any
+		err   error
+		text  string
+	}{
+		{"nil", nil, codec.ErrGoType, "the value is nil"},
+		{"old version", v1{3}, codec.ErrGoType, `codec_test.v1 is "a" version 1, an old one: only the current version is encoded`},
+		{"unregistered", v3{3}, codec.ErrGoType, "codec: draft: wrong Go type: codec_test.v3 is not registered"},
+		{"unregistered pointer", &v3{3}, codec.ErrGoType, "*codec_test.v3 is not registered"},
+		{"pointer", &v2{3}, codec.ErrGoType, "*codec_test.v2 is not registered, but codec_test.v2 is: give the value, not its pointer"},
+		{"no pointer", byPointer{"x"}, codec.ErrGoType, "codec_test.byPointer is not registered, but *codec_test.byPointer is: give a pointer"},
+		{"nil pointer", (*byPointer)(nil), codec.ErrGoType, "the *codec_test.byPointer is nil"},
+		{"codec panics", unsafeCodec{}, codec.ErrPanic, `codec: encode "panics" version 1: panic: encode`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := codec.Draft(r, c.value, base)
+			contains(t, err, c.err, c.text)
+			if !reflect.DeepEqual(got, engine.Draft{}) {
+				t.Errorf("a draft beside the error: %+v", got)
+			}
+		})
+	}
+	_, err = codec.Decode(r, event("panics", 1, ""))
+	contains(t, err, codec.ErrPanic, `codec: decode "panics" version 1: panic: decode`)
+	if panicked, ok := errors.AsType[*codec.PanicError](err); !ok || !strings.Contains(string(panicked.Stack), "unsafeCodec") {
+		t.Errorf("the stack does not say where the panic was: %v", err)
+	}
+}
+
+// unsafeCodec panics.
+type unsafeCodec struct{}
+
+func (unsafeCodec) Encode(any) ([]byte, error) { panic("encode") }
+func (unsafeCodec) Decode([]byte, any) error   { panic("decode") }
+
+// named says which codec has encoded.
+type named string
+
+func (c named) Encode(value any) ([]byte, error) {
+	data, err := json.Marshal(value)
+	return append([]byte(c), data...), err
+}
+
+func (c named) Decode(data []byte, value any) error {
+	rest, ok := strings.CutPrefix(string(data), string(c))
+	if !ok {
+		return fmt.Errorf("%q is not of codec %s", data, string(c))
+	}
+	return json.Unmarshal([]byte(rest), value)
+}
+
+// The codec of a version wins over that of the registry, which wins over JSON.
+func TestCodecs(t *testing.T) {
+	for _, c := range []struct {
+		registry, version codec.Codec
+		want              string
+	}{
+		{nil, nil, `{"N":1}`},
+		{named("r"), nil, `r{"N":1}`},
+		{nil, named("v"), `v{"N":1}`},
+		{named("r"), named("v"), `v{"N":1}`},
+	} {
+		r := codec.New(codec.With(c.registry))
+		if err := errors.Join(
+			codec.Register[v2](r, "a", 2, codec.With(c.version)),
+			codec.Upcast(r, "a", 1, next[v1, v2], codec.With(named("old"))),
+			codec.Upcast(r, "a", 0, next[v0, v1]),
+		); err != nil {
+			t.Fatal(err)
+		}
+		draft, err := codec.Draft(r, v2{1}, engine.Draft{})
+		if err != nil || string(draft.Data) != c.want {
+			t.Errorf("got %q, %v, want %q", draft.Data, err, c.want)
+		}
+		plain := `{"N":1}`
+		if c.registry != nil {
+			plain = "r" + plain
+		}
+		for version, data := range []string{plain, `old{"N":1}`, c.want} {
+			got, err := codec.Decode(r, event("a", uint32(version), data))
+			if want := (v2{3 - version}); err != nil || got != want {
+				t.Errorf("version %d: got %v, %v, want %v", version, got, err, want)
+			}
+		}
+	}
+}
+
+func TestAs(t *testing.T) {
+	r := must(t, up("a", 1, next[v1, v2]), reg[v2]("a", 2), reg[*byPointer]("pointer", 1))
+	if got, err := codec.As[v2](r, event("a", 1, `{"N":1}`)); err != nil || got != (v2{2}) {
+		t.Error(got, err)
+	}
+	if got, err := codec.As[noted](r, event("pointer", 1, `"x"`)); err != nil || got.(*byPointer).text != "x" {
+		t.Error(got, err)
+	}
+	_, err := codec.As[v1](r, event("a", 1, `{"N":1}`))
+	contains(t, err, codec.ErrGoType, `codec: wrong Go type: "a" is a codec_test.v2, not a codec_test.v1`)
+	_, err = codec.As[noted](r, event("a", 1, `{"N":1}`))
+	contains(t, err, codec.ErrGoType, "not a codec_test.noted")
+	_, err = codec.As[v2](r, event("b", 1, `{"N":1}`))
+	contains(t, err, codec.ErrUnknown, "")
+}
+
+func TestTypes(t *testing.T) {
+	r := must(t, reg[other]("b", 1), reg[v2]("a", 10), up("a", 9, next[v1, v2], codec.With(named("x"))), up("a", 8, next[v0, v1]))
+	want := []codec.Type{
+		{Name: "a", Version: 8, Go: reflect.TypeFor[v0](), Codec: codec.JSON{}},
+		{Name: "a", Version: 9, Go: reflect.TypeFor[v1](), Codec: named("x")},
+		{Name: "a", Version: 10, Current: true, Go: reflect.TypeFor[v2](), Codec: codec.JSON{}},
+		{Name: "b", Version: 1, Current: true, Go: reflect.TypeFor[other](), Codec: codec.JSON{}},
+	}
+	if got := r.Types(); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// What is decoded stays what it was when the event's bytes are overwritten.
+func TestNothingIsShared(t *testing.T) {
+	type bytesAndText struct {
+		Text string
+		Raw  json.RawMessage
+		Data []byte
+		Any  map[string]any
+	}
+	type many bytesAndText
+	r := must(t, reg[many]("a", 1))
+	text := `{"Text":"abc","Raw":[1,2],"Data":"AAAA","Any":{"k":"v","n":17}}`
+	for _, name := range []string{"a", "unknown"} {
+		e := event(name, 1, text)
+		got, err := codec.Decode(r, e, codec.OrRaw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := fmt.Sprintf("%+v", got)
+		for i := range e.Data {
+			e.Data[i] = '!'
+		}
+		if after := fmt.Sprintf("%+v", got); after != before {
+			t.Errorf("got %s, which was %s", after, before)
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	r, err := shop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, draft := range []engine.Draft{
+		{Type: "order.placed", PayloadVersion: 1, Data: []byte(`{"order":1,"euros":2}`)},
+		{Type: "order.sent", PayloadVersion: 1, Data: []byte(`x`)},
+		{Type: "order.placed", PayloadVersion: 2, Data: []byte(`{"order":2,"cents":7}`)},
+		{Type: "order.placed", PayloadVersion: 4, Data: []byte(`x`)},
+		{Type: "order.paid", PayloadVersion: 1, Data: []byte(`{"order":1}`)},
+	} {
+		draft.Stream = "s"
+		if _, err := log.Append(t.Context(), draft); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		query   engine.Query
+		options []codec.DecodeOption
+		want    []string
+	}{
+		{"up to an unknown one", engine.Query{}, nil, []string{
+			"1 codec_test.Placed {1 200 EUR}",
+			`2 <nil> <nil> codec: event 2: event type "order.sent" is unknown: register it, or read it with OrRaw`,
+		}},
+		{"up to a newer one", engine.Query{Borrow: true}, []codec.DecodeOption{codec.OrRaw}, []string{
+			"1 codec_test.Placed {1 200 EUR}",
+			"2 codec.Raw {order.sent 1 [120]}",
+			"3 codec_test.Placed {2 7 EUR}",
+			`4 <nil> <nil> codec: event 4: "order.placed" has version 4, and this program knows it up to version 3: upgrade it`,
+		}},
+		{"to the end", engine.Query{FromSequence: 5}, nil, []string{"5 codec_test.Paid {1}"}},
+		{"of nothing", engine.Query{Stream: "none"}, nil, nil},
+		{"what the log says", engine.Query{FromVersion: 1}, nil, []string{
+			"0 <nil> <nil> engine: read: invalid: FromVersion and ToVersion need a Stream",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for event, err := range codec.Read(r, log.Read(c.query), c.options...) {
+				text := fmt.Sprintf("%d %T %v", event.Sequence, event.Value, event.Value)
+				if err != nil {
+					text += " " + err.Error()
+				}
+				got = append(got, text)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
+	for event := range codec.Read(r, log.Read(engine.Query{})) { // break releases everything
+		if event.Sequence != 1 {
+			t.Error(event.Sequence)
+		}
+		break
+	}
+}
+
+// Readers read while a registration goes on, and see it whole or not at all.
+func TestConcurrent(t *testing.T) {
+	r := must(t, reg[Paid]("order.paid", 1))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 200 {
+				if _, err := codec.Draft(r, Paid{1}, engine.Draft{}); err != nil {
+					t.Error(err)
+				}
+				got, err := codec.Decode(r, event("a", 0, `{"N":1}`))
+				if err == nil && got != (v3{4}) ||
+					err != nil && !errors.Is(err, codec.ErrUnknown) && !errors.Is(err, codec.ErrGap) && !errors.Is(err, codec.ErrRegistration) {
+					t.Error(got, err)
+				}
+				r.Check()
+				r.Types()
+			}
+		})
+	}
+	if err := errors.Join(
+		codec.Upcast(r, "a", 2, next[v2, v3]),
+		codec.Register[v3](r, "a", 3),
+		codec.Upcast(r, "a", 0, next[v0, v1]),
+		codec.Upcast(r, "a", 1, next[v1, v2]),
+		r.Check(),
+	); err != nil {
+		t.Error(err)
+	}
+	group.Wait()
+	if got, err := codec.Decode(r, event("a", 0, `{"N":1}`)); err != nil || got != (v3{4}) {
+		t.Error(got, err)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	type inner struct{ B float64 }
+	type value struct {
+		A   int            `json:"a"`
+		T   string         `json:"t,omitempty"`
+		Any any            `json:"any,omitempty"`
+		M   map[string]int `json:"m,omitempty"`
+		I   *inner         `json:"i,omitempty"`
+		P   byPointer      `json:"p"`
+	}
+	for _, c := range []struct {
+		name string
+		give value
+		want string // "!" and the error
+	}{
+		{"zero", value{}, `{"a":0,"p":"<>"}`},
+		{"no escapes for HTML", value{T: "<a&b>"}, `{"a":0,"t":"<a&b>","p":"<>"}`},
+		{"sorted keys", value{M: map[string]int{"z": 1, "b": 2, "a": 3}}, `{"a":0,"m":{"a":3,"b":2,"z":1},"p":"<>"}`},
+		{"methods of the pointer", value{P: byPointer{"x"}}, `{"a":0,"p":"<x>"}`},
+		{"U+FFFD itself", value{T: "\ufffd"}, `{"a":0,"t":"` + "\ufffd" + `","p":"<>"}`},
+		{"letters like the escape", value{T: `\ufffd\\ufffd`}, `{"a":0,"t":"\\ufffd\\\\ufffd","p":"<>"}`},
+		{"not UTF-8", value{T: "a\xff"}, "!a text is not UTF-8"},
+		{"not UTF-8 behind a backslash", value{T: "\\ufffd\\\xff"}, "!a text is not UTF-8"},
+		{"key that is not UTF-8", value{M: map[string]int{"\xff": 1}}, "!a text is not UTF-8"},
+		{"not a number", value{I: &inner{math.NaN()}}, "!unsupported value: NaN"},
+		{"a channel", value{Any: make(chan int)}, "!unsupported type: chan int"},
+	} {
+		t.Run("encode "+c.name, func(t *testing.T) {
+			data, err := codec.JSON{}.Encode(&c.give)
+			if text, bad := strings.CutPrefix(c.want, "!"); bad {
+				if err == nil || !strings.Contains(err.Error(), text) {
+					t.Errorf("got %s, %v, want an error that says %q", data, err, text)
+				}
+				return
+			}
+			if err != nil || string(data) != c.want {
+				t.Fatalf("got %s, %v, want %s", data, err, c.want)
+			}
+			var back value
+			if err := (codec.JSON{}).Decode(data, &back); err != nil || !reflect.DeepEqual(back, c.give) {
+				t.Errorf("came back as %+v, %v, was %+v", back, err, c.give)
+			}
+		})
+	}
+	for _, c := range []struct {
+		name, data string
+		want       value
+		err        string // "" where it is fine
+		lenient    bool   // IgnoreUnknown makes it fine
+	}{
+		{"whitespace", " { \"a\" : 1 } \r\n\t", value{A: 1}, "", false},
+		{"missing fields", `{}`, value{}, "", false},
+		{"other case", `{"A":1}`, value{A: 1}, "", false},
+		{"large number in any", `{"any":9007199254740993}`, value{Any: json.Number("9007199254740993")}, "", false},
+		{"unknown field", `{"a":1,"b":2}`, value{A: 1}, `unknown field "b"`, true},
+		{"unknown field inside", `{"i":{"B":1,"C":2}}`, value{I: &inner{1}}, `unknown field "C"`, true},
+		{"empty", ``, value{}, "the payload is empty", false},
+		{"blank", " \n", value{}, "the payload is empty", false},
+		{"cut", `{"a":1`, value{}, "unexpected EOF", false},
+		{"more behind", `{"a":1} {"a":2}`, value{}, "7 bytes follow the value, which ends at byte 7", false},
+		{"a letter behind", `{"a":1}x`, value{}, "1 bytes follow", false},
+		{"a NUL behind", "{\"a\":1}\x00", value{}, "1 bytes follow", false},
+		{"not UTF-8", "{\"t\":\"\xff\"}", value{}, "not UTF-8", false},
+		{"fraction", `{"a":1.5}`, value{}, "cannot unmarshal number 1.5", false},
+		{"overflow", `{"a":9223372036854775808}`, value{}, "cannot unmarshal number", false},
+		{"text for a number", `{"a":"1"}`, value{}, "cannot unmarshal string", false},
+	} {
+		for _, lenient := range []bool{false, true} {
+			t.Run(fmt.Sprintf("decode %s %t", c.name, lenient), func(t *testing.T) {
+				var got value
+				err := codec.JSON{IgnoreUnknown: lenient}.Decode([]byte(c.data), &got)
+				if errors.Is(err, io.EOF) {
+					t.Errorf("%v matches io.EOF, which readers take for an end", err)
+				}
+				if c.err == "" || lenient && c.lenient {
+					if err != nil || !reflect.DeepEqual(got, c.want) {
+						t.Errorf("got %+v, %v, want %+v", got, err, c.want)
+					}
+				} else if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got %v, want an error that says %q", err, c.err)
+				}
+			})
+		}
+	}
+}
