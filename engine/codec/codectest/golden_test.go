@@ -294,6 +294,12 @@ func TestExamples(t *testing.T) {
 			}
 			w.rewrite(c.r, c.examples, c.want...)
 			w.golden(c.r, c.examples, c.want...)
+			for _, registered := range c.r.Types() {
+				name := fmt.Sprintf("%s.v%d.golden", registered.Name, registered.Version)
+				if _, written := w.files()[name]; !written && c.want == nil {
+					t.Errorf("there is no %s", name)
+				}
+			}
 		})
 	}
 }
