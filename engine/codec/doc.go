@@ -40,9 +40,9 @@
 // What an event holds is never guessed. An unknown name is an [*UnknownError], or
 // a [Raw] for those who ask for it with [OrRaw]; a version that is newer than the
 // current one is a [*NewerError]; a missing step on the way from an old version is
-// a [*GapError], which [Registry.Check] finds before any event does. A payload that
-// does not fit its type is an error, and so is the panic of an upcaster or of a
-// codec. Errors name the event by its sequence.
+// a [*GapError]; between registered versions [Registry.Check] finds it before any
+// event does. A payload that does not fit its type is an error, and so is the panic
+// of an upcaster or of a codec. Errors name the event by its sequence.
 //
 // What is decoded shares no bytes with the event, also not with a borrowed one,
 // as long as the [Codec] keeps to that; [JSON], the default, does.

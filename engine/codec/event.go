@@ -46,8 +46,8 @@ const OrRaw DecodeOption = 1
 // what was registered as T. Only Type, PayloadVersion and Data of the event are
 // looked at, and its Sequence for errors.
 //
-// The error matches ErrUnknown, ErrNewer, ErrGap or ErrPanic, or is what the codec
-// or an upcaster says.
+// The error matches ErrUnknown, ErrNewer, ErrGap or ErrPanic, or ErrRegistration if
+// the type has no current version, or is what the codec or an upcaster says.
 func Decode(r *Registry, event engine.Event, options ...DecodeOption) (any, error) {
 	value, err := r.decode(&event, options)
 	if err != nil {

@@ -75,8 +75,8 @@ func New(options ...Option) *Registry {
 // that is encoded. The name is 1 to 255 bytes of UTF-8 without control characters.
 // T is a declared type or a pointer to one. The error matches ErrRegistration;
 // nothing has changed then.
-func Register[T any](r *Registry, name string, number uint32, options ...Option) error {
-	return r.add(newVersion[T](name, number, options))
+func Register[T any](r *Registry, name string, version uint32, options ...Option) error {
+	return r.add(newVersion[T](name, version, options))
 }
 
 // Upcast makes Old the Go type of an old version of an event type, and says how to
