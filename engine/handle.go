@@ -29,6 +29,9 @@ type Handling struct {
 	// Durability is that of the batches; with Buffered more events may be handled
 	// again after a power cut.
 	Durability Durability
+	// Append appends a batch of effects with its move; nil means Log.AppendBatch. It
+	// is for those who want to add to a batch, or to look at it.
+	Append func(context.Context, Batch) ([]Receipt, error)
 }
 
 // StreamName names a stream.
@@ -119,6 +122,9 @@ func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) erro
 	how, err := how.withDefaults()
 	if err == nil {
 		h := &handling{Cursor: c, Handling: how, handler: handler}
+		if h.Append == nil {
+			h.Append = c.log.AppendBatch
+		}
 		err = h.run(ctx)
 	}
 	if err != nil {
@@ -299,7 +305,7 @@ func (h *handling) commit() error {
 	if err := h.tx.Note(h.Move(h.position, h.handled)); err != nil {
 		return err
 	}
-	if _, err := h.tx.Commit(context.Background()); err != nil {
+	if _, err := h.Append(context.Background(), h.tx.batch); err != nil {
 		return err
 	}
 	h.position = h.handled

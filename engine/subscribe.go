@@ -113,14 +113,17 @@ func (l *Log) await(ctx context.Context, sequence uint64, buffered bool) (bound 
 		if f.next == nil {
 			f.next, f.bound, fresh = fresh, bound, nil
 		}
-		next := f.next
-		l.mu.Unlock()
-		err := next.Wait(ctx)
-		l.mu.Lock()
-		if err != nil {
+		if err := l.waitLocked(ctx, f.next); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// waitLocked waits with the mutex free; it has it again however the wait ends.
+func (l *Log) waitLocked(ctx context.Context, signal Signal) error {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	return signal.Wait(ctx)
 }
 
 // followers wait for events beyond a bound.

@@ -75,9 +75,10 @@ func (w *world) doAll(ctx context.Context, steps []plan.Step) error {
 		}
 		w.trace.step = steps[0].Number
 	}
+	attendants := w.attend(ctx, w.log, steps)
 	var clients []string
 	for _, step := range steps {
-		if name := clientOf(step); !slices.Contains(clients, name) {
+		if name := clientOf(step); !attends(step) && !slices.Contains(clients, name) {
 			clients = append(clients, name)
 		}
 	}
@@ -89,7 +90,7 @@ func (w *world) doAll(ctx context.Context, steps []plan.Step) error {
 		w.turns.Go("client "+name, func() {
 			defer done[i].Set()
 			for _, step := range steps {
-				if clientOf(step) != name {
+				if clientOf(step) != name || attends(step) {
 					continue
 				}
 				if err := w.clientStep(ctx, i, log, step); err != nil {
@@ -103,6 +104,9 @@ func (w *world) doAll(ctx context.Context, steps []plan.Step) error {
 		if err := d.Wait(ctx); err != nil {
 			return err
 		}
+	}
+	if err := w.dismiss(ctx, attendants); err != nil {
+		errs = append(errs, err)
 	}
 	if w.closing {
 		w.closing, w.log = false, nil

@@ -26,6 +26,9 @@
 //	sync                     make everything durable
 //	wait                     wait until the last event is durable
 //	read                     read everything, buffered events too
+//	handle cursor=C          handle what is behind a cursor; with stream=S, scope=S,
+//	                         types=T,U and from=N its query, with batch=N so many
+//	                         events in a batch, with buffered=true that is not durable
 //	advance by=10ms          move time; what is due runs
 //	jump by=-1h              move the wall clock only
 //	drift ppm=500            let the wall clock gain or lose
@@ -53,6 +56,17 @@
 //	step 3 batch client=2 0="order-1 placed expect=0"    one of the two is refused
 //	step 4 close client=1
 //	step 5 read client=3
+//
+// A client can also follow, with a query of stream=S, scope=S, types=T,U, from=N
+// and buffered=true, and handle. These go on beside the others, until all of those
+// are done and they have seen what is there:
+//
+//	step 6 follow client=4 stream=order-1
+//	step 7 handle client=5 cursor=c types=placed batch=3
+//
+// What a handler does with an event follows from its sequence: most have an
+// effect in scope effects, stream C; some fail at first; and some always, of which
+// there is a dead letter in scope dead, stream C.
 //
 // They are tasks of a [simclock.Scheduler]: every file operation and every wait
 // is a switch point, and the plan's turns and priorities pick who goes on. The

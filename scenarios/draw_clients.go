@@ -207,3 +207,70 @@ func drawCloseRace(d *drawing) {
 		})
 	})
 }
+
+// drawFollow draws subscribers and handlers beside writers. Handlers of the same
+// cursor get into each other's way.
+func drawFollow(d *drawing) {
+	clients := d.turns()
+	d.set("preallocate", "-1 4096 65536")
+	d.set("align", "0 0 0 4096")
+	cursors := []plan.KV{kv("a", ""), kv("b", d.oneOf("order-1 ledger"))}
+	d.rounds(d.between(1, 3), func() {
+		if d.chance(20) {
+			step := len(d.plan.Steps) + 1
+			switch d.rand.IntN(3) {
+			case 0:
+				d.fault(step, "syncdata seg #%d: failsync keep-dirty", d.between(1, 4))
+			case 1:
+				d.fault(step, "writeat seg #%d: fail EIO", d.between(1, 4))
+			case 2:
+				d.fault(step, "writeat seg #%d: short %d", d.between(1, 4), d.between(1, 400))
+			}
+		}
+		d.together(clients, d.between(1, 3), func() {
+			d.step("follow")
+			if d.chance(50) {
+				d.with(d.oneOf("stream"), d.oneOf("order-1 order-2 ledger a"))
+			} else if d.chance(30) {
+				d.with("scope", d.oneOf("a effects dead"))
+			}
+			if d.chance(30) {
+				d.with("types", d.oneOf("placed placed,paid handled"))
+			}
+			if d.chance(20) {
+				d.with("from", d.between(1, 12))
+			}
+			if d.chance(30) {
+				d.with("buffered", true)
+			}
+		})
+		d.together(clients, d.between(1, 3), func() {
+			cursor := cursors[d.rand.IntN(len(cursors))]
+			d.step("handle", kv("cursor", cursor.Key))
+			if cursor.Value != "" {
+				d.with("stream", cursor.Value)
+			}
+			if d.chance(60) {
+				d.with("batch", d.between(1, 6))
+			}
+			if d.chance(25) {
+				d.with("buffered", true)
+			}
+		})
+		d.together(clients, d.between(clients, 2*clients), func() {
+			switch n := d.rand.IntN(100); {
+			case n < 85:
+				d.batch(batches{items: 3, size: 200, keyed: 20, buffered: 30, expect: 10})
+			case n < 90:
+				d.step("sync")
+			case n < 95:
+				d.step("advance", kv("by", d.oneOf("1ms 12ms 1s")))
+			default:
+				d.step("read")
+			}
+		})
+		if d.chance(10) {
+			d.together(clients, 1, func() { d.step("close") })
+		}
+	})
+}

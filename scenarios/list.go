@@ -76,6 +76,8 @@ func All() []Scenario {
 			Reach: reach(commit, recovery), Explore: images(30), draw: drawReadRace},
 		{Name: "transactions", Says: "several appends that become visible together, or are cancelled, while others write",
 			Reach: reach(commit, recovery), Explore: images(30), draw: drawTransactions},
+		{Name: "follow", Says: "subscribers and handlers beside writers: every event once, and its effects with the cursor's move",
+			Reach: reach(commit, recovery), Explore: images(30), draw: drawFollow},
 		{Name: "close-race", Says: "a log that is closed under the hands of its clients",
 			Reach: reach(commit, recovery), Explore: images(30), draw: drawCloseRace},
 	}

@@ -468,6 +468,9 @@ func (r *run) recover(run *explore.Run) error {
 	// One retry each: which one, the image decides, so that a sweep makes them
 	// all, and the last call twice as often, since its reply was lost.
 	chosen := run.Entropy >> 33
+	if err := w.handleRest(r.ctx); err != nil {
+		return err
+	}
 	_, err = invariant.CheckRetry(r.ctx, w.model, narrator, 1<<21, func(i, n int) bool {
 		return uint64(i) == chosen%uint64(2*n) || i == n-1 && chosen%uint64(2*n) >= uint64(n)
 	})

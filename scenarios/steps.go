@@ -26,6 +26,8 @@ func verbs() []verb {
 		{"read", []string{"client"}},
 		{"advance", []string{"client", "by"}},
 		{"close", []string{"client"}},
+		{"follow", []string{"client", "scope", "stream", "types", "from", "buffered"}},
+		{"handle", []string{"client", "cursor", "scope", "stream", "types", "from", "batch", "buffered"}},
 		{"open", nil},
 		{"jump", []string{"by"}},
 		{"drift", []string{"ppm"}},
@@ -86,6 +88,12 @@ func checkValues(step plan.Step) error {
 		check(step.Int("of", -1))
 		check(step.Int("items", 0))
 		check(step.Bool("durable", true))
+	case "follow", "handle":
+		check(queryOf(step))
+		check(step.Int("batch", 0))
+		if step.Verb == "follow" && clientOf(step) == "" {
+			problems = append(problems, fmt.Errorf("step %d: follow is for clients: add client=1", step.Number))
+		}
 	case "advance":
 		by, err := step.Duration("by", 0)
 		if by < 0 {

@@ -40,6 +40,8 @@ type memory struct {
 	// history is what callers saw since the log was opened, where the plan has
 	// clients.
 	history history.History
+	// positions are where cursors were moved to, durably; never changed in place.
+	positions map[string]uint64
 }
 
 // world is one life of the log under simulation: from a mounted disk to a
@@ -82,6 +84,8 @@ type script struct {
 	alone    bool                    // … but nobody works at the same time
 	order    simclock.Order          // of their turns
 	spin     bool                    // Config.Spin
+	cursors  map[string]plan.Step    // a handle step of each
+	shared   map[string]bool         // those that several handle in one burst
 }
 
 // room is memory for one log after the other, and for what they show.
@@ -92,7 +96,7 @@ type room struct {
 
 // read reads a plan, and says everything that is wrong with it.
 func read(p *plan.Plan) (*script, error) {
-	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(room)}
+	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(room), cursors: map[string]plan.Step{}, shared: map[string]bool{}}
 	var problems []error
 	number := func(key string, standard int64) int64 {
 		n, err := p.Int(key, standard)
@@ -138,12 +142,31 @@ func read(p *plan.Plan) (*script, error) {
 			s.batches[step.Number] = batch
 		case "jump", "drift":
 			s.jumps = true
+		case "handle":
+			problems = append(problems, s.handles(step))
 		}
 	}
 	if deleted >= 0 {
 		problems = append(problems, fmt.Errorf("step %d: delete needs a crash behind it: half a log cannot be judged", deleted))
 	}
 	return s, errors.Join(problems...)
+}
+
+// handles notes a cursor, which has the same query everywhere.
+func (s *script) handles(step plan.Step) error {
+	name := step.Get("cursor")
+	if name == "" {
+		return fmt.Errorf("step %d: handle has no cursor: add cursor=NAME", step.Number)
+	}
+	before, again := s.cursors[name]
+	for _, key := range []string{"scope", "stream", "types", "from"} {
+		if again && before.Get(key) != step.Get(key) {
+			return fmt.Errorf("step %d: cursor %s has another %s than in step %d: a cursor has one query", step.Number, name, key, before.Number)
+		}
+	}
+	s.shared[name] = s.shared[name] || again
+	s.cursors[name] = step
+	return nil
 }
 
 // calm is the script without its faults.
@@ -352,6 +375,11 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 	if err := invariant.First(invariant.Judge(w.model, seen)); err != nil {
 		return nil, err
 	}
+	if !seen.Damaged {
+		if err := w.cursors(seen.Events); err != nil {
+			return nil, err
+		}
+	}
 	if seen.Damaged { // it told so, and nobody knows what else there is
 		w.log = nil
 		_ = log.Close()
@@ -439,6 +467,8 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 		return w.sync(ctx, w.log, step.Verb)
 	case "read":
 		return w.read()
+	case "handle":
+		return w.handleAll(ctx, step)
 	case "advance":
 		by, err := step.Duration("by", 0)
 		if err != nil {
@@ -578,6 +608,9 @@ func (w *world) submit(ctx context.Context, appends appendFunc, client int, batc
 	}
 	if w.script.clients {
 		w.history = w.history.Answered(call, receipts, err)
+	}
+	if err == nil {
+		w.moved(&batch)
 	}
 	w.tellLocked(answered)
 	return receipts, err

@@ -454,7 +454,7 @@ func (e *TaskPanic) Unwrap() error {
 }
 
 // callStack is who called, innermost first, one call a line: what is the same
-// every time, and not the scheduler's own.
+// every time, and not the scheduler's own, nor who called Run.
 func callStack() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -463,6 +463,9 @@ func callStack() string {
 		var f runtime.Frame
 		f, more = frames.Next()
 		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
+		if name == "simclock.(*Scheduler).Run" {
+			break
+		}
 		if strings.HasPrefix(name, "runtime.") || strings.HasPrefix(name, "simclock.(*Scheduler).") || strings.HasPrefix(name, "simclock.(*Signal).") {
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 // and I11 have parts that change the log or open it: see CheckRetry,
 // CheckAppend, CheckSecondOpen, CheckDamage and CheckOpen.
 type Invariant struct {
-	ID       string // "I1" … "I13"
+	ID       string // "I1" … "I15"
 	Sentence string
 }
 
@@ -32,6 +32,8 @@ func All() []Invariant {
 		{"I11", "on a disk that only loses unsynced data, Open never fails"},
 		{"I12", "calls at the same time are all answered, and take effect one after the other, each between its start and its answer, across crashes"},
 		{"I13", "what one Open showed every later Open shows, and what it left out never comes back"},
+		{"I14", "a subscriber sees every event of its query once, in order, as a read shows it"},
+		{"I15", "a cursor moves with its batch only: what its handler appended is there once for every event up to it"},
 	}
 }
 
