@@ -9,12 +9,12 @@
 //
 //	#1 order.placed order-42@1
 //	├─ #2 reserved stock@7 lane 1
-//	│  └─ #4 shipped parcels@1 lane 1  ◀ here
+//	│  └─ ▶ #4 shipped parcels@1 lane 1
 //	└─ #3 order.paid order-42@2
 //
 // An event's label is its sequence, its type, its stream with its version,
 // and its lane and depth where they are not 0; a scope stands in front of the
-// stream, with a slash.
+// stream, with a slash. ▶ marks the event that the picture is about.
 //
 // Names in a log may be any text. One that is empty, or has a space, a quote, a
 // backslash or a character that is not visible, stands in a label as a Go string,

@@ -10,13 +10,13 @@ import (
 
 // Mermaid writes a picture as a flowchart of Mermaid. Mermaid itself refuses, as
 // long as it is not told otherwise, texts of more than 50,000 characters and more
-// than 500 arrows.
+// than 500 arrows. The title is a comment.
 func Mermaid(w io.Writer, p Picture) error {
 	out := bufio.NewWriter(w)
 	plan := newPlan(p)
 	out.WriteString("flowchart TD\n")
 	if plan.title != "" {
-		fmt.Fprintf(out, "  accTitle: %s\n", mermaidText(plan.title))
+		fmt.Fprintf(out, "  %%%% %s\n", mermaidText(plan.title))
 	}
 	var focused, absent []string
 	for i := range plan.shown {

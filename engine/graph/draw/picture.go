@@ -45,15 +45,19 @@ func newPlan(p Picture) *plan {
 		sequence uint64
 	}
 	var plan plan
-	if p.Title != "" {
-		plan.title = visible(p.Title)
+	if plan.title = p.Title; strings.ContainsFunc(p.Title, invisible) {
+		plan.title = strconv.Quote(p.Title)
 	}
 	seen := map[key]bool{}
+	there := map[uuid.UUID]bool{}
+	for _, node := range p.Nodes {
+		there[node.Event.ID] = there[node.Event.ID] || !node.Absent
+	}
 	first := map[uuid.UUID]uint64{} // sequence of the first event that names the id as its cause
 	for _, node := range p.Nodes {
 		k := key{node.Event.ID, node.Event.Sequence}
-		if seen[k] {
-			continue
+		if seen[k] || node.Absent && there[node.Event.ID] {
+			continue // one walk may have come before the event, and another after it
 		}
 		seen[k] = true
 		plan.shown = append(plan.shown, shown{node: node, cause: -1, focus: node.Event.ID == p.Focus && p.Focus != uuid.Nil})
@@ -105,9 +109,6 @@ func newPlan(p Picture) *plan {
 // describe fills in the label and the remarks.
 func (s *shown) describe() {
 	s.label = label(&s.node)
-	if s.focus {
-		s.remarks = append(s.remarks, "◀ here")
-	}
 	if s.node.Event.CausedBy != uuid.Nil && s.cause < 0 {
 		s.remarks = append(s.remarks, fmt.Sprintf("follows from %v, not shown", s.node.Event.CausedBy))
 	}
@@ -118,12 +119,16 @@ func (s *shown) describe() {
 	}
 }
 
-// text is the label and the remarks.
+// text is the label and the remarks, and in front of them the mark.
 func (s *shown) text() string {
-	if len(s.remarks) == 0 {
-		return s.label
+	text := s.label
+	if s.focus {
+		text = "▶ " + text
 	}
-	return s.label + "  " + strings.Join(s.remarks, "; ")
+	if len(s.remarks) > 0 {
+		text += "  " + strings.Join(s.remarks, "; ")
+	}
+	return text
 }
 
 // label is what stands for a node: one line of visible characters.
@@ -154,14 +159,16 @@ func place(e *engine.Event) string {
 // visible returns a name as it is if nobody can take it for something else, else
 // as a Go string.
 func visible(name string) string {
-	strange := func(r rune) bool {
-		return r == utf8.RuneError || r == '"' || r == '\\' || unicode.IsSpace(r) || !unicode.IsGraphic(r)
-	}
-	if name == "" || strings.IndexFunc(name, strange) >= 0 {
+	strange := func(r rune) bool { return r == '"' || r == '\\' || unicode.IsSpace(r) || invisible(r) }
+	if name == "" || strings.ContainsFunc(name, strange) {
 		return strconv.Quote(name)
 	}
 	return name
 }
+
+// invisible reports whether a character shows nothing of itself, moves others, or
+// stands for bytes that are not UTF-8.
+func invisible(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) }
 
 // columns is how many columns of a terminal a character takes, as far as one can
 // know: marks that join the one before take none, East Asian and pictures two.

@@ -158,12 +158,7 @@ func (s *shown) spoken(p *plan) string {
 	if s.cause >= 0 {
 		parts = append(parts, "follows from "+p.shown[s.cause].label)
 	}
-	for _, remark := range s.remarks {
-		if !strings.HasPrefix(remark, "◀") {
-			parts = append(parts, remark)
-		}
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, s.remarks...), "; ")
 }
 
 func escaped(text string) string {
