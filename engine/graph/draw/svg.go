@@ -11,10 +11,9 @@ import (
 
 // The measures of an SVG, in pixels.
 const (
-	laneWidth  = 28
+	laneWidth  = 28 // and to the left of it room for the bows of its arrows
 	rowHeight  = 26
 	svgMargin  = 16
-	bow        = 20 // how far an arrow that passes events of its lane keeps to the left
 	textGap    = 12
 	charWidth  = 7.3 // of the monospace font of 12 pixels
 	mostText   = 120 // columns of a label; its title has the rest
@@ -69,11 +68,24 @@ func SVG(w io.Writer, p Picture) error {
 	if len(lanes) > 1 {
 		top += rowHeight // and the names of the lanes
 	}
-	left := svgMargin + bow
-	textLeft := left + len(lanes)*laneWidth + textGap
+	// A lane is as wide as the widest bow in it.
+	room := make([]int, len(lanes))
+	column := func(i int) int {
+		n, _ := slices.BinarySearch(lanes, laneOf[i])
+		return n
+	}
+	for i := range plan.shown {
+		if cause := plan.shown[i].cause; cause >= 0 && laneOf[cause] == laneOf[i] {
+			room[column(i)] = max(room[column(i)], bow(i-cause))
+		}
+	}
+	laneLeft := []int{svgMargin}
+	for n := range lanes {
+		laneLeft = append(laneLeft, laneLeft[n]+room[n]+laneWidth)
+	}
+	textLeft := laneLeft[len(lanes)] + textGap
 	at := func(i int) (x, y int) {
-		column, _ := slices.BinarySearch(lanes, laneOf[i])
-		return left + column*laneWidth + laneWidth/2, top + i*rowHeight + rowHeight/2
+		return laneLeft[column(i)+1] - laneWidth/2, top + i*rowHeight + rowHeight/2
 	}
 	widest := width(cut(title, mostText))
 	for i := range plan.shown {
@@ -87,17 +99,16 @@ func SVG(w io.Writer, p Picture) error {
 		escaped(title), totalWidth, totalHeight, totalWidth, totalHeight)
 	fmt.Fprintf(out, "<title>%s</title>\n", escaped(title))
 	out.WriteString(svgStyle)
-	out.WriteString(`<defs><marker id="untorn-graph-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>` + "\n")
+	out.WriteString(`<defs><marker id="untorn-graph-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>` + "\n")
 	fmt.Fprintf(out, `<rect class="paper" width="%d" height="%d"/>`+"\n", totalWidth, totalHeight)
 	fmt.Fprintf(out, `<text x="%d" y="%d" class="here">%s</text>`+"\n", svgMargin, svgMargin+rowHeight/2, escaped(cut(title, mostText)))
 	if len(lanes) > 1 {
-		for column, lane := range lanes {
-			x := left + column*laneWidth
-			if column%2 == 1 {
-				fmt.Fprintf(out, `<rect class="lane" x="%d" y="%d" width="%d" height="%d"/>`+"\n", x, top, laneWidth, bottom-top)
+		for n, lane := range lanes {
+			if n%2 == 1 {
+				fmt.Fprintf(out, `<rect class="lane" x="%d" y="%d" width="%d" height="%d"/>`+"\n", laneLeft[n], top, laneLeft[n+1]-laneLeft[n], bottom-top)
 			}
 			fmt.Fprintf(out, `<text class="faint" x="%d" y="%d" text-anchor="middle"><title>lane %d</title>%s</text>`+"\n",
-				x+laneWidth/2, top-rowHeight/3, lane, cut(fmt.Sprint(lane), 3))
+				laneLeft[n+1]-laneWidth/2, top-rowHeight/3, lane, cut(fmt.Sprint(lane), 3))
 		}
 	}
 	out.WriteString(`<g aria-hidden="true">` + "\n")
@@ -130,20 +141,39 @@ func SVG(w io.Writer, p Picture) error {
 	return out.Flush()
 }
 
+// bow is how far an arrow within a lane keeps to the left, to pass so many rows
+// and other arrows.
+func bow(rows int) int {
+	if rows < 0 {
+		rows = -rows
+	}
+	if rows == 1 {
+		return 0
+	}
+	return 14 + 5*min(rows, 14)
+}
+
 // arrow is the way from the dot of a cause to that of an effect.
 func arrow(x1, y1, x2, y2 int) string {
 	const gap = dotRadius + 1
-	switch {
-	case x1 == x2 && y1 == y2: // its own cause
-		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1-gap, y1-2, x1-bow, y1-rowHeight/2, x1-bow, y1+rowHeight/2, x1-gap, y1+2)
-	case x1 == x2 && y2 == y1+rowHeight:
-		return fmt.Sprintf("M%d %dV%d", x1, y1+gap, y2-gap)
-	case x1 == x2: // round the dots between them
-		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1-gap, y1, x1-bow-gap, (3*y1+y2)/4, x1-bow-gap, (y1+3*y2)/4, x2-gap, y2)
-	case y2 < y1: // the cause came later
-		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1-gap, x1, (y1+y2)/2, x2, (y1+y2)/2, x2, y2+gap)
+	rows := (y2 - y1) / rowHeight
+	curve := func(x1, y1, xa, ya, xb, yb, x2, y2 int) string {
+		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, xa, ya, xb, yb, x2, y2)
 	}
-	return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1+gap, x1, (y1+y2)/2, x2, (y1+y2)/2, x2, y2-gap)
+	switch left := x1 - bow(rows); {
+	case x1 != x2 && rows < 0: // the cause came later
+		return curve(x1, y1-gap, x1, (y1+y2)/2, x2, (y1+y2)/2, x2, y2+gap)
+	case x1 != x2:
+		return curve(x1, y1+gap, x1, (y1+y2)/2, x2, (y1+y2)/2, x2, y2-gap)
+	case rows == 0: // its own cause
+		return curve(x1-gap, y1-2, left, y1-rowHeight/2, left, y1+rowHeight/2, x1-gap, y1+2)
+	case rows == 1:
+		return fmt.Sprintf("M%d %dV%d", x1, y1+gap, y2-gap)
+	case rows == -1:
+		return fmt.Sprintf("M%d %dV%d", x1, y1-gap, y2+gap)
+	default:
+		return curve(x1-gap, y1, left, (3*y1+y2)/4, left, (y1+3*y2)/4, x2-gap, y2)
+	}
 }
 
 // spoken is all that is drawn of a node, in words.
