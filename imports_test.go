@@ -56,6 +56,7 @@ func layers() []layer {
 		{"engine/chain/internal/lanes", nil, []string{blake3Module, sysModule}}, // what the processor can
 		{"engine/diskfs", nil, []string{aferoModule, sysModule}},
 		{"engine/codec", []string{"engine/."}, nil},
+		{"engine/graph", []string{"engine"}, []string{uuidModule}}, // on top of the engine, which knows nothing of it
 		{"simfs", nil, []string{aferoModule, blake3Module}},
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
@@ -191,6 +192,9 @@ func wrongArrow(s source, own layer, imported string, forTests map[string]bool) 
 	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
 		if forTests[ours] && !forTests[s.folder] {
 			return "a package for tests may be imported by tests only"
+		}
+		if within(ours, "engine/internal") && own.folder != "engine" {
+			return "only the engine uses its inside"
 		}
 		// Inside a layer, only what is not a layer of its own.
 		inner := ""
@@ -357,6 +361,10 @@ func TestChecksBite(t *testing.T) {
 		{"codec imports uuid", "engine/codec/a.go", imports(uuidModule), "engine/codec/a.go imports " + uuidModule + ": engine/codec may import the standard library only"},
 		{"engine imports codec", "engine/a.go", ours("engine/codec"), "engine/a.go imports " + module + "/engine/codec: engine may import engine/chain/internal/lanes"},
 		{"codectest imports codec", "engine/codec/codectest/a.go", ours("engine/codec"), ""},
+		{"graph imports engine", "engine/graph/draw/a.go", ours("engine"), ""},
+		{"engine imports graph", "engine/a.go", ours("engine/graph"), "engine/a.go imports " + module + "/engine/graph: engine may import engine/chain/internal/lanes"},
+		{"graph imports the engine's index", "engine/graph/a.go", ours("engine/internal/index"), "engine/graph/a.go imports " + module + "/engine/internal/index: only the engine uses its inside"},
+		{"graph imports afero", "engine/graph/a.go", imports(aferoModule), "engine/graph/a.go imports " + aferoModule + ": engine/graph may import " + uuidModule},
 		{"simfs imports engine", "simfs/explore/a.go", ours("engine/record"), "simfs/explore/a.go imports " + module + "/engine/record: simfs may import the standard library only"},
 		{"faults import engine", "faults/a.go", ours("engine"), "faults/a.go imports " + module + "/engine: faults may import the standard library only"},
 		{"simclock imports engine", "simclock/a.go", ours("engine"), "simclock/a.go imports " + module + "/engine: simclock may import the standard library only"},

@@ -1,14 +1,15 @@
 // Command untorn works on an event log in a directory: append, read, verify,
-// inspect.
+// inspect, graph.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
 //	untorn verify --dir data
 //	untorn inspect --dir data
+//	untorn graph --dir data 1
 //
 // The way of the data:
 //
-//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, verify, inspect ──▶ stdout
+//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, verify, inspect, graph ──▶ stdout
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
 // Only append takes the log's lock; the others open it read-only and write
@@ -45,6 +46,8 @@ type env struct {
 	stdin  io.Reader
 	stdout *bufio.Writer
 	stderr io.Writer
+
+	operand string // what stands on the command line besides flags, if the command takes it
 }
 
 // note tells something that is no failure.
@@ -57,12 +60,15 @@ type command struct {
 	name  string
 	short string
 	long  string
+	// operand is the name, in the help, of the one argument that is no flag, and that
+	// must be there, before, between or behind the flags; "": it takes none.
+	operand string
 	// prepare declares the flags and returns what runs once they are parsed.
 	prepare func(flags *flag.FlagSet) func(e *env) error
 }
 
 func commands() []command {
-	return []command{appendCommand(), readCommand(), verifyCommand(), inspectCommand()}
+	return []command{appendCommand(), readCommand(), verifyCommand(), inspectCommand(), graphCommand()}
 }
 
 // usageError is a command line or an input that cannot be understood.
@@ -99,7 +105,7 @@ func oneLine(text string) string {
 
 func dispatch(e *env, args []string) error {
 	if len(args) == 0 {
-		return usage("no command: use append, read, verify or inspect; untorn help says more")
+		return usage("no command: use append, read, verify, inspect or graph; untorn help says more")
 	}
 	name, args := args[0], args[1:]
 	switch name {
@@ -117,22 +123,40 @@ func dispatch(e *env, args []string) error {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		flags.SetOutput(io.Discard)
 		do := c.prepare(flags)
-		err := flags.Parse(args)
+		operands, err := parse(flags, args)
 		switch {
 		case errors.Is(err, flag.ErrHelp):
 			commandHelp(e, c, flags)
 			return nil
 		case err != nil:
 			return usage("%s: %w: see untorn %s --help", c.name, err, c.name)
-		case flags.NArg() > 0:
-			return usage("%s: unexpected %q: flags come with --, see untorn %s --help", c.name, flags.Arg(0), c.name)
+		case c.operand == "" && len(operands) > 0:
+			return usage("%s: unexpected %q: flags come with --, see untorn %s --help", c.name, operands[0], c.name)
+		case len(operands) > 1:
+			return usage("%s: unexpected %q behind %q: one %s at a time", c.name, operands[1], operands[0], c.operand)
+		case len(operands) == 1:
+			e.operand = operands[0]
 		}
 		if err := do(e); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		return nil
 	}
-	return usage("unknown command %q: use append, read, verify or inspect", name)
+	return usage("unknown command %q: use append, read, verify, inspect or graph", name)
+}
+
+// parse parses the flags, and returns the arguments between and behind them. Package
+// flag stops at the first of those.
+func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		if args = flags.Args(); len(args) == 0 {
+			return operands, nil
+		}
+		operands, args = append(operands, args[0]), args[1:]
+	}
 }
 
 func help(e *env) {
@@ -145,7 +169,7 @@ func help(e *env) {
 }
 
 func commandHelp(e *env, c command, flags *flag.FlagSet) {
-	fmt.Fprintf(e.stdout, "untorn %s: %s\n\n%s\n\n", c.name, c.short, c.long)
+	fmt.Fprintf(e.stdout, "untorn %s: %s\n\n%s\n\n", strings.TrimSpace(c.name+" "+c.operand), c.short, c.long)
 	flags.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		fmt.Fprintf(e.stdout, "  %-23s %s\n", strings.TrimSpace("--"+f.Name+" "+value), text)

@@ -120,6 +120,12 @@ func appendReceipt(b []byte, line int, r engine.Receipt) []byte {
 
 func appendEvent(b []byte, event *engine.Event) []byte {
 	o := newObject(b)
+	o.event(event)
+	return o.line()
+}
+
+// event appends the fields of an event.
+func (o *object) event(event *engine.Event) {
 	o.number("sequence", event.Sequence)
 	o.text("id", event.ID.String())
 	o.text("scope", event.Scope)
@@ -170,7 +176,6 @@ func appendEvent(b []byte, event *engine.Event) []byte {
 	}
 	o.hash("hash", event.Hash)
 	o.truth("durable", event.Durable)
-	return o.line()
 }
 
 // appendEventText appends an event as columns between tabs: sequence, time,

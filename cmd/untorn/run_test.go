@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,10 @@ func TestWhileAppending(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "\n1 event at the end may not be durable yet\n") {
 		t.Errorf("inspecting a log that is being written: exit %d: %s%s", code, stdout, stderr)
 	}
+	code, stdout, stderr = output("graph", "--dir", dir, "2")
+	if code != 0 || stdout != "▶ #2 t s@2\n" || !strings.HasPrefix(stderr, "untorn: note: 1 event at the end may not be durable yet, and not looked at: ") {
+		t.Errorf("the graph of a log that is being written: exit %d: %s%s", code, stdout, stderr)
+	}
 	code, _, stderr = output("append", "--dir", dir)
 	if code != 1 || !strings.Contains(stderr, engine.ErrLocked.Error()) {
 		t.Errorf("appending twice at once: exit %d, %q", code, stderr)
@@ -122,6 +127,9 @@ func TestBrokenOutput(t *testing.T) {
 		{"read", "--dir", dir},
 		{"verify", "--dir", dir},
 		{"inspect", "--dir", dir, "--json"},
+		{"graph", "--dir", dir, "1"},
+		{"graph", "--dir", dir, "1", "--json"},
+		{"graph", "--dir", dir, "1", "--format", "svg"},
 		{"help"},
 	} {
 		var errs strings.Builder
@@ -198,6 +206,83 @@ func TestPrintEvent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGraphOfCorrelation draws what untorn append cannot make: correlations, lanes
+// and depths.
+func TestGraphOfCorrelation(t *testing.T) {
+	dir := t.TempDir()
+	log, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := log.Append(t.Context(), engine.Draft{Stream: "s", Type: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := uuid.MustParse("0190b8a0-0000-7000-8000-000000000001")
+	for _, draft := range []engine.Draft{
+		{Stream: "s", Type: "t", Correlation: root.ID, CausedBy: engine.ByID(root.ID), Lane: 3, Depth: 1},
+		{Stream: "s", Type: "t", Correlation: request},
+		{Stream: "s", Type: "t", Correlation: root.ID},
+		{Stream: "s", Type: "t", Correlation: request},
+	} {
+		if _, err := log.Append(t.Context(), draft); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args           []string
+		stdout, stderr string
+	}{
+		{[]string{"2"}, "#1 t s@1\n└─ ▶ #2 t s@2 lane 3 depth 1\n#4 t s@4\n", ""},
+		{[]string{"1"}, "▶ #1 t s@1\n└─ #2 t s@2 lane 3 depth 1\n#4 t s@4\n", ""},
+		{[]string{"5"}, "#3 t s@3\n▶ #5 t s@5\n", ""},
+		{[]string{request.String()}, "#3 t s@3\n#5 t s@5\n", ""},
+		{[]string{"4", "--limit", "2"}, "#1 t s@1\n└─ #2 t s@2 lane 3 depth 1\n", "untorn: note: not all events are shown: --limit is 2, and --limit 0 shows all\n"},
+		{[]string{"4", "--limit", "3"}, "#1 t s@1\n└─ #2 t s@2 lane 3 depth 1\n▶ #4 t s@4\n", ""},
+	} {
+		code, stdout, stderr := output(append([]string{"graph", "--dir", dir, "--correlated"}, c.args...)...)
+		if code != 0 || stdout != c.stdout || stderr != c.stderr {
+			t.Errorf("%v: exit %d\n%s%swant\n%s%s", c.args, code, stdout, stderr, c.stdout, c.stderr)
+		}
+	}
+}
+
+// FuzzParseEventName checks that what stands for an event is refused with a usage
+// error on one line, or is one thing: an id, a sequence, or the beginning of an id.
+func FuzzParseEventName(f *testing.F) {
+	for _, text := range []string{"", "1", "#12", "012", "01936285", "0190b8a0-00", "0190B8A0-0000-7000-8000-000000000001", "0190b8a0000070008000000000000001", "#", "18446744073709551616", "{0190b8a0-0000-7000-8000-000000000001}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name, err := parseEventName(text)
+		if err != nil {
+			var misused usageError
+			if !errors.As(err, &misused) || strings.ContainsAny(oneLine(err.Error()), "\r\n") {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		digits := strings.ToLower(strings.ReplaceAll(text, "-", ""))
+		switch {
+		case name.whole:
+			if got := strings.ReplaceAll(name.id.String(), "-", ""); got != digits {
+				t.Fatalf("%q is the id %s", text, got)
+			}
+		case name.sequence > 0:
+			if got := strconv.FormatUint(name.sequence, 10); got != strings.TrimLeft(text, "#0") {
+				t.Fatalf("%q is the sequence %s", text, got)
+			}
+		default:
+			if name.prefix != digits || len(digits) < 8 || len(digits) > 31 || strings.Trim(digits, "0123456789abcdef") != "" {
+				t.Fatalf("%q is the beginning %q", text, name.prefix)
+			}
+		}
+	})
 }
 
 // FuzzParseLine checks that a line is either refused with a reason on one line,

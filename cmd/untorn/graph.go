@@ -1,0 +1,343 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/graph"
+	"github.com/untorn-db/untorn/engine/graph/draw"
+)
+
+func graphCommand() command {
+	return command{
+		name:    "graph",
+		short:   "draw what an event follows from, and what follows from it",
+		operand: "ID",
+		long: `ID is the id of an event; or its first 8 hex digits, or more of them until they are those of one event
+only; or its sequence, as 12 or '#12'. It may stand before or behind the flags.
+
+Without --causes, --effects or --correlated, the events that it follows from, up to the root, and all that
+follow from it. The event is marked with ▶. An event that is not in the log, but the cause of one that is,
+is shown as absent. Whatever else is left out is said: where a limit cuts, at the event; a walk that meets
+an event twice ends there.
+
+As a tree, an event is one line: sequence, type, stream and version, lane and depth where they are not 0.
+The other formats are texts, too: DOT is for Graphviz, Mermaid for many pages that show Markdown, SVG for
+browsers. As JSON it is one object a line with the fields of untorn read --json, "distance" in steps from
+ID, negative for what it follows from; "effects", how many follow directly from it; "absent", "cut" and
+"loop" where a walk ended. Of --correlated it is the fields of untorn read alone.`,
+		prepare: func(flags *flag.FlagSet) func(*env) error {
+			dir := dirFlag(flags)
+			var q graphQuery
+			flags.BoolVar(&q.causes, "causes", false, "only what the event follows from")
+			flags.BoolVar(&q.effects, "effects", false, "only what follows from the event")
+			flags.BoolVar(&q.correlated, "correlated", false, "the events with the same correlation; ID may be the correlation itself")
+			flags.StringVar(&q.format, "format", "", "the `format`: tree, dot, mermaid, svg or json; without it, tree")
+			flags.IntVar(&q.limits.Nodes, "limit", 1000, "at most `n` events each way; 0 means all")
+			flags.IntVar(&q.limits.Distance, "distance", 0, "at most `n` steps from the event; 0 means any number")
+			flags.IntVar(&q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
+			salvage := salvageFlag(flags)
+			asJSON := jsonFlag(flags, "the same as --format json")
+			return func(e *env) error {
+				name, err := dir()
+				if err != nil {
+					return err
+				}
+				if err := q.check(e.operand, *asJSON); err != nil {
+					return err
+				}
+				return q.run(e, name, *salvage)
+			}
+		},
+	}
+}
+
+// graphQuery is what the command line asks for.
+type graphQuery struct {
+	causes, effects, correlated bool
+
+	format string
+	limits graph.Limits
+	width  int
+	event  eventName
+}
+
+func (q *graphQuery) check(operand string, asJSON bool) error {
+	ways := 0
+	for _, way := range []bool{q.causes, q.effects, q.correlated} {
+		if way {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return usage("--causes, --effects and --correlated exclude each other: use one, or none for causes and effects")
+	case q.limits.Nodes < 0:
+		return usage("--limit is %d: use 1 or more, or 0 for all", q.limits.Nodes)
+	case q.limits.Distance < 0:
+		return usage("--distance is %d: use 1 or more, or 0 for any number", q.limits.Distance)
+	case q.correlated && q.limits.Distance > 0:
+		return usage("--distance counts steps from cause to effect: leave it out with --correlated")
+	case q.width < 0 || q.width > 0 && q.width < 20:
+		return usage("--width is %d: use 20 or more, or 0", q.width)
+	case asJSON && q.format != "" && q.format != "json":
+		return usage("--json is --format json, not %s: use one of them", q.format)
+	}
+	if asJSON {
+		q.format = "json"
+	}
+	switch q.format {
+	case "":
+		q.format = "tree"
+	case "tree", "dot", "mermaid", "svg", "json":
+	default:
+		return usage("--format is %q: use tree, dot, mermaid, svg or json", q.format)
+	}
+	var err error
+	q.event, err = parseEventName(operand)
+	return err
+}
+
+// eventName is how the command line names an event.
+type eventName struct {
+	text     string
+	whole    bool
+	id       uuid.UUID // if it is whole
+	sequence uint64    // or not 0
+	prefix   string    // or 8 to 31 hex digits
+}
+
+func parseEventName(text string) (eventName, error) {
+	name := eventName{text: text}
+	digits, numbered := strings.CutPrefix(text, "#")
+	decimal := digits != "" && strings.Trim(digits, "0123456789") == ""
+	switch {
+	case text == "":
+		return name, usage("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
+	case decimal && digits[0] != '0', numbered: // the ids of this age begin with 0
+		var err error
+		if name.sequence, err = strconv.ParseUint(digits, 10, 64); err != nil || name.sequence == 0 {
+			return name, usage("%q is no sequence: use 1 or more", text)
+		}
+		return name, nil
+	case decimal && len(digits) < 8:
+		return name, usage("%q is no sequence, and too short for the beginning of an id: use 8 hex digits or more", text)
+	}
+	if id, err := uuid.Parse(text); err == nil && len(text) == len(id.String()) {
+		name.id, name.whole = id, true
+		return name, nil
+	}
+	name.prefix = strings.ToLower(strings.ReplaceAll(text, "-", ""))
+	switch {
+	case strings.Trim(name.prefix, "0123456789abcdef") != "" || len(name.prefix) > 32:
+		return name, usage("%q names no event: use an id, 8 or more of its hex digits, or a sequence", text)
+	case len(name.prefix) < 8:
+		return name, usage("%q is too short for the beginning of an id: use 8 hex digits or more", text)
+	case len(name.prefix) == 32:
+		name.id, name.whole = uuid.MustParse(name.prefix), true
+	}
+	return name, nil
+}
+
+// find returns the id of the event. A whole id is not looked up.
+func (n eventName) find(log *engine.Log) (uuid.UUID, error) {
+	switch {
+	case n.whole:
+		return n.id, nil
+	case n.sequence > 0:
+		for event, err := range log.Read(engine.Query{FromSequence: n.sequence, ToSequence: n.sequence, Borrow: true}) {
+			return event.ID, err
+		}
+		return uuid.Nil, engine.ErrNotFound
+	}
+	var found []uuid.UUID
+	var sequences []uint64
+	for event, err := range log.Read(engine.Query{Borrow: true}) {
+		if err != nil {
+			return uuid.Nil, err
+		}
+		var digits [32]byte
+		hex.Encode(digits[:], event.ID[:])
+		if string(digits[:len(n.prefix)]) == n.prefix {
+			found = append(found, event.ID)
+			sequences = append(sequences, event.Sequence)
+		}
+		if len(found) == 2 {
+			return uuid.Nil, fmt.Errorf("the ids of events %[2]d and %[3]d, and perhaps more, begin with %[1]s: use more digits, or a sequence", n.text, sequences[0], sequences[1])
+		}
+	}
+	if len(found) == 0 {
+		return uuid.Nil, engine.ErrNotFound
+	}
+	return found[0], nil
+}
+
+func (q *graphQuery) run(e *env, dir string, salvage bool) error {
+	log, err := e.openToRead(dir, salvage)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	id, err := q.event.find(log)
+	if err == nil {
+		err = q.answer(e, log, id)
+	}
+	if errors.Is(err, engine.ErrNotFound) {
+		err = fmt.Errorf("there is no event %s: untorn read lists those there are", q.event.text)
+	}
+	if unproven := log.Recovery().Unproven; unproven > 0 {
+		e.note("%s at the end may not be durable yet, and not looked at: untorn read --buffered shows them", count(unproven, "event", "events"))
+	}
+	return errors.Join(err, damage(log))
+}
+
+func (q *graphQuery) answer(e *env, log *engine.Log, id uuid.UUID) error {
+	ctx, g := context.Background(), graph.New(log)
+	var nodes []graph.Node // causes have a negative distance
+	var err error
+	more := false // than the limit
+	title := "Causes and effects"
+	switch {
+	case q.correlated:
+		title = "Events of one correlation"
+		nodes, more, err = q.collectCorrelated(ctx, g, id)
+	case q.causes:
+		title = "Causes"
+		nodes, err = q.collectCauses(ctx, g, id)
+	case q.effects:
+		title = "Effects"
+		nodes, err = q.collect(g.Effects(ctx, id, q.limits))
+	default:
+		nodes, err = q.collectBoth(ctx, g, id)
+	}
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		more = more || node.Cut&graph.CutNodes != 0
+	}
+	if more {
+		e.note("not all events are shown: --limit is %d, and --limit 0 shows all", q.limits.Nodes)
+	}
+	if q.format == "json" {
+		for i := range nodes {
+			if _, err := e.stdout.Write(q.appendNode(e.stdout.AvailableBuffer(), &nodes[i])); err != nil {
+				return fmt.Errorf("write the output: %w", err)
+			}
+		}
+		return nil
+	}
+	if err := q.draw(e.stdout, draw.Picture{Title: title, Focus: id, Nodes: nodes}); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+func (q *graphQuery) draw(w io.Writer, picture draw.Picture) error {
+	switch q.format {
+	case "dot":
+		return draw.DOT(w, picture)
+	case "mermaid":
+		return draw.Mermaid(w, picture)
+	case "svg":
+		return draw.SVG(w, picture)
+	}
+	picture.Title = ""
+	return draw.Tree(w, picture, q.width)
+}
+
+// collect takes a walk to its end.
+func (q *graphQuery) collect(walk iter.Seq2[graph.Node, error]) (nodes []graph.Node, err error) {
+	for node, err := range walk {
+		if err != nil {
+			return nil, err
+		}
+		if q.format != "json" {
+			node.Event.Data, node.Event.Metadata, node.Event.Extensions = nil, nil, nil // no drawing has them
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes, nil
+}
+
+// collectCauses returns the root first.
+func (q *graphQuery) collectCauses(ctx context.Context, g *graph.Graph, id uuid.UUID) ([]graph.Node, error) {
+	nodes, err := q.collect(g.Causes(ctx, id, q.limits))
+	slices.Reverse(nodes)
+	for i := range nodes {
+		nodes[i].Distance = -nodes[i].Distance
+	}
+	return nodes, err
+}
+
+// collectBoth returns the causes, the event and its effects.
+func (q *graphQuery) collectBoth(ctx context.Context, g *graph.Graph, id uuid.UUID) ([]graph.Node, error) {
+	effects, err := q.collect(g.Effects(ctx, id, q.limits))
+	if err != nil || effects[0].Absent {
+		return effects, err // nobody knows what it follows from
+	}
+	causes, err := q.collectCauses(ctx, g, id)
+	if err != nil {
+		return nil, err
+	}
+	last := len(causes) - 1
+	effects[0].Cut |= causes[last].Cut
+	effects[0].Loop = effects[0].Loop || causes[last].Loop
+	causes = causes[:last]
+	for i := range causes {
+		if causes[i].Effects, err = g.Count(ctx, causes[i].Event.ID); err != nil {
+			return nil, err
+		}
+	}
+	return append(causes, effects...), nil
+}
+
+func (q *graphQuery) collectCorrelated(ctx context.Context, g *graph.Graph, id uuid.UUID) (nodes []graph.Node, more bool, err error) {
+	for event, err := range g.Correlated(ctx, id) {
+		if err != nil {
+			return nil, false, err
+		}
+		if q.limits.Nodes > 0 && len(nodes) == q.limits.Nodes {
+			return nodes, true, nil
+		}
+		nodes = append(nodes, graph.Node{Event: event})
+	}
+	return nodes, false, nil
+}
+
+// appendNode appends a node as a JSON object.
+func (q *graphQuery) appendNode(b []byte, node *graph.Node) []byte {
+	o := newObject(b)
+	if node.Absent {
+		o.text("id", node.Event.ID.String())
+		o.truth("absent", true)
+	} else {
+		o.event(&node.Event)
+	}
+	if q.correlated {
+		return o.line()
+	}
+	o.name("distance")
+	o.b = strconv.AppendInt(o.b, int64(node.Distance), 10)
+	if !q.causes {
+		o.number("effects", uint64(node.Effects))
+	}
+	if node.Cut != 0 {
+		o.text("cut", node.Cut.String())
+	}
+	if node.Loop {
+		o.truth("loop", true)
+	}
+	return o.line()
+}
