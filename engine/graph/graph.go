@@ -31,9 +31,8 @@ type Graph struct {
 	// No call ever waits for another: not for its reads of the log, where a
 	// simulated task may hand over to one that asks the same graph, and not for
 	// anything else. Each reads what it lacks, makes new knowledge beside the old,
-	// and puts it in place if it still goes further. Two calls at the same time may
-	// read the same events; the first to have them saves the other the rest of the
-	// work.
+	// and puts it in place if it still goes further. Two calls at the same time read
+	// the same events; of what the first has put in place the other keeps nothing.
 	known atomic.Pointer[knowledge]
 }
 
@@ -62,9 +61,6 @@ func (g *Graph) catchUp(ctx context.Context) (*knowledge, error) {
 			if err = ctx.Err(); err != nil {
 				break
 			}
-		}
-		if next.events == 0 && event.Sequence <= g.known.Load().through {
-			continue // another call was faster
 		}
 		if next.add(&event); next.events == mostEvents {
 			g.learn(&next)

@@ -443,6 +443,30 @@ func TestQuestionsInsideQuestions(t *testing.T) {
 	}
 }
 
+// TestJustInTime: an event that comes between the reading of the log and the
+// search for it has its effects, too.
+func TestJustInTime(t *testing.T) {
+	log := caused(0, 1, 1)
+	full := log.events
+	log.events[2].Correlation = id(1)
+	log.events = nil
+	log.get = func(uuid.UUID) { log.events = full }
+	if nodes, err := walk(graph.New(log).Effects(t.Context(), id(1), graph.Limits{})); err != nil || brief(nodes) != "1@0+2, 2@1, 3@1" {
+		t.Errorf("%s, %v", brief(nodes), err)
+	}
+	log.events = nil
+	var correlated []uint64
+	for event, err := range graph.New(log).Correlated(t.Context(), id(1)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		correlated = append(correlated, event.Sequence)
+	}
+	if !slices.Equal(correlated, []uint64{1, 3}) {
+		t.Errorf("correlated: %v", correlated)
+	}
+}
+
 // TestErrors: an error ends a question, what was read before it is known, and the
 // next question goes on behind it.
 func TestErrors(t *testing.T) {
@@ -525,18 +549,50 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// TestStop: who has seen enough stops, and nothing more is read.
+// TestStop: who has seen enough stops, and no further node is read.
 func TestStop(t *testing.T) {
 	log := caused(0, 1, 2, 3)
+	for i := range log.events {
+		log.events[i].Correlation = id(1)
+	}
 	g := graph.New(log)
-	for range g.Effects(t.Context(), id(1), graph.Limits{}) {
-		break
+	if _, err := g.Count(t.Context(), id(1)); err != nil {
+		t.Fatal(err)
 	}
-	for range g.Causes(t.Context(), id(4), graph.Limits{}) {
-		break
-	}
-	for range g.Correlated(t.Context(), id(1)) {
-		break
+	read := 0
+	log.on = func(uint64) { read++ }
+	log.get = func(uuid.UUID) { read++ }
+	for _, c := range []struct {
+		name string
+		stop func() // at the second
+		most int
+	}{
+		{"effects", func() {
+			for node := range g.Effects(t.Context(), id(1), graph.Limits{}) {
+				if node.Distance == 1 {
+					break
+				}
+			}
+		}, 2},
+		{"causes", func() {
+			for node := range g.Causes(t.Context(), id(4), graph.Limits{}) {
+				if node.Distance == 1 {
+					break
+				}
+			}
+		}, 3}, // to know whether there is more
+		{"correlated", func() {
+			for event := range g.Correlated(t.Context(), id(1)) {
+				if event.Sequence == 2 {
+					break
+				}
+			}
+		}, 4}, // with the event, and the one that gave the correlation its id
+	} {
+		read = 0
+		if c.stop(); read > c.most {
+			t.Errorf("%s: %d reads, at most %d are needed", c.name, read, c.most)
+		}
 	}
 }
 
