@@ -22,6 +22,7 @@ const (
 	ofNotes
 	ofBatch
 	ofCursor
+	ofHead
 	kinds
 )
 
@@ -35,6 +36,7 @@ var contexts = [kinds]string{
 	ofNotes:   "untorn notes v1",
 	ofBatch:   "untorn batch v1",
 	ofCursor:  "untorn cursor v1",
+	ofHead:    "untorn head v1",
 }
 
 var keys = func() (keys [kinds]*lanes.Key) {
@@ -136,13 +138,18 @@ func (h *Hasher) Notes(encoded [][]byte) Hash {
 	return h.finish(large)
 }
 
-// Head is the log head after a batch: previous is the head before it, or
-// LogRoot; firstSequence is that of the batch's first event, or the next one
-// for a batch of notes alone; events are the events' hashes in order; notes is
-// what Notes returned.
+// Head is the log head after a batch: Link of the head before it, or LogRoot,
+// and of what Batch returns for the rest.
 func (h *Hasher) Head(previous Hash, batch, firstSequence uint64, events []Hash, notes Hash) Hash {
-	input := append(h.scratch[:0], previous[:]...)
-	input = binary.LittleEndian.AppendUint64(input, batch)
+	return h.Link(previous, h.Batch(batch, firstSequence, events, notes))
+}
+
+// Batch is the digest of a batch: all that the log head after it binds besides
+// the head before it. firstSequence is that of the batch's first event, or the
+// next one for a batch of notes alone; events are the events' hashes in order;
+// notes is what Notes returned.
+func (h *Hasher) Batch(batch, firstSequence uint64, events []Hash, notes Hash) Hash {
+	input := binary.LittleEndian.AppendUint64(h.scratch[:0], batch)
 	input = binary.LittleEndian.AppendUint64(input, firstSequence)
 	input = binary.LittleEndian.AppendUint32(input, uint32(len(events)))
 	noted := notes[:]
@@ -161,6 +168,14 @@ func (h *Hasher) Head(previous Hash, batch, firstSequence uint64, events []Hash,
 	}
 	write(large, noted)
 	return h.finish(large)
+}
+
+// Link is the log head after a batch: previous is the head before it, or
+// LogRoot; digest is what Batch returned. So 32 bytes for each batch lead from
+// one head to any later one.
+func (h *Hasher) Link(previous, digest Hash) Hash {
+	input := append(append(h.scratch[:0], previous[:]...), digest[:]...)
+	return keys[ofHead].Sum(input)
 }
 
 func (h *Hasher) start(k kind, prefix []byte) *blake3.Hasher {

@@ -68,8 +68,8 @@ func naiveNotes(notes [][]byte) *input {
 	return in
 }
 
-func naiveHead(previous chain.Hash, batch, first uint64, events []chain.Hash, notes chain.Hash) *input {
-	in := under("untorn batch v1").raw(previous[:]).number(batch).number(first).number(uint32(len(events)))
+func naiveBatch(batch, first uint64, events []chain.Hash, notes chain.Hash) *input {
+	in := under("untorn batch v1").number(batch).number(first).number(uint32(len(events)))
 	for _, event := range events {
 		in.raw(event[:])
 	}
@@ -77,6 +77,14 @@ func naiveHead(previous chain.Hash, batch, first uint64, events []chain.Hash, no
 		return in
 	}
 	return in.raw(notes[:])
+}
+
+func naiveLink(previous, digest chain.Hash) *input {
+	return under("untorn head v1").raw(previous[:]).raw(digest[:])
+}
+
+func naiveHead(previous chain.Hash, batch, first uint64, events []chain.Hash, notes chain.Hash) *input {
+	return naiveLink(previous, naiveBatch(batch, first, events, notes).sum())
 }
 
 func naiveStream(id [16]byte, scope, stream string) *input {
@@ -135,10 +143,15 @@ func vectors() []vector {
 		list = append(list, vector{fmt.Sprintf("header of %d", n), h.Header(count(n)), naiveHeader(count(n))})
 	}
 	list = append(list, vector{"event", h.Event(previous, hashes(5)[4]), naiveEvent(previous, hashes(5)[4])})
-	for _, n := range []int{0, 1, 30, 31, 100, 4096} {
-		list = append(list, vector{fmt.Sprintf("head, %d events", n), h.Head(previous, 7, 1<<40, hashes(n), chain.Hash{}), naiveHead(previous, 7, 1<<40, hashes(n), chain.Hash{})})
+	for _, n := range []int{0, 1, 31, 32, 100, 4096} { // 31 events are gathered, 32 are not
+		list = append(list,
+			vector{fmt.Sprintf("batch, %d events", n), h.Batch(7, 1<<40, hashes(n), chain.Hash{}), naiveBatch(7, 1<<40, hashes(n), chain.Hash{})},
+			vector{fmt.Sprintf("head, %d events", n), h.Head(previous, 7, 1<<40, hashes(n), chain.Hash{}), naiveHead(previous, 7, 1<<40, hashes(n), chain.Hash{})})
 	}
-	return append(list, vector{"head, notes", h.Head(previous, 7, 9, hashes(2), hashes(5)[4]), naiveHead(previous, 7, 9, hashes(2), hashes(5)[4])})
+	return append(list,
+		vector{"batch, notes", h.Batch(7, 9, hashes(2), hashes(5)[4]), naiveBatch(7, 9, hashes(2), hashes(5)[4])},
+		vector{"head, notes", h.Head(previous, 7, 9, hashes(2), hashes(5)[4]), naiveHead(previous, 7, 9, hashes(2), hashes(5)[4])},
+		vector{"link", h.Link(previous, hashes(5)[4]), naiveLink(previous, hashes(5)[4])})
 }
 
 // TestVectors compares every hash with one built by hand and with the file that
@@ -218,7 +231,7 @@ func TestHasherIsReusable(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			var got chain.Hash
 			var want *input
-			kind := rapid.SampledFrom([]string{"content", "header", "event", "notes", "head"}).Draw(t, "kind")
+			kind := rapid.SampledFrom([]string{"content", "header", "event", "notes", "batch", "link", "head"}).Draw(t, "kind")
 			switch kind {
 			case "content":
 				salt := rapid.SampledFrom([][]byte{nil, count(16)}).Draw(t, "salt")
@@ -233,6 +246,14 @@ func TestHasherIsReusable(t *testing.T) {
 			case "notes":
 				notes := rapid.SliceOfN(bytes, 1, 4).Draw(t, "notes")
 				got, want = h.Notes(notes), naiveNotes(notes)
+			case "batch":
+				notes := hash.Draw(t, "notes")
+				batch, first := rapid.Uint64().Draw(t, "batch"), rapid.Uint64().Draw(t, "first")
+				events := hashes(rapid.IntRange(0, 60).Draw(t, "events"))
+				got, want = h.Batch(batch, first, events, notes), naiveBatch(batch, first, events, notes)
+			case "link":
+				previous, digest := hash.Draw(t, "previous"), hash.Draw(t, "digest")
+				got, want = h.Link(previous, digest), naiveLink(previous, digest)
 			case "head":
 				previous, notes := hash.Draw(t, "previous"), hash.Draw(t, "notes")
 				batch, first := rapid.Uint64().Draw(t, "batch"), rapid.Uint64().Draw(t, "first")
@@ -282,6 +303,12 @@ func TestInputsDoNotCollide(t *testing.T) {
 		{"another sequence", h.Head(chain.Hash{}, 1, 2, nil, chain.Hash{})},
 		{"notes", h.Head(chain.Hash{}, 1, 1, nil, chain.Hash{1})},
 		{"another head before", h.Head(chain.Hash{1}, 1, 1, nil, chain.Hash{})},
+		{"a digest", h.Batch(1, 1, nil, chain.Hash{})},
+		{"a digest for an event hash", h.Batch(1, 1, []chain.Hash{h.Batch(1, 1, nil, chain.Hash{})}, chain.Hash{})},
+		{"notes for an event", h.Batch(1, 1, []chain.Hash{{1}}, chain.Hash{})},
+		{"an event for notes", h.Batch(1, 1, nil, chain.Hash{1})},
+		{"a link like an event", h.Link(chain.Hash{}, chain.Hash{})},
+		{"the other way round", h.Link(chain.Hash{}, chain.Hash{1})},
 	} {
 		if other, ok := seen[c.hash]; ok {
 			t.Errorf("%q and %q have the same hash", c.name, other)
@@ -340,6 +367,9 @@ func TestNoAllocations(t *testing.T) {
 		"Header":         func() { h.Header(small) },
 		"Event":          func() { h.Event(many[0], many[1]) },
 		"Notes":          func() { h.Notes(notes) },
+		"Batch, small":   func() { h.Batch(1, 1, many[:1], many[1]) },
+		"Batch, large":   func() { h.Batch(1, 1, many, many[1]) },
+		"Link":           func() { h.Link(many[0], many[1]) },
 		"Head, small":    func() { h.Head(many[0], 1, 1, many[:1], many[1]) },
 		"Head, large":    func() { h.Head(many[0], 1, 1, many, many[1]) },
 	} {

@@ -11,12 +11,17 @@
 //	   ▼               ▼ Event         │
 //	StreamRoot ─► event 1 ─► event 2 … │   (one chain for each stream)
 //	                   │        │      │
-//	                   └────────┴──────┴─ Head ─► head of batch 1 ─ Head ─► …
-//	                       notes ────────┘
+//	                   └────────┴─ Batch ─► digest of batch 1
+//	                       notes ────┘ │      │
+//	                                   ▼      ▼
+//	                                 Link ────┴──► head of batch 1 ─ Link ─► …
 //
-// Two levels: an event's hash binds its content and all earlier events of its
-// stream; a head binds every event and note of a batch and all earlier
-// batches. Event hashes are the leaves, heads are what one signs.
+// Three levels: an event's hash binds its content and all earlier events of its
+// stream; a batch's digest binds every event and note of the batch; a head binds
+// that digest and those of all earlier batches. Event hashes are the leaves, heads
+// are what one signs, and a proof that leads from one to the other has 32 bytes for
+// each event of one batch and for each batch behind it. Head is Batch and Link in
+// one.
 //
 //	var h chain.Hasher // reusable, one goroutine at a time
 //	content := h.Content(nil, metadata, payload)

@@ -19,5 +19,5 @@ func Example() {
 	event.Hash = h.Event(chain.StreamRoot(logID, event.Scope, event.Stream), h.Header(header))
 	head := h.Head(chain.LogRoot(logID), 1, 1, []chain.Hash{event.Hash}, chain.Hash{})
 	fmt.Println(head)
-	// Output: 64988e5a08ffc0964d699d0a6d02bed6d2417b6b6ca5ad44b28834f52914d090
+	// Output: 916f295e77fa300343644a37f5bf31b8d809f146ef3b5532ba561e946851b769
 }
