@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -104,7 +105,64 @@ func TestCanonicalIsInjective(t *testing.T) {
 		if got := readCanonical(t, encoded[4:]); !reflect.DeepEqual(got, want) {
 			t.Fatalf("read %+v, want %+v", got, want)
 		}
+		given := bytes.Clone(encoded[4:])
+		decoded, err := record.DecodeCanonical(encoded[4:])
+		if err != nil || !reflect.DeepEqual(header(decoded), want) {
+			t.Fatalf("decoded %+v, %v, want %+v", decoded, err, want)
+		}
+		if !bytes.Equal(given, encoded[4:]) {
+			t.Fatal("decoding changed its input")
+		}
+		sameBytes(t, decoded.Append(nil), given)
+		for cut := range given {
+			if _, err := record.DecodeCanonical(given[:cut]); err == nil {
+				t.Fatalf("%d of %d bytes decode", cut, len(given))
+			}
+		}
 	})
+}
+
+// TestDecodeCanonicalRefuses has what AppendCanonical never writes, a field at a time.
+func TestDecodeCanonicalRefuses(t *testing.T) {
+	simple, full := simpleEvent(1, nil), fullEvent(1)
+	short := record.AppendCanonical(nil, &simple, 1, testTime, testTime, chain.Hash{})
+	clock := record.AppendCanonical(nil, &simple, 1, testTime, testTime-1, chain.Hash{})
+	all := record.AppendCanonical(nil, &full, 1, testTime, testTime-1, chain.Hash{})
+	const flags = 32 + 16 + 8 + 8
+	with := func(b []byte, at int, replaced int, by ...byte) []byte {
+		return append(append(bytes.Clone(b[:at]), by...), b[at+replaced:]...)
+	}
+	for _, c := range []struct {
+		name   string
+		header []byte
+		want   string
+	}{
+		{"as it should be", short, ""},
+		{"all there is", all, ""},
+		{"nothing", nil, "content hash at byte 0 is cut short"},
+		{"a byte behind", append(bytes.Clone(short), 0), "end at byte 88 is not there: bytes follow"},
+		{"flags of an erased record", with(short, flags, 1, 0x80, 4), "presence flags at byte 64 is of content, which a header has not"},
+		{"flags of metadata", with(short, flags, 1, 0x80, 8), "presence flags at byte 64 is of content, which a header has not"},
+		{"a flag that there is not", with(short, flags, 1, 0x80, 0x20), "presence flags at byte 64 is too large"},
+		{"flags too long", with(short, flags, 1, 0x80, 0), "presence flags at byte 64 is cut short or not the shortest uvarint"},
+		{"an empty scope", append(with(short, flags, 1, 1), 0), "scope at byte 88 is empty, though its flag is set"},
+		{"no cause", append(with(short, flags, 1, 2), make([]byte, 16)...), "causation at byte 88 is zero, though its flag is set"},
+		{"the clock says the time", append(bytes.Clone(clock[:len(clock)-8]), clock[48+8:48+16]...), "clock at byte 89 is the time, though its flag is set"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := record.DecodeCanonical(c.header)
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var failed *record.DecodeError
+			if !errors.As(err, &failed) || err.Error() != c.want {
+				t.Errorf("error %v, want %s", err, c.want)
+			}
+		})
+	}
 }
 
 // TestCanonicalOutlivesContent: erasing changes neither header nor hash.

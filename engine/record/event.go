@@ -250,6 +250,32 @@ func (e *Event) Decode(record []byte, names *Names) error {
 	d.fixed("id", e.ID[:])
 	e.Version = d.uvarint("version", math.MaxUint64)
 
+	e.decodeShared(&d, flags, names)
+	e.Erased = flags&isErased != 0
+	if e.Erasable && !e.Erased {
+		d.fixed("salt", e.Salt[:])
+	}
+	if e.Erased {
+		d.fixed("content hash", e.ContentHash[:])
+		if flags&hasMetadata != 0 || d.at < len(record) {
+			d.fail("content", "there, though the event is erased")
+		}
+	}
+	if flags&hasMetadata != 0 {
+		e.Metadata = d.present("metadata")
+	}
+	if d.err != nil {
+		return d.err
+	}
+	if rest := record[d.at:]; len(rest) > 0 {
+		e.Payload = rest[:len(rest):len(rest)]
+	}
+	return nil
+}
+
+// decodeShared reads the fields that a record and a canonical header have in
+// common behind the version, and what the flags alone say.
+func (e *Event) decodeShared(d *decoder, flags uint64, names *Names) {
 	// The names stand next to each other: one string holds them all.
 	first := d.at
 	stream := d.bytes("stream")
@@ -259,7 +285,7 @@ func (e *Event) Decode(record []byte, names *Names) error {
 		scope = d.present("scope")
 	}
 	if d.err == nil {
-		all := names.text(record[first:d.at])
+		all := names.text(d.input[first:d.at])
 		end := len(all) - len(scope)
 		e.Scope = all[end:]
 		if flags&hasScope != 0 {
@@ -306,26 +332,6 @@ func (e *Event) Decode(record []byte, names *Names) error {
 		e.Extensions = d.present("extensions")
 	}
 	e.Erasable = flags&isErasable != 0
-	e.Erased = flags&isErased != 0
-	if e.Erasable && !e.Erased {
-		d.fixed("salt", e.Salt[:])
-	}
-	if e.Erased {
-		d.fixed("content hash", e.ContentHash[:])
-		if flags&hasMetadata != 0 || d.at < len(record) {
-			d.fail("content", "there, though the event is erased")
-		}
-	}
-	if flags&hasMetadata != 0 {
-		e.Metadata = d.present("metadata")
-	}
-	if d.err != nil {
-		return d.err
-	}
-	if rest := record[d.at:]; len(rest) > 0 {
-		e.Payload = rest[:len(rest):len(rest)]
-	}
-	return nil
 }
 
 // Names remembers the names of some of the last events decoded. The zero value

@@ -40,6 +40,28 @@ func FuzzDecodeEvent(f *testing.F) {
 	})
 }
 
+// FuzzDecodeCanonical: what decodes is encoded to the same bytes.
+func FuzzDecodeCanonical(f *testing.F) {
+	for _, b := range testBatches() {
+		for i := range b.events {
+			f.Add(record.AppendCanonical(nil, &b.events[i], b.mark.Sequence, b.mark.Time, b.mark.Clock, b.head))
+		}
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		header, err := record.DecodeCanonical(input)
+		if err != nil {
+			var failed *record.DecodeError
+			if !errors.As(err, &failed) || failed.Offset < 0 || failed.Offset > len(input) {
+				t.Fatalf("error %v, want a *DecodeError within the %d bytes", err, len(input))
+			}
+			return
+		}
+		if again := header.Append(nil); !bytes.Equal(again, input) {
+			t.Fatalf("encoded again it is %x, was %x", again, input)
+		}
+	})
+}
+
 // FuzzDecodeExtensions: what decodes is encoded to the same bytes.
 func FuzzDecodeExtensions(f *testing.F) {
 	f.Add([]byte{})
