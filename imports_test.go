@@ -52,11 +52,12 @@ type layer struct {
 func layers() []layer {
 	ground := []string{"engine", "simfs", "faults", "simclock", "replay/plan"}
 	return []layer{
-		{"engine", []string{"engine/chain/internal/lanes"}, []string{aferoModule, blake3Module, uuidModule}},
+		{"engine", []string{"engine/chain/internal/lanes", "engine/proof"}, []string{aferoModule, blake3Module, uuidModule}},
 		{"engine/chain/internal/lanes", nil, []string{blake3Module, sysModule}}, // what the processor can
 		{"engine/diskfs", nil, []string{aferoModule, sysModule}},
 		{"engine/codec", []string{"engine/."}, nil},
-		{"engine/graph", []string{"engine"}, []string{uuidModule}}, // on top of the engine, which knows nothing of it
+		{"engine/graph", []string{"engine"}, []string{uuidModule}},                        // on top of the engine, which knows nothing of it
+		{"engine/proof", []string{"engine/chain", "engine/record"}, []string{uuidModule}}, // no log
 		{"simfs", nil, []string{aferoModule, blake3Module}},
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
@@ -171,6 +172,16 @@ func wrongArrows(all []source) []string {
 	return wrong
 }
 
+// layerOf is the folder of the layer that a folder is in, or "".
+func layerOf(folder string) (layer string) {
+	for _, l := range layers() {
+		if within(folder, l.folder) && len(l.folder) > len(layer) {
+			layer = l.folder
+		}
+	}
+	return layer
+}
+
 func wrongArrow(s source, own layer, imported string, forTests map[string]bool) string {
 	if within(imported, "net/http") {
 		return "nothing here talks HTTP"
@@ -197,13 +208,11 @@ func wrongArrow(s source, own layer, imported string, forTests map[string]bool) 
 			return "only the engine uses its inside"
 		}
 		// Inside a layer, only what is not a layer of its own.
-		inner := ""
-		for _, l := range layers() {
-			if within(ours, l.folder) && len(l.folder) > len(inner) {
-				inner = l.folder
-			}
-		}
-		if inner == own.folder || withinAny(inner, own.ours) || slices.Contains(own.ours, ours+"/.") || inner == "engine/diskfs" && own.folder == "engine" {
+		inner := layerOf(ours)
+		may := slices.ContainsFunc(own.ours, func(folder string) bool {
+			return folder == ours+"/." || within(ours, folder) && inner == layerOf(folder)
+		})
+		if may || inner == own.folder || inner == "engine/diskfs" && own.folder == "engine" {
 			return ""
 		}
 		return fmt.Sprintf("%s may import %s", own.folder, words(own.ours))
@@ -349,20 +358,24 @@ func TestChecksBite(t *testing.T) {
 		{"engine imports its own", "engine/a.go", ours("engine/internal/segment"), ""},
 		{"engine imports diskfs", "engine/a.go", ours("engine/diskfs"), ""},
 		{"engine imports blake3", "engine/chain/a.go", imports(blake3Module), ""},
-		{"engine imports simfs", "engine/a.go", ours("simfs"), "engine/a.go imports " + module + "/simfs: engine may import engine/chain/internal/lanes"},
+		{"engine imports simfs", "engine/a.go", ours("simfs"), "engine/a.go imports " + module + "/simfs: engine may import engine/chain/internal/lanes, engine/proof"},
 		{"engine's tests import simfs", "engine/a_test.go", ours("simfs"), ""},
 		{"chain imports x/sys", "engine/chain/a.go", imports(sysModule + "/unix"), "engine/chain/a.go imports " + sysModule + "/unix: engine may import " + aferoModule + ", " + blake3Module + ", " + uuidModule},
 		{"simfs imports x/sys", "simfs/a.go", imports(sysModule + "/unix"), "simfs/a.go imports " + sysModule + "/unix: simfs may import " + aferoModule + ", " + blake3Module},
 		{"diskfs imports x/sys", "engine/diskfs/a.go", imports(sysModule + "/unix"), ""},
+		{"proof imports chain and record", "engine/proof/a.go", pkg + "import _ \"" + module + "/engine/chain\"\nimport _ \"" + module + "/engine/record\"\n", ""},
+		{"proof imports engine", "engine/proof/a.go", ours("engine"), "engine/proof/a.go imports " + module + "/engine: engine/proof may import engine/chain, engine/record"},
+		{"proof imports afero", "engine/proof/a.go", imports(aferoModule), "engine/proof/a.go imports " + aferoModule + ": engine/proof may import " + uuidModule},
+		{"engine imports proof", "engine/a.go", ours("engine/proof"), ""},
 		{"diskfs imports engine", "engine/diskfs/a.go", ours("engine"), "engine/diskfs/a.go imports " + module + "/engine: engine/diskfs may import the standard library only"},
 		{"codec imports engine", "engine/codec/a.go", ours("engine"), ""},
 		{"codec imports record", "engine/codec/a.go", ours("engine/record"), "engine/codec/a.go imports " + module + "/engine/record: engine/codec may import engine/."},
 		{"codec imports diskfs", "engine/codec/a.go", ours("engine/diskfs"), "engine/codec/a.go imports " + module + "/engine/diskfs: engine/codec may import engine/."},
 		{"codec imports uuid", "engine/codec/a.go", imports(uuidModule), "engine/codec/a.go imports " + uuidModule + ": engine/codec may import the standard library only"},
-		{"engine imports codec", "engine/a.go", ours("engine/codec"), "engine/a.go imports " + module + "/engine/codec: engine may import engine/chain/internal/lanes"},
+		{"engine imports codec", "engine/a.go", ours("engine/codec"), "engine/a.go imports " + module + "/engine/codec: engine may import engine/chain/internal/lanes, engine/proof"},
 		{"codectest imports codec", "engine/codec/codectest/a.go", ours("engine/codec"), ""},
 		{"graph imports engine", "engine/graph/draw/a.go", ours("engine"), ""},
-		{"engine imports graph", "engine/a.go", ours("engine/graph"), "engine/a.go imports " + module + "/engine/graph: engine may import engine/chain/internal/lanes"},
+		{"engine imports graph", "engine/a.go", ours("engine/graph"), "engine/a.go imports " + module + "/engine/graph: engine may import engine/chain/internal/lanes, engine/proof"},
 		{"graph imports the engine's index", "engine/graph/a.go", ours("engine/internal/index"), "engine/graph/a.go imports " + module + "/engine/internal/index: only the engine uses its inside"},
 		{"graph imports afero", "engine/graph/a.go", imports(aferoModule), "engine/graph/a.go imports " + aferoModule + ": engine/graph may import " + uuidModule},
 		{"simfs imports engine", "simfs/explore/a.go", ours("engine/record"), "simfs/explore/a.go imports " + module + "/engine/record: simfs may import the standard library only"},
@@ -375,7 +388,7 @@ func TestChecksBite(t *testing.T) {
 		{"an unknown module", "engine/a.go", imports("example.com/x"), "engine/a.go imports example.com/x: engine may import " + aferoModule + ", " + blake3Module + ", " + uuidModule},
 		{"an unknown module in a test", "engine/a_test.go", imports("example.com/x"), "engine/a_test.go imports example.com/x: an unknown module: add it to testModules()"},
 		{"a package outside all layers", "util/a.go", pkg, "util/a.go: the package is in no layer: add it to layers()"},
-		{"a file behind a build tag", "engine/a_plan9.go", "//go:build plan9\n\n" + ours("simfs"), "engine/a_plan9.go imports " + module + "/simfs: engine may import engine/chain/internal/lanes"},
+		{"a file behind a build tag", "engine/a_plan9.go", "//go:build plan9\n\n" + ours("simfs"), "engine/a_plan9.go imports " + module + "/simfs: engine may import engine/chain/internal/lanes, engine/proof"},
 
 		{"time.Now", "engine/a.go", pkg + "import \"time\"\nvar _ = time.Now()\n", "engine/a.go:3: time.Now: use Options.Clock or Options.Waits"},
 		{"time.Now as a value, renamed", "engine/chain/a.go", pkg + "import clock \"time\"\nvar now = clock.Now\n", "engine/chain/a.go:3: time.Now: use Options.Clock or Options.Waits"},
