@@ -130,6 +130,7 @@ func TestProofBinaryRefuses(t *testing.T) {
 		{"no signature", whole[:minProof+32*7], "bytes end before its signature"},
 		{"half a key id", whole[:minProof+32*7+64+1+3], "bytes end before the key id"},
 		{"a strange key id", with(whole, minProof+32*7+64+1, ' '), "a key id has letters, digits and -._/@, not ' '"},
+		{"signed by nobody", append(append(with(unsigned[:minProof+32*5], 1, 2), make([]byte, 64+1)...), unsigned[minProof+32*5:]...), "a key id has 1 to 64 bytes, not 0"},
 		{"no header", whole[:minProof+32*7+64+1+8], "the canonical header: content hash at byte 0 is cut short"},
 		{"an index behind the batch", with(whole, counts-4, 3), "index 3 of a batch of 3 events"},
 	} {

@@ -89,8 +89,8 @@ func (p *Proof) lastSequence() uint64 { return p.FirstSequence + uint64(len(p.Ev
 // Verify follows a proof from a statement to its head. Without an error every
 // field of the statement is that of an event under the head, which is signed by
 // one of the keys, or not at all: look at the Verdict. The error is an *Error, with
-// any Reason up to RetiredKey but NotContinued: the first of them that holds. A
-// proof with a signature that is not good is not taken for an unsigned one.
+// any Reason up to RetiredKey: the first of them that holds. A proof with a
+// signature that is not good is not taken for an unsigned one.
 func Verify(s Statement, p *Proof, keys Keys) (Verdict, error) {
 	event, err := p.check()
 	if err != nil {

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -132,6 +133,15 @@ func content(batch, index int, of func(e *record.Event) (salt, metadata, payload
 	}
 }
 
+// byHand verifies a head that was signed without Sign.
+func byHand(head proof.Head) func(t *testing.T) error {
+	return func(t *testing.T) error {
+		signed := proof.SignedHead{Head: head, KeyID: "ops-2019"}
+		signed.Signature = proof.Signature(ed25519.Sign(testKey(1), head.Message(signed.KeyID)))
+		return testKeys(t).Verify(signed)
+	}
+}
+
 var otherLog = uuid.UUID{15: 9}
 
 func reasonCases() []reasonCase {
@@ -209,6 +219,7 @@ func reasonCases() []reasonCase {
 		{"an empty log's head is not the root", proof.WrongLogRoot, consistent(func(older, _ *proof.Head, _ *[]chain.Hash) {
 			older.Batch, older.Sequence = 0, 0
 		})},
+		{"an empty log that has a head, signed", proof.WrongLogRoot, byHand(proof.Head{LogID: testLog, Hash: chain.Hash{1}})},
 		{"signing an empty log that has a head", proof.WrongLogRoot, func(*testing.T) error {
 			_, err := proof.Sign(proof.Head{LogID: testLog, Hash: chain.Hash{1}}, "ops", testKey(1))
 			return err
@@ -218,6 +229,7 @@ func reasonCases() []reasonCase {
 		{"a digest too many", proof.WrongCount, changed(func(_ *proof.Statement, p *proof.Proof) { p.Following = append(p.Following, chain.Hash{}) })},
 		{"a head of another batch", proof.WrongCount, resigned(func(p *proof.Proof) { p.Head.Batch++ })},
 		{"a digest too few between heads", proof.WrongCount, consistent(func(_, _ *proof.Head, digests *[]chain.Hash) { *digests = (*digests)[1:] })},
+		{"batches beyond 64 bits", proof.WrongCount, consistent(func(older, newer *proof.Head, _ *[]chain.Hash) { older.Batch, newer.Batch = 1<<64-1, 1 })},
 		{"the newer head is the older", proof.WrongCount, consistent(func(older, newer *proof.Head, _ *[]chain.Hash) { *older, *newer = *newer, *older })},
 
 		{"the head before", proof.NotUnderHead, changed(func(_ *proof.Statement, p *proof.Proof) { p.Before[0] ^= 1 })},
@@ -250,7 +262,8 @@ func reasonCases() []reasonCase {
 			other.Sequence++
 			return proof.Consistent(head, nil, other)
 		}},
-		{"an empty log with events", proof.WrongHeadSequence, func(*testing.T) error {
+		{"an empty log with events, signed", proof.WrongHeadSequence, byHand(proof.Head{LogID: testLog, Hash: chain.LogRoot(testLog), Sequence: 1})},
+		{"signing an empty log with events", proof.WrongHeadSequence, func(*testing.T) error {
 			_, err := proof.Sign(proof.Head{LogID: testLog, Hash: chain.LogRoot(testLog), Sequence: 1}, "ops", testKey(1))
 			return err
 		}},
