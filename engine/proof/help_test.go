@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,6 +22,7 @@ type ledger struct {
 	digests []chain.Hash // heads[i+1] is heads[i] and digests[i]
 	batches []ledgerBatch
 	streams map[[2]string]ledgerStream
+	at      [][2]time.Time // time and clock of each event; testTime where there is none
 }
 
 type ledgerStream struct {
@@ -75,7 +77,11 @@ func (l *ledger) append(notes [][]byte, events ...record.Event) {
 		}
 		made := ledgerEvent{Event: e, sequence: b.first + uint64(i), previous: stream.hash}
 		content := h.Content(salt(&e), e.Metadata, e.Payload)
-		made.header = record.AppendCanonical(nil, &e, made.sequence, testTime, testTime, content)
+		at, clock := int64(testTime), int64(testTime)
+		if n := made.sequence; n <= uint64(len(l.at)) {
+			at, clock = l.at[n-1][0].UnixNano(), l.at[n-1][1].UnixNano()
+		}
+		made.header = record.AppendCanonical(nil, &e, made.sequence, at, clock, content)
 		made.Hash = h.Event(stream.hash, h.Header(made.header))
 		stream.hash = made.Hash
 		l.streams[name] = stream
