@@ -60,6 +60,13 @@ func (l *Log) AppendBatch(ctx context.Context, batch Batch) ([]Receipt, error) {
 
 // append is the way of every call.
 func (l *Log) append(ctx context.Context, c *call) error {
+	if l.opts.Metrics != nil {
+		return l.appendTold(ctx, c)
+	}
+	return l.appendCall(ctx, c)
+}
+
+func (l *Log) appendCall(ctx context.Context, c *call) error {
 	if err := l.validate(c); err != nil {
 		return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
 	}
@@ -105,6 +112,11 @@ type call struct {
 	staged   *stagedBatch // what is to be written
 	receipts []Receipt    // the answer
 	err      error        // the answer
+
+	// For Options.Metrics, where somebody listens.
+	ctx     context.Context // of the call
+	number  uint64          // of the batch that the answer is about
+	durable bool            // the batch was durable when it was answered
 
 	// Room for a call of one event.
 	draft   [1]Draft

@@ -95,6 +95,34 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkMetrics is BenchmarkAppend's smallest calls, with nobody who listens,
+// and with one who is told everything and does nothing.
+func BenchmarkMetrics(b *testing.B) {
+	listener := &engine.Metrics{
+		CallBegin: func(ctx context.Context, _ engine.CallStats) context.Context { return ctx },
+		Call:      func(context.Context, engine.CallStats) {},
+		Group:     func(engine.GroupStats) {},
+		Sync:      func(engine.SyncStats) {},
+	}
+	for _, durability := range []engine.Durability{engine.Durable, engine.Buffered} {
+		for _, metrics := range []*engine.Metrics{nil, listener} {
+			b.Run(fmt.Sprintf("durability=%d/listening=%t", durability, metrics != nil), func(b *testing.B) {
+				options := benchOptions(b)
+				options.Metrics = metrics
+				log := benchOpen(b, options)
+				batch := benchBatch(1, 100, 1)
+				batch.Durability = durability
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := log.AppendBatch(context.Background(), batch); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkClients is durable calls of one event from many goroutines, which
 // share writes and syncs.
 func BenchmarkClients(b *testing.B) {

@@ -28,6 +28,7 @@ func (t turns) Signal(reason string) engine.Signal { return t.Scheduler.Signal(r
 // crowd is a log whose callers are tasks of a scheduler.
 type crowd struct {
 	disk  *simfs.FS
+	clock *simclock.Clock
 	turns *simclock.Scheduler
 	log   *engine.Log
 	syncs int
@@ -39,7 +40,7 @@ type crowd struct {
 func newCrowd(t *testing.T, seed uint64, options engine.Options, work func(c *crowd)) {
 	t.Helper()
 	clock := simclock.New(simclock.Epoch())
-	c := &crowd{disk: simfs.New(simfs.Options{}), turns: simclock.NewScheduler(clock, simclock.Order{Seed: seed})}
+	c := &crowd{disk: simfs.New(simfs.Options{}), clock: clock, turns: simclock.NewScheduler(clock, simclock.Order{Seed: seed})}
 	options.Dir, options.Clock, options.Waits = "log", clock, turns{c.turns}
 	options.Rand = rand.NewChaCha8([32]byte{byte(seed)})
 	failing := failingWrites{c.disk, c}

@@ -46,6 +46,7 @@ func (l *Log) commit(group []*call) {
 		l.decide(c, staged)
 	}
 	l.hash(staged)
+	l.groupDecided(group, staged)
 	l.mu.Lock()
 	l.accepted = staged.frontier()
 	l.mu.Unlock()
@@ -63,6 +64,7 @@ func (l *Log) commit(group []*call) {
 		l.arm()
 	}
 	l.reply(group)
+	l.groupReplied(group)
 	l.prepareAhead()
 }
 
@@ -267,6 +269,7 @@ func (l *Log) now() int64 {
 // write hands the group's batches to the file, in one write, and takes them
 // into the index. Until it returns nil nothing in memory knows of them.
 func (l *Log) write(batches []*stagedBatch) error {
+	defer l.groupWritten()
 	size := int64(0)
 	for _, b := range batches {
 		size += b.size
@@ -312,7 +315,7 @@ const keptBuffer = 4 << 20
 // next, and onto the disk. No byte of the group has been written.
 func (l *Log) room(size int64) error {
 	if l.groupOffset(l.active)+size > l.opts.SegmentSize && l.active.end > record.DataStart {
-		if err := l.rotate(); err != nil {
+		if err := l.moveOn(l.active, false); err != nil {
 			return err
 		}
 	}
@@ -472,7 +475,7 @@ func (l *Log) undo(group []*call, cause error) {
 	l.mu.Unlock()
 	err := error(nil)
 	if !failed {
-		err = l.freshSegment(l.active)
+		err = l.moveOn(l.active, true)
 	}
 	if failed || err != nil {
 		l.fail(errors.Join(cause, err))
@@ -490,9 +493,11 @@ func (l *Log) undo(group []*call, cause error) {
 // it follows from may be in doubt, too. Only a hit whose events are durable says
 // so, whatever became of the others.
 func (l *Log) answer(group []*call, err error) {
+	l.groupFailed(err)
 	for _, c := range group {
 		if n := len(c.receipts); c.hit && c.receipts[n-1].Sequence <= l.durable.sequence {
 			l.tellDurable(c)
+			l.replied(c)
 			continue
 		}
 		c.receipts, c.err = nil, err

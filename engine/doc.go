@@ -41,6 +41,9 @@
 //		return err
 //	})
 //
+// Options.Metrics is told of each call, group, sync and read, and how long they
+// took; package engine/metrics counts that.
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

@@ -8,3 +8,10 @@ func (l *Log) MutexFree() bool {
 	l.mu.Unlock()
 	return true
 }
+
+// TokenFree reports whether nobody has the commit token.
+func (l *Log) TokenFree() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.token.held
+}

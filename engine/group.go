@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/untorn-db/untorn/engine/record"
 )
@@ -20,8 +21,9 @@ import (
 // order in which they joined.
 type group struct {
 	calls []*call
-	bytes int64  // that they take in a segment, at most
-	done  Signal // set when every call is answered; nil while the leader is alone
+	bytes int64     // that they take in a segment, at most
+	began time.Time // where Options.Metrics listens
+	done  Signal    // set when every call is answered; nil while the leader is alone
 }
 
 // mostGroup bounds what a group takes in a segment, but for a call that is alone
@@ -41,6 +43,9 @@ func (l *Log) submit(ctx context.Context, c *call) error {
 	g, wait, err := l.join(c)
 	if err != nil {
 		return err
+	}
+	if g != nil {
+		l.groupBegins(g)
 	}
 	if wait != nil {
 		_ = wait.Wait(context.Background()) // which has no end
@@ -118,6 +123,7 @@ func (l *Log) lead(g *group) {
 	l.lastGroup = len(g.calls)
 	failed := l.failed
 	l.mu.Unlock()
+	l.groupCloses(g)
 	if failed != nil {
 		l.answer(g.calls, fmt.Errorf("%w: %w", ErrRejected, failed))
 	} else {
@@ -135,9 +141,11 @@ func (l *Log) lead(g *group) {
 	l.mu.Unlock()
 }
 
+var errPanicked = errors.New("a commit has panicked")
+
 // broken ends a group whose commit did not come to its end.
 func (l *Log) broken(g *group) {
-	cause := errors.New("a commit has panicked")
+	cause := errPanicked
 	l.mu.Lock()
 	l.closeLocked(g)
 	l.accepted = l.written.frontier()
@@ -156,8 +164,12 @@ func (l *Log) closeLocked(g *group) {
 
 // handOn gives the commit token to the next leader, since the disk waits for it;
 // then it wakes a group that is answered, if there is one, and those who follow
-// the log.
+// the log; and tells what there is to tell.
 func (l *Log) handOn(g *group) {
+	if g != nil {
+		l.groupEnds()
+	}
+	news := l.takeNews()
 	l.mu.Lock()
 	turn, woken := l.token.passLocked(), l.awakeLocked()
 	l.mu.Unlock()
@@ -168,6 +180,7 @@ func (l *Log) handOn(g *group) {
 		g.done.Set()
 	}
 	woken.wake()
+	l.tell(news)
 }
 
 // company lets others join: those who were just woken may be about to. A caller

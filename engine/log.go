@@ -52,6 +52,7 @@ type Log struct {
 	closeDone    Signal                  // set when Close has ended; nil before it begins
 	closed       bool                    // files are closed
 	uses         uint64                  // counts acquisitions of segment files
+	meter        meter                   // used by the holder of the commit token only
 	spare        *reader                 // that no call has; nil: none
 	followers    [2]followers            // of what is visible, and of what is written
 
@@ -110,13 +111,21 @@ func Open(options Options) (*Log, error) {
 	return l, nil
 }
 
-func open(options Options) (_ *Log, err error) {
+func open(options Options) (opened *Log, err error) {
 	o, err := options.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{opts: o, random: o.Rand}
 	o.Room.furnish(l)
+	if o.Metrics != nil {
+		began := o.Clock.Now()
+		defer func() {
+			if opened != nil || err != nil { // else an observer has panicked
+				l.tellOpen(began, err)
+			}
+		}()
+	}
 	if l.dir, err = openDirectory(o); err != nil {
 		return nil, err
 	}
@@ -213,6 +222,7 @@ func (l *Log) fail(cause error) {
 	l.mu.Unlock()
 	if first {
 		l.opts.Logger.Error("log failed, reads go on", "cause", cause)
+		l.logFails(cause)
 	}
 }
 
@@ -223,7 +233,7 @@ func (l *Log) Sync(ctx context.Context) error {
 		return fmt.Errorf("engine: sync: %w", err)
 	}
 	defer l.end()
-	if err := l.syncWritten(); err != nil {
+	if err := l.syncFor(SyncAsked); err != nil {
 		return fmt.Errorf("engine: sync: %w: %w", ErrInDoubt, err)
 	}
 	return nil
@@ -251,7 +261,7 @@ func (l *Log) WaitDurable(ctx context.Context, sequence uint64) error {
 	if done, err := covered(); done || err != nil {
 		return err
 	}
-	if err := l.syncWritten(); err != nil {
+	if err := l.syncFor(SyncWait); err != nil {
 		return fmt.Errorf("engine: wait for event %d: %w: %w", sequence, ErrInDoubt, err)
 	}
 	return nil
@@ -314,7 +324,7 @@ func (l *Log) writeEnd() error {
 		}
 		return nil
 	}
-	if err := l.syncWritten(); err != nil {
+	if err := l.syncFor(SyncClose); err != nil {
 		return fmt.Errorf("%w: %w", ErrInDoubt, err)
 	}
 	if !s.headed || len(s.endBytes) > 0 {
@@ -364,6 +374,7 @@ func (l *Log) syncWritten() error {
 	}
 	s, covered := l.active, l.written
 	l.mu.Unlock()
+	defer l.groupSynced()
 	l.observe(Point{Name: PointSync, Batch: covered.batch, Offset: covered.end})
 	if err := syncData(s.file); err != nil {
 		l.fail(err)
@@ -457,5 +468,5 @@ func (l *Log) syncDue() {
 		return
 	}
 	defer l.end()
-	_ = l.syncWritten()
+	_ = l.syncFor(SyncCadence)
 }

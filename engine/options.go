@@ -59,6 +59,9 @@ type Options struct {
 
 	Room *Room // nil: the log makes all its memory itself
 
+	// Metrics is told what the log does, and how long it takes; nil: nothing is
+	// measured. It must not be changed while the log is open.
+	Metrics *Metrics
 	// Observer is told the named points of commits and recoveries. It must not
 	// call the log.
 	Observer func(Point)

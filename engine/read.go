@@ -69,6 +69,14 @@ func (l *Log) ReceiptOf(key string) (Receipt, error) {
 // query that begins behind it goes on.
 func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		if m := l.opts.Metrics; m != nil && m.Read != nil {
+			stats, events := l.readBegins(), yield
+			yield = func(event Event, err error) bool { // made here: elsewhere each read would allocate it
+				stats.count(&event, err)
+				return events(event, err)
+			}
+			defer l.readEnds(&stats)
+		}
 		fail := func(err error) { yield(Event{}, fmt.Errorf("engine: read: %w", err)) }
 		if err := q.check(); err != nil {
 			fail(err)

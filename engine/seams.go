@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Clock tells the time. A log reads it once for each group it commits.
+// Clock tells the time. A log reads it once for each group it commits, and around
+// what it measures, if Options.Metrics is set.
 type Clock interface {
 	Now() time.Time
 }
