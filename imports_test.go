@@ -58,6 +58,7 @@ func layers() []layer {
 		{"engine/codec", []string{"engine/."}, nil},
 		{"engine/graph", []string{"engine/."}, []string{uuidModule}},                      // on top of the engine, which knows nothing of it
 		{"engine/proof", []string{"engine/chain", "engine/record"}, []string{uuidModule}}, // no log
+		{"engine/metrics", []string{"engine/."}, nil},                                     // its adapters are modules of their own
 		{"simfs", nil, []string{aferoModule, blake3Module}},
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
@@ -356,6 +357,9 @@ func TestChecksBite(t *testing.T) {
 		{"engine imports diskfs", "engine/a.go", ours("engine/diskfs"), ""},
 		{"engine imports blake3", "engine/chain/a.go", imports(blake3Module), ""},
 		{"engine imports simfs", "engine/a.go", ours("simfs"), "engine/a.go imports " + module + "/simfs: engine may import engine/chain/internal/lanes, engine/proof"},
+		{"engine imports metrics", "engine/a.go", ours("engine/metrics"), "engine/a.go imports " + module + "/engine/metrics: engine may import engine/chain/internal/lanes, engine/proof"},
+		{"metrics import engine", "engine/metrics/a.go", ours("engine"), ""},
+		{"metrics import afero", "engine/metrics/a.go", imports(aferoModule), "engine/metrics/a.go imports " + aferoModule + ": engine/metrics may import the standard library only"},
 		{"engine's tests import simfs", "engine/a_test.go", ours("simfs"), ""},
 		{"chain imports x/sys", "engine/chain/a.go", imports(sysModule + "/unix"), "engine/chain/a.go imports " + sysModule + "/unix: engine may import " + aferoModule + ", " + blake3Module + ", " + uuidModule},
 		{"simfs imports x/sys", "simfs/a.go", imports(sysModule + "/unix"), "simfs/a.go imports " + sysModule + "/unix: simfs may import " + aferoModule + ", " + blake3Module},
