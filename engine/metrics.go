@@ -22,10 +22,10 @@ import (
 // and OpenTelemetry.
 //
 // The functions are called from many goroutines at once, with none of the log's
-// locks held and not by who has the commit token: a slow one delays the call that
-// it is told in, which is durable by then, and no other. They may call the log's
-// methods that only read. Those of groups may come in another order than the
-// groups: GroupStats.Batch has that.
+// locks held and not by who has the commit token: a slow one delays the caller in
+// whose goroutine it is told, whose outcome is settled by then, and nobody else.
+// They may call the log's methods that only read. Groups may be told in another
+// order than that in which they committed: GroupStats.Batch has that.
 //
 // They must not panic. If one does, the panic goes to the caller in whose
 // goroutine it was, whatever the log has done for that call stays done, and the
@@ -95,7 +95,7 @@ type GroupStats struct {
 	// Gather is how long it waited for the commit token and for company, Decide
 	// what it took to check it and to compute its hashes, Write to hand it to the
 	// file, with the room for it and a rotation if there was one, and Sync to sync.
-	// Took is all of it, until every call was answered.
+	// Took is all of it, until every call had its answer.
 	Gather, Decide, Write, Sync, Took time.Duration
 
 	Calls    int // that it had
