@@ -41,8 +41,8 @@ func (l *Log) Append(ctx context.Context, draft Draft) (Receipt, error) {
 // The context is looked at until the batch is taken into a group; from then on
 // the call waits for the true outcome. Every error matches ErrRejected,
 // ErrFailed or ErrInDoubt; a rejection also matches what is wrong:
-// ErrWrongVersion, ErrNoteChanged, ErrKeyConflict, ErrLimit, ErrInvalid,
-// ErrClosed, ErrReadOnly or ErrLogFailed.
+// ErrWrongVersion, ErrNoteChanged, ErrKeyConflict, ErrDenied, ErrLimit,
+// ErrInvalid, ErrClosed, ErrReadOnly or ErrLogFailed.
 func (l *Log) AppendBatch(ctx context.Context, batch Batch) ([]Receipt, error) {
 	if len(batch.Events) == 0 && len(batch.Notes) == 0 {
 		return nil, nil
@@ -67,8 +67,17 @@ func (l *Log) append(ctx context.Context, c *call) error {
 }
 
 func (l *Log) appendCall(ctx context.Context, c *call) error {
+	gated := len(l.opts.Gates) > 0 && !c.own
+	if gated {
+		c.takeNames()
+	}
 	if err := l.validate(c); err != nil {
 		return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
+	}
+	if gated {
+		if err := l.permit(ctx, c); err != nil {
+			return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
+		}
 	}
 	if err := l.submit(ctx, c); err != nil {
 		return fmt.Errorf("engine: append: %w: %w", ErrRejected, err)
@@ -104,6 +113,7 @@ type call struct {
 	extensions [][]byte // of the items, encoded; nil when there are none
 	notes      [][]byte // encoded
 	bytes      int64    // that it takes in a segment, at most
+	own        bool     // made by this package: no gate is asked
 
 	// Set by the commit.
 	refusal  error        // why nothing is written for it

@@ -44,6 +44,9 @@
 // Options.Metrics is told of each call, group, sync and read, and how long they
 // took; package engine/metrics counts that.
 //
+// Gates of Options.Gates are the caller's own rules for what may be appended: they
+// are asked about every valid batch before it commits, and may record a denial.
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

@@ -35,7 +35,10 @@ type Handling struct {
 }
 
 // StreamName names a stream.
-type StreamName struct{ Scope, Stream string }
+type StreamName struct {
+	Scope  string `json:"scope,omitempty"`
+	Stream string `json:"stream"`
+}
 
 // DeadLetterType is the type of the events of a dead-letter stream. Their data is
 // a DeadLetter as JSON; they are caused by the event that could not be handled.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/afero"
@@ -51,6 +52,9 @@ type Options struct {
 	// 0 means 10 ms and 1,000 events.
 	SyncEvery time.Duration
 	SyncCount int
+
+	// Gates are asked, in order, whether a batch may be appended. nil: all may.
+	Gates []Gate
 
 	Clock  Clock        // nil: the system's
 	Rand   io.Reader    // nil: crypto/rand; ids, salts, seeds and session bytes come from here
@@ -123,6 +127,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Preallocate == 0 {
 		o.Preallocate = 1 << 20
 	}
+	o.Gates = slices.Clone(o.Gates)
+	checkGates(&o, problem)
 	if len(problems) > 0 {
 		return o, fmt.Errorf("engine: options: %w", errors.Join(problems...))
 	}
