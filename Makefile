@@ -7,6 +7,7 @@
 #   make litmus               what each disk keeps of small programs, by three searches
 #   make errors               every operation of two workloads fails in every way, and crashes behind it
 #   make syncfail             what becomes of a log whose syncs fail or lie
+#   make tamper               logs whose files are changed in every way: each change is named, none is served
 #   make xray                 which sync of the log is needed for what
 #   make profile              the weakest disk on which the log keeps its promises
 #   make mutants              bugs planted in the engine's source, which must be found; PATCH=file tries one more
@@ -43,7 +44,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore litmus litmus-real errors syncfail xray profile mutants dense fuzz bench peers lint digests cross nightly rewrite
+.PHONY: test short race sim explore litmus litmus-real errors syncfail tamper xray profile mutants dense fuzz bench peers lint digests cross nightly rewrite
 
 # The adapters are modules of their own, so that what they depend on stays out of ours.
 test:
@@ -85,6 +86,10 @@ errors:
 
 syncfail:
 	$(GO) run ./cmd/untorn-sim syncfail
+
+# MUTATIONS=100000 makes more or fewer.
+tamper:
+	$(GO) run ./cmd/untorn-sim tamper $(if $(MUTATIONS),--mutations $(MUTATIONS))
 
 xray:
 	$(GO) run ./cmd/untorn-sim xray
@@ -146,6 +151,7 @@ nightly: lint test cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 	@$(MAKE) --no-print-directory explore litmus syncfail xray profile mutants
 	@$(MAKE) --no-print-directory errors DISK=all
+	@$(MAKE) --no-print-directory tamper MUTATIONS=2000000
 	@$(MAKE) --no-print-directory dense SEEDS=1-500
 	@for scenario in $$($(GO) run ./cmd/untorn-sim list | sed -n '/^disks/q;s/^  \([a-z-]*\) .*/\1/p'); do \
 		$(MAKE) --no-print-directory sim SEEDS=1-20000 SCENARIO=$$scenario || exit 1; \

@@ -23,6 +23,7 @@
 //
 //	untorn-sim xray                             which sync is needed, and for what
 //	untorn-sim profile                          the weakest disks that will do
+//	untorn-sim tamper                           logs whose files are changed: named, never served
 //	untorn-sim litmus                           small programs, checked by three searches
 //
 // Exit codes: 0 fine; 1 a promise was broken; 2 the command line or a plan
@@ -85,7 +86,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), exploreCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), xrayCommand(), profileCommand()}
+	return []command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), exploreCommand(), litmusCommand(), errorsCommand(), syncfailCommand(), tamperCommand(), xrayCommand(), profileCommand()}
 }
 
 // names lists the commands.

@@ -19,7 +19,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tamper": tamper},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tamper": tamperFile},
 	})
 }
 
@@ -55,8 +55,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// tamper FILE OLD NEW replaces the first OLD in a file.
-func tamper(ts *testscript.TestScript, neg bool, args []string) {
+// tamperFile is the command tamper FILE OLD NEW: it replaces the first OLD in a
+// file.
+func tamperFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: tamper FILE OLD NEW")
 	}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/untorn-db/untorn/scenarios/tamper"
+)
+
+func tamperCommand() command {
+	return command{
+		name: "tamper", short: "change the files of logs in every way, and check that each change is named and none is served",
+		long: "Makes a few logs (one that was closed, one whose process was killed, aligned, with fresh segments and\n" +
+			"carried batches, rotated), keeps the head and the receipts, and changes copies of the files:\n\n" +
+			"  damage     bytes flipped, sectors zeroed and swapped, batches and segments dropped, cut, put in, put back\n" +
+			"  forged     the same with right checksums, or with some right hashes\n" +
+			"  rewritten  written anew with all hashes right: only the head that was kept can tell\n" +
+			"  not bound  what no hash binds; erased: content that may be erased; outside: bytes that are part of nothing\n\n" +
+			"A row says of how many mutations Open, Verify and the head, or the last receipt, name it. Without a head\n" +
+			"two things may be missed: the last batches are gone, or the log is valid in itself. \"unverified\" is what\n" +
+			"reads show before Verify has looked, \"served\" what they show though they must not. What the other columns\n" +
+			"are is told by the documentation of package scenarios/tamper.\n\n" +
+			"What is not as it must be is a find: printed below, and the exit code is 1.",
+		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+			var c tamper.Config
+			flags.IntVar(&c.Mutations, "mutations", tamper.Standard, "about so `many` of what belongs to the logs; others come in addition")
+			flags.Uint64Var(&c.Seed, "seed", 1, "the `number` from which logs and mutations are drawn")
+			logs := flags.String("log", "all", "`names` of logs, separated by commas, or all")
+			kinds := flags.String("kind", "all", "only kinds of mutations whose names contain one of these `texts`")
+			asJSON := flags.Bool("json", false, "one JSON object for each log, kind and find, and one for all kinds together")
+			flags.IntVar(&c.Workers, "jobs", 0, "so `many` mutations at once; 0: one for each processor")
+			return func(e *env, args []string) error {
+				if len(args) > 0 {
+					return usage("unexpected %q: flags come with --, see untorn-sim tamper --help", args[0])
+				}
+				if c.Workers < 0 || c.Mutations < 1 {
+					return usage("--jobs is 0 or more, --mutations is 1 or more")
+				}
+				if *logs != "all" {
+					c.Logs = words(*logs)
+				}
+				if *kinds != "all" {
+					c.Kinds = words(*kinds)
+				}
+				if err := c.Check(); err != nil {
+					return usage("%w", err)
+				}
+				line, began := newProgress(e.stderr), time.Now()
+				c.Progress = func(done, all int) {
+					line.line(time.Since(began), fmt.Sprintf("%d of %d mutations", done, all))
+				}
+				report, err := tamper.Run(e.ctx, c)
+				line.end()
+				switch {
+				case e.ctx.Err() != nil:
+					return fail(exitBudget, "interrupted")
+				case err != nil:
+					return err
+				case *asJSON:
+					if err := tamperJSON(e, report); err != nil {
+						return err
+					}
+				default:
+					fmt.Fprint(e.stdout, report)
+				}
+				if report.Bad() {
+					return fail(exitWrong, "%d mutations were not named, or served", report.Found)
+				}
+				return nil
+			}
+		},
+	}
+}
+
+func tamperJSON(e *env, report *tamper.Report) error {
+	for _, l := range report.Logs {
+		if err := e.object(struct {
+			Log tamper.LogInfo `json:"log"`
+		}{l}); err != nil {
+			return err
+		}
+	}
+	for _, row := range report.Rows {
+		if err := e.object(row); err != nil {
+			return err
+		}
+	}
+	for _, f := range report.Finds {
+		if err := e.object(struct {
+			Find tamper.Find `json:"find"`
+		}{f}); err != nil {
+			return err
+		}
+	}
+	return e.object(struct {
+		Seed  uint64     `json:"seed"`
+		Total tamper.Row `json:"total"`
+		Found int        `json:"found"`
+	}{report.Seed, report.Total(), report.Found})
+}
