@@ -405,6 +405,49 @@ func TestOneHeaderCopyIsEnough(t *testing.T) {
 	}
 }
 
+// TestHeaderOfAnotherLog: the header of another log's segment, written over one
+// copy of a segment's own, is damage, not a log of which nothing was ever whole.
+func TestHeaderOfAnotherLog(t *testing.T) {
+	for _, at := range []int{0, 4096} {
+		m := newMachine(t, engine.Options{})
+		log := m.open()
+		appended(t, log, big("0", 100))
+		closed(t, log)
+		other := newMachine(t, engine.Options{})
+		other.lives = 100
+		log = other.open()
+		appended(t, log, big("0", 100))
+		closed(t, log)
+		stray, err := afero.ReadFile(other.disk, firstSegment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(t, m.disk, firstSegment, func(b []byte) []byte { copy(b[at:at+512], stray); return b })
+		before := tree(t, m.disk)
+		log, err = engine.Open(m.seams())
+		if at == 0 {
+			var corrupt *engine.CorruptError
+			if !errors.As(err, &corrupt) || corrupt.Segment != 1 || corrupt.Offset != 0 || !strings.Contains(corrupt.Reason, "differ") {
+				t.Errorf("open: %v", err)
+			}
+			if !maps.Equal(before, tree(t, m.disk)) {
+				t.Error("an Open that refuses has changed files")
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(all(t, log, engine.Query{})); n != 1 {
+			t.Errorf("%d events", n)
+		}
+		if _, err := log.Verify(context.Background()); !errors.Is(err, engine.ErrCorrupt) {
+			t.Errorf("verify: %v", err)
+		}
+		closed(t, log)
+	}
+}
+
 // TestACleanCloseIsLeftAlone: after Close, opening and closing again changes no
 // byte, whatever a power cut took, and the log goes on in the same segment.
 func TestACleanCloseIsLeftAlone(t *testing.T) {

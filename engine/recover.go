@@ -531,6 +531,17 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 		damage.Reason += fmt.Sprintf(", but batch %d was durable before the segment got its name", r.last.batch+1)
 		return r.skip(s, found, r.size, damage)
 	}
+	if found.Kind == segment.FoundTear && found.Offset == record.DataStart {
+		// Under a header that is not this file's own nothing looks whole. Both copies
+		// come from one write: a crash never leaves two that differ.
+		switch other, err := segment.ReadHeaderCopy(s.file, 1); {
+		case err == nil && other != s.header:
+			damage.Offset, damage.Reason = 0, "the two copies of its header differ"
+			return r.skip(s, found, r.size, damage)
+		case err != nil && !errors.Is(err, record.ErrNoHeader):
+			return -1, headerError(s.number, err)
+		}
+	}
 	proof, err := segment.Proof(s.file, r.size, &s.header, *found, r.last.batch+1)
 	if err != nil {
 		return -1, fmt.Errorf("read segment %d: %w", s.number, err)

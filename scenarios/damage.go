@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/record"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios/invariant"
@@ -272,6 +273,17 @@ func (v *victim) hurt(disk *simfs.FS, what string, at, with uint64) (exempt uint
 		}
 		const aside = "log/aside"
 		return 0, firstError(disk.Rename(f.name, aside), disk.Rename(other, f.name), disk.Rename(aside, other))
+	case "stranger": // the header of another log's segment, written to the wrong place
+		header, err := record.ParseSegmentHeader(f.bytes)
+		if err != nil {
+			return 0, err
+		}
+		header.LogID[0]++
+		header.Seed[0]++
+		if header.PreviousBatch == 0 {
+			header.PreviousHead = chain.LogRoot(header.LogID)
+		}
+		return 0, overwrite(disk, f.name, int64(with%2)*record.BlockSize, header.Append(nil)[:sector])
 	case "foreign":
 		return 0, v.plant(disk, with%2 == 0)
 	}
