@@ -93,6 +93,10 @@ func verify(e *env, dir string, expected expectedHead, asJSON bool) error {
 	recovery := log.Recovery()
 	problems := merge(recovery.Damage, found.Problems)
 	different := expected.mismatch(found.Head)
+	if different == nil && expected.given && recovery.Unproven > 0 {
+		different = fmt.Errorf("the log has the head of --head, and %s behind it that may not be durable and were not verified: it is not as it was when that was its head",
+			count(recovery.Unproven, "event", "events"))
+	}
 	if asJSON {
 		verifyJSON(e, found, recovery, problems, len(problems) == 0 && different == nil)
 	} else {

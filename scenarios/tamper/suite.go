@@ -258,26 +258,32 @@ func pick(i, take, all int, seed uint64) int {
 	return bound(i) + n.below(bound(i+1)-bound(i))
 }
 
+// make makes mutation i of a task, or returns nil if it would change nothing.
+func (s *suite) make(t *task, i int) (*mutation, error) {
+	k, v := s.kinds[t.kind], s.logs[t.log]
+	if k.share != flipShare || t.take < len(v.bound) {
+		i = pick(i, t.take, t.all, s.config.Seed+uint64(t.kind)<<8+uint64(t.log))
+	}
+	m, err := k.make(v, i, &numbers{state: s.config.Seed ^ uint64(t.kind)<<40 ^ uint64(t.log)<<50 ^ uint64(i)})
+	if m != nil {
+		m.kind = k
+	}
+	return m, err
+}
+
 func (s *suite) do(t *task) {
 	k, v := s.kinds[t.kind], s.logs[t.log]
 	for i := t.from; i < t.to; i++ {
-		at := i
-		if k.share != flipShare || t.take < len(v.bound) {
-			at = pick(i, t.take, t.all, s.config.Seed+uint64(t.kind)<<8+uint64(t.log))
-		}
-		r := &numbers{state: s.config.Seed ^ uint64(t.kind)<<40 ^ uint64(t.log)<<50 ^ uint64(at)}
-		m, err := k.make(v, at, r)
+		m, err := s.make(t, i)
 		if err != nil {
 			t.row.Missed++
 			t.find(v, k, "making it", "%v", err)
 			continue
 		}
-		if m == nil {
-			continue
+		if m != nil {
+			t.row.Mutations++
+			s.count(t, v, m, s.judge(v, m))
 		}
-		m.kind = k
-		t.row.Mutations++
-		s.count(t, v, m, s.judge(v, m))
 	}
 }
 

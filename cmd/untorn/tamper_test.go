@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/scenarios/tamper"
+)
+
+// lay writes files into a new directory.
+func lay(t *testing.T, files map[string][]byte) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "log")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, bytes := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestVerifyHeadNamesTampering lays logs that somebody has tampered with on a real
+// disk: verify --head exits with 1 for every one, with 0 for those as they were, and
+// changes no file.
+func TestVerifyHeadNamesTampering(t *testing.T) {
+	samples, err := tamper.Samples(t.Context(), 3, 250)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for _, s := range samples {
+		dir := lay(t, s.Files)
+		code, stdout, stderr := output("verify", "--dir", dir, "--head", fmt.Sprintf("%d:%v", s.Head.Batch, s.Head.Hash))
+		want := 1
+		if s.About == "" {
+			want = 0
+			whole++
+		}
+		if code != want {
+			t.Errorf("%s: exit code %d\n%s%s", s.About, code, stdout, stderr)
+		}
+		for name, bytes := range s.Files {
+			if now, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(now) != string(bytes) {
+				t.Errorf("%s: verify has changed %s: %v", s.About, name, err)
+			}
+		}
+	}
+	if whole < 3 || len(samples) < 200 {
+		t.Errorf("%d samples, %d of them as they were", len(samples), whole)
+	}
+}
+
+// TestVerifyHeadOfMore: what lies behind the head and is not proven was not
+// verified. With --head that is no success.
+func TestVerifyHeadOfMore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	log, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	var heads []string
+	for range 2 {
+		if _, err := log.Append(t.Context(), engine.Draft{Stream: "s", Type: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		head := log.LogHead()
+		heads = append(heads, fmt.Sprintf("%d:%v", head.Batch, head.Hash))
+	}
+	// The log is open: no END proves its last batch.
+	if code, _, stderr := output("verify", "--dir", dir); code != 0 || !strings.Contains(stderr, "1 event at the end may not be durable yet") {
+		t.Fatalf("verify: exit code %d, %s", code, stderr)
+	}
+	for _, args := range [][]string{{}, {"--json"}} {
+		code, stdout, stderr := output(append([]string{"verify", "--dir", dir, "--head", heads[0]}, args...)...)
+		if code != 1 || !strings.Contains(stderr, "1 event behind it that may not be durable") {
+			t.Errorf("verify --head of the first batch %v: exit code %d, %s", args, code, stderr)
+		}
+		if len(args) > 0 && !strings.HasPrefix(stdout, `{"ok":false,`) {
+			t.Errorf("verify --json: %s", stdout)
+		}
+	}
+	if code, _, _ := output("verify", "--dir", dir, "--head", heads[1]); code != 1 {
+		t.Errorf("verify --head of a batch that nothing proves: exit code %d", code)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := output("verify", "--dir", dir, "--head", heads[1]); code != 0 {
+		t.Errorf("verify --head of a closed log: exit code %d, %s", code, stderr)
+	}
+}

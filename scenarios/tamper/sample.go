@@ -1,0 +1,58 @@
+package tamper
+
+import (
+	"context"
+
+	"github.com/untorn-db/untorn/engine"
+)
+
+// Sample is a log that was closed, and then tampered with, for those who look at
+// it from outside, such as the tests of a command.
+type Sample struct {
+	About string            // what was done, in words; "" for a log as it is
+	Files map[string][]byte // by their names in the log's directory
+	Head  engine.LogHead    // that was kept: it names what was done
+}
+
+// Samples returns each closed log as it is and about so many mutations of what
+// belongs to them, of all kinds that a head must name.
+func Samples(ctx context.Context, seed uint64, about int) ([]Sample, error) {
+	s := &suite{ctx: ctx, config: Config{Mutations: about, Seed: seed}}
+	var samples []Sample
+	add := func(v *subject, about string, files []file) {
+		sample := Sample{About: about, Files: map[string][]byte{}, Head: v.head}
+		for _, f := range files {
+			sample.Files[short(f.name)] = f.bytes
+		}
+		samples = append(samples, sample)
+	}
+	for _, story := range stories() {
+		if !story.closed {
+			continue
+		}
+		v, err := newSubject(ctx, &story, seed)
+		if err != nil {
+			return nil, err
+		}
+		s.logs = append(s.logs, v)
+		add(v, "", v.files)
+	}
+	for _, k := range kinds() {
+		if k.group == damage || k.group == forged || k.group == rewritten {
+			s.kinds = append(s.kinds, k)
+		}
+	}
+	for _, t := range s.plan() {
+		k, v := s.kinds[t.kind], s.logs[t.log]
+		for i := t.from; i < t.to; i++ {
+			m, err := s.make(t, i)
+			if err != nil {
+				return nil, err
+			}
+			if m != nil && !v.intact(m) {
+				add(v, k.name+", log "+v.story.name+": "+m.about, m.files)
+			}
+		}
+	}
+	return samples, nil
+}
