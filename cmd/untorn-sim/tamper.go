@@ -24,7 +24,7 @@ func tamperCommand() command {
 			"What is not as it must be is a find: printed below, and the exit code is 1.",
 		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
 			var c tamper.Config
-			flags.IntVar(&c.Mutations, "mutations", tamper.Standard, "about so `many` of what belongs to the logs; others come in addition")
+			flags.IntVar(&c.Mutations, "mutations", tamper.Standard, "at least so `many` of what belongs to the logs; others come in addition")
 			flags.Uint64Var(&c.Seed, "seed", 1, "the `number` from which logs and mutations are drawn")
 			logs := flags.String("log", "all", "`names` of logs, separated by commas, or all")
 			kinds := flags.String("kind", "all", "only kinds of mutations whose names contain one of these `texts`")
@@ -47,8 +47,8 @@ func tamperCommand() command {
 					return usage("%w", err)
 				}
 				line, began := newProgress(e.stderr), time.Now()
-				c.Progress = func(done, all int) {
-					line.line(time.Since(began), fmt.Sprintf("%d of %d mutations", done, all))
+				c.Progress = func(done int) {
+					line.line(time.Since(began), fmt.Sprintf("%d mutations", done))
 				}
 				report, err := tamper.Run(e.ctx, c)
 				line.end()

@@ -62,6 +62,10 @@
 //	alone       named by Open, or by the last receipt without Verify
 //	without     named by Open or Verify
 //	end gone    not named without a head: the log without its last batches
+//	last group  the same, and all that is gone is the last synced group of a log that
+//	            was not closed
+//	unproven    the same for a reader, since nothing proves the last batches any more;
+//	            opened for writing all is there
 //	needs head  not named without a head: valid in itself
 //	same        not named, and nothing is another
 //	refused     opened for writing: an error

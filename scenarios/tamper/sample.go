@@ -38,11 +38,11 @@ func Samples(ctx context.Context, seed uint64, about int) ([]Sample, error) {
 		add(v, "", v.files)
 	}
 	for _, k := range kinds() {
-		if k.group == damage || k.group == forged || k.group == rewritten {
+		if k.counts() {
 			s.kinds = append(s.kinds, k)
 		}
 	}
-	for _, t := range s.plan() {
+	for _, t := range append(s.plan(), s.planFlips(about/4)...) {
 		k, v := s.kinds[t.kind], s.logs[t.log]
 		for i := t.from; i < t.to; i++ {
 			m, err := s.make(t, i)

@@ -29,8 +29,8 @@ type Config struct {
 	// Wrap hands out the logs that are asked, for tests of the suite. nil: as they
 	// are.
 	Wrap func(*engine.Log) Log
-	// Progress is told from time to time, by several goroutines but never at once.
-	Progress func(done, all int)
+	// Progress is told how many are done, by several goroutines but never at once.
+	Progress func(done int)
 }
 
 // Check reports names that no log and no kind has.
@@ -64,6 +64,8 @@ type Row struct {
 	Alone     int `json:"named_by_receipt_only"` // Open or the last receipt does, without Verify
 	Without   int `json:"named_without_head"`    // Open or Verify does
 	Ended     int `json:"end_gone"`              // nothing of these does: what is left is the log without its last batches
+	LastGroup int `json:"last_group"`            // the same, and it is the last synced group of a log that was not closed
+	Unproven  int `json:"unproven"`              // the same for a reader: opened for writing all is there
 	Rewritten int `json:"needs_head"`            // nothing of these does: it is another log, valid in itself
 	Same      int `json:"same"`                  // nothing does, and nothing is another
 	Refused   int `json:"refused_to_write"`      // opened for writing: an error
@@ -157,24 +159,16 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 	}
 	tasks := s.plan()
-	all := 0
+	s.run(tasks)
+	made := 0
 	for _, t := range tasks {
-		all += t.to - t.from
+		if k := s.kinds[t.kind]; k.counts() {
+			made += t.row.Mutations
+		}
 	}
-	done, mu := 0, sync.Mutex{}
-	explore.Each(c.Workers, len(tasks), func(i int) {
-		t := tasks[i]
-		if ctx.Err() != nil {
-			return
-		}
-		s.do(t)
-		mu.Lock()
-		defer mu.Unlock()
-		done += t.to - t.from
-		if c.Progress != nil {
-			c.Progress(done, all)
-		}
-	})
+	flips := s.planFlips(c.Mutations - made)
+	s.run(flips)
+	tasks = append(tasks, flips...)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("tamper: %w", err)
 	}
@@ -187,6 +181,25 @@ type suite struct {
 	logs   []*subject
 	kinds  []*kind
 	room   engine.Room
+
+	mu   sync.Mutex
+	done int
+}
+
+// run does tasks, side by side.
+func (s *suite) run(tasks []*task) {
+	explore.Each(s.config.Workers, len(tasks), func(i int) {
+		if s.ctx.Err() != nil {
+			return
+		}
+		s.do(tasks[i])
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.done += tasks[i].to - tasks[i].from
+		if s.config.Progress != nil {
+			s.config.Progress(s.done)
+		}
+	})
 }
 
 // control judges a log that nobody has tampered with: all must be well, or the
@@ -200,45 +213,46 @@ func (s *suite) control(v *subject) error {
 }
 
 // plan divides the mutations among kinds and logs: each kind has its share of
-// what is asked for; the flips have what is left.
-func (s *suite) plan() []*task {
+// what is asked for. Some change nothing, and are left out.
+func (s *suite) plan() (tasks []*task) {
 	shares := 0
 	for _, k := range s.kinds {
 		shares += max(k.share, 1)
 	}
-	total, flips := 0, -1
-	takes := make([][]int, len(s.kinds))
 	for i, k := range s.kinds {
-		takes[i] = make([]int, len(s.logs))
 		if k.share == flipShare {
-			flips = i
 			continue
 		}
 		for j, v := range s.logs {
-			takes[i][j] = min(k.count(v), max(1, s.config.Mutations*max(k.share, 1)/shares/len(s.logs)))
-			if k.group != loose && k.group != outside && k.group != erased {
-				total += takes[i][j] * 9 / 10 // some change nothing, and are left out
-			}
+			take := min(k.count(v), max(1, s.config.Mutations*max(k.share, 1)/shares/len(s.logs)))
+			tasks = append(tasks, split(i, j, take, k.count(v))...)
 		}
 	}
-	if flips >= 0 {
-		bytes := 0
-		for _, v := range s.logs {
-			bytes += len(v.bound)
-		}
-		left := max(s.config.Mutations-total, 0)
-		for j, v := range s.logs {
-			takes[flips][j] = min(len(v.bound)*255, left*len(v.bound)/bytes+1)
-		}
+	return tasks
+}
+
+// planFlips makes so many more mutations of flips, divided among the logs by their
+// bytes.
+func (s *suite) planFlips(n int) (tasks []*task) {
+	bytes := 0
+	for _, v := range s.logs {
+		bytes += len(v.bound)
 	}
-	var tasks []*task
 	for i, k := range s.kinds {
-		for j, v := range s.logs {
-			take := takes[i][j]
-			for from := 0; from < take; from += taskSize {
-				tasks = append(tasks, &task{kind: i, log: j, from: from, to: min(take, from+taskSize), all: k.count(v), take: take})
-			}
+		if k.share != flipShare {
+			continue
 		}
+		for j, v := range s.logs {
+			take := min(k.count(v), int(int64(max(n, 0))*int64(len(v.bound))/int64(bytes))+1)
+			tasks = append(tasks, split(i, j, take, k.count(v))...)
+		}
+	}
+	return tasks
+}
+
+func split(kind, log, take, all int) (tasks []*task) {
+	for from := 0; from < take; from += taskSize {
+		tasks = append(tasks, &task{kind: kind, log: log, from: from, to: min(take, from+taskSize), all: all, take: take})
 	}
 	return tasks
 }
@@ -354,7 +368,14 @@ func (s *suite) count(t *task, v *subject, m *mutation, d verdict) {
 	case d.named:
 		add(&r.Unchecked, d.served != "")
 	case d.served == "" && d.shown < len(v.form.batches):
-		r.Ended++
+		switch {
+		case !v.story.closed && d.shown == len(v.form.batches)-1: // each batch is a group
+			r.LastGroup++
+		case !d.refused && d.cut == 0:
+			r.Unproven++
+		default:
+			r.Ended++
+		}
 		unseen()
 		if proof := v.proof(m, d.shown+1); proof != "" && g == damage {
 			find("without a head it is taken for a log that ends behind batch %d, though %s proves the next", d.shown, proof)
@@ -407,7 +428,7 @@ func (s *suite) report(tasks []*task) *Report {
 }
 
 func (r *Row) counts() []*int {
-	return []*int{&r.Mutations, &r.Head, &r.Receipt, &r.Alone, &r.Without, &r.Ended, &r.Rewritten, &r.Same,
+	return []*int{&r.Mutations, &r.Head, &r.Receipt, &r.Alone, &r.Without, &r.Ended, &r.LastGroup, &r.Unproven, &r.Rewritten, &r.Same,
 		&r.Refused, &r.Cut, &r.Unchecked, &r.Served, &r.Missed}
 }
 
@@ -416,6 +437,11 @@ func (r *Row) add(other *Row) {
 	for i, n := range other.counts() {
 		*to[i] += *n
 	}
+}
+
+// counts reports whether a kind changes what belongs to a log, and hashes bind.
+func (k *kind) counts() bool {
+	return k.group == damage || k.group == forged || k.group == rewritten
 }
 
 // String names the group.
