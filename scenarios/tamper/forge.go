@@ -12,10 +12,7 @@ import (
 )
 
 // forgedKinds are those of somebody who knows the format: all checksums are right.
-func forgedKinds(
-	one func(name string, g group, share int, count func(*subject) int, mk func(*subject, int, *numbers) (*mutation, error)) *kind,
-	flip func(name string, g group, share int, list func(v *subject) []place, fix func(*subject, []byte, place)) *kind,
-) []*kind {
+func forgedKinds() []*kind {
 	return []*kind{
 		flip("flip, checksums right", forged, 8, func(v *subject) []place { return v.frames }, fixFrame),
 		flip("flip in one header, checksum right", forged, 2, func(v *subject) []place { return v.headers }, fixFirstHeader),

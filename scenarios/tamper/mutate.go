@@ -37,14 +37,19 @@ const (
 	erased
 )
 
+type (
+	// counter says how many mutations of a kind a log has.
+	counter func(v *subject) int
+	// maker makes mutation i of them, or returns nil if it would change nothing.
+	maker func(v *subject, i int, r *numbers) (*mutation, error)
+)
+
 // kind is one way to tamper with a log.
 type kind struct {
 	name  string
 	group group
-	// count is how many there are, and make returns one of them, or nil if it would
-	// change nothing.
-	count func(v *subject) int
-	make  func(v *subject, i int, r *numbers) (*mutation, error)
+	count counter
+	make  maker
 	share int // of the mutations, against others; 0: 1
 	// mayMiss: some touch no byte of the log, as damage may.
 	mayMiss bool
@@ -187,13 +192,13 @@ func others(i int) int {
 }
 
 // flips flips one byte of a list, and fixes what an attacker would.
-func flips(list func(v *subject) []place, touched int, fix func(v *subject, b []byte, at place)) (count func(*subject) int, mk func(*subject, int, *numbers) (*mutation, error)) {
+func flips(list lister, fix fixer) (count counter, mk maker) {
 	count = func(v *subject) int { return len(list(v)) * 255 }
 	mk = func(v *subject, i int, _ *numbers) (*mutation, error) {
 		all := list(v)
 		at := all[i%len(all)]
 		mask := flipped(at, i/len(all))
-		return v.edit(at.file, touched, func(b []byte) {
+		return v.edit(at.file, 1, func(b []byte) {
 			b[at.offset] ^= mask
 			if fix != nil {
 				fix(v, b, at)
@@ -226,15 +231,24 @@ func fixBothHeaders(_ *subject, b []byte, _ place) {
 	copy(b[record.BlockSize:2*record.BlockSize], b[:record.BlockSize])
 }
 
+type (
+	// lister says which places a kind is about.
+	lister func(v *subject) []place
+	// fixer makes right what an attacker would, after a byte was changed.
+	fixer func(v *subject, b []byte, at place)
+)
+
+func one(name string, g group, share int, count counter, mk maker) *kind {
+	return &kind{name: name, group: g, share: share, count: count, make: mk}
+}
+
+func flip(name string, g group, share int, list lister, fix fixer) *kind {
+	count, mk := flips(list, fix)
+	return one(name, g, share, count, mk)
+}
+
 // kinds are all ways, in the order of the table.
 func kinds() []*kind {
-	one := func(name string, g group, share int, count func(*subject) int, mk func(*subject, int, *numbers) (*mutation, error)) *kind {
-		return &kind{name: name, group: g, share: share, count: count, make: mk}
-	}
-	flip := func(name string, g group, share int, list func(v *subject) []place, fix func(*subject, []byte, place)) *kind {
-		count, mk := flips(list, 1, fix)
-		return one(name, g, share, count, mk)
-	}
 	all := []*kind{
 		flip("flip a byte", damage, flipShare, func(v *subject) []place { return v.bound }, nil),
 		one("sector zeroed, ones, noise", damage, 2, func(v *subject) int { return 3 * len(v.sectors) }, blot(512, func(v *subject) []place { return v.sectors })),
@@ -254,7 +268,7 @@ func kinds() []*kind {
 		one("spliced from another log", damage, 2, func(v *subject) int { return 2 * (len(v.sectors) + len(v.parts) + 2*len(v.files)) }, spliceForeign),
 		one("directory as it was before", damage, 1, func(v *subject) int { return len(v.moments) }, rollback),
 	}
-	all = append(all, forgedKinds(one, flip)...)
+	all = append(all, forgedKinds()...)
 	for _, k := range all {
 		k.mayMiss = slices.Contains([]string{"batches moved, checksums right", "spliced from a fork", "one draft another, by the engine"}, k.name)
 	}
@@ -265,7 +279,7 @@ func kinds() []*kind {
 // about the standard number.
 const flipShare = 60
 
-func blot(size int, list func(*subject) []place) func(*subject, int, *numbers) (*mutation, error) {
+func blot(size int, list lister) maker {
 	return func(v *subject, i int, r *numbers) (*mutation, error) {
 		at := list(v)[i/3]
 		to := min(at.offset+int64(size), int64(len(v.files[at.file].bytes)))
