@@ -11,9 +11,9 @@ import (
 
 // TestSuite is the suite itself; make tamper makes more of it.
 func TestSuite(t *testing.T) {
-	n := 12_000
+	n := 8000
 	if testing.Short() {
-		n = 6000
+		n = 4000
 	}
 	report, err := Run(t.Context(), Config{Mutations: n, Seed: 1})
 	if err != nil {
@@ -209,7 +209,7 @@ func TestSuiteBites(t *testing.T) {
 			few, []string{"cut"}, "yields another receipt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config := Config{Mutations: 600, Seed: 1, Workers: 1, Logs: c.logs, Kinds: c.kinds}
+			config := Config{Mutations: 300, Seed: 1, Workers: 1, Logs: c.logs, Kinds: c.kinds}
 			report, err := Run(t.Context(), config)
 			if err != nil || report.Bad() {
 				t.Fatalf("as it is: %v\n%v", err, report)
