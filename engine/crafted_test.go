@@ -29,6 +29,7 @@ type crafted struct {
 
 	extensions []byte // of the next event
 	payload    []byte // of the next event, "x" if nil
+	erased     bool   // the next event has lost it
 }
 
 func craft(number uint64) *crafted {
@@ -62,7 +63,11 @@ func (c *crafted) add() {
 	if c.payload != nil {
 		e.Payload = c.payload
 	}
-	c.event = h.Event(c.event, h.Header(record.AppendCanonical(nil, &e, c.batch, 1, 1, h.Content(nil, nil, e.Payload))))
+	content := h.Content(nil, nil, e.Payload)
+	if c.erased {
+		e.Erasable, e.Erased, e.Payload, e.ContentHash = true, true, nil, content
+	}
+	c.event = h.Event(c.event, h.Header(record.AppendCanonical(nil, &e, c.batch, 1, 1, content)))
 	e.Hash = c.event
 	c.head = h.Head(c.head, c.batch, c.batch, []chain.Hash{e.Hash}, chain.Hash{})
 	mark := record.Mark{Sequence: c.batch, Batch: c.batch, Time: 1, Clock: 1, Synced: c.batch - 1}
@@ -74,6 +79,27 @@ func (c *crafted) write(t *testing.T, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%012d.seg", c.header.Number)), c.bytes, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestAnErasedEventSaysSo: it verifies, and nobody takes it for one without a
+// payload.
+func TestAnErasedEventSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	c := craft(1)
+	c.add()
+	c.erased = true
+	c.add()
+	c.write(t, dir)
+	log, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, log)
+	events := all(t, log, engine.Query{})
+	if len(events) != 2 || events[0].Erased || !events[1].Erased || !events[1].Erasable || events[1].Data != nil {
+		t.Errorf("%+v", events)
+	}
+	verified(t, log)
 }
 
 // TestTheNumbersEnd: there is no segment behind 2^32 − 1, and an index that

@@ -124,6 +124,7 @@ type Event struct {
 
 	PayloadVersion uint32
 	Erasable       bool
+	Erased         bool // Data and Metadata are gone; the hashes hold all the same
 
 	Hash    Hash // binds the event, its content and all earlier events of its stream
 	Durable bool // false only for events read with Query.Buffered that no sync has covered

@@ -444,7 +444,7 @@ func (r *reader) event(event *Event, borrow bool) error {
 		Time: timeOf(b.Time, 1), Clock: timeOf(b.Clock, 1),
 		Key: e.Key, CausedBy: e.CausedBy, Correlation: e.Correlation,
 		Lane: e.Lane, Depth: e.Depth, Flags: e.Flags,
-		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: e.Hash,
+		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Erased: e.Erased, Hash: e.Hash,
 	}
 	event.Durable = event.Sequence <= r.where.durable
 	if borrow {

@@ -43,6 +43,8 @@ type Recovery struct {
 	// Unproven, with Options.ReadOnly, counts the last events, whole but not
 	// known to be durable; they are read with Query.Buffered only.
 	Unproven uint64
+	// UnprovenBatches counts their batches, and those of notes alone among them.
+	UnprovenBatches uint64
 
 	// Damage lists what Options.Salvage found.
 	Damage []*CorruptError
@@ -593,6 +595,7 @@ func (r *recovering) serveReadOnly() {
 	l.visible = r.proven.sequence
 	l.accepted = l.written.frontier()
 	l.recovery.Unproven = r.last.sequence - r.proven.sequence
+	l.recovery.UnprovenBatches = r.last.batch - r.proven.batch
 }
 
 // goOn leaves a log that can be written: in the last segment, if its end is

@@ -148,6 +148,7 @@ func inspectJSON(e *env, dir string, log *engine.Log, streams bool) {
 	o.number("scopes", uint64(len(log.Scopes())))
 	o.number("streams", uint64(stats.Streams))
 	o.number("unproven", recovery.Unproven)
+	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
 	o.number("damaged", uint64(len(recovery.Damage)))
 	e.stdout.Write(o.line())

@@ -159,6 +159,9 @@ func (o *object) event(event *engine.Event) {
 	if event.Erasable {
 		o.truth("erasable", true)
 	}
+	if event.Erased {
+		o.truth("erased", true)
+	}
 	if len(event.Extensions) > 0 {
 		o.name("extensions64")
 		extensions := newObject(o.b)

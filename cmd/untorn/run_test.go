@@ -70,7 +70,7 @@ func TestWhileAppending(t *testing.T) {
 	}
 	code, stdout, stderr = output("verify", "--dir", dir)
 	if code != 0 || !strings.HasPrefix(stdout, "2 events in 2 batches and 1 segment verified; ") ||
-		!strings.HasPrefix(stderr, "untorn: note: 1 event at the end may not be durable yet, and not verified: ") {
+		!strings.HasPrefix(stderr, "untorn: note: 1 batch at the end may not be durable yet, and not verified: ") {
 		t.Errorf("verifying a log that is being written: exit %d: %s%s", code, stdout, stderr)
 	}
 	code, stdout, stderr = output("inspect", "--dir", dir)

@@ -67,20 +67,23 @@ func TestVerifyHeadOfMore(t *testing.T) {
 	}
 	defer log.Close()
 	var heads []string
-	for range 2 {
-		if _, err := log.Append(t.Context(), engine.Draft{Stream: "s", Type: "t"}); err != nil {
+	for _, batch := range []engine.Batch{
+		{Events: []engine.Draft{{Stream: "s", Type: "t"}}},
+		{Notes: []engine.NoteDraft{{Name: "note"}}}, // no event, and more all the same
+	} {
+		if _, err := log.AppendBatch(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
 		head := log.LogHead()
 		heads = append(heads, fmt.Sprintf("%d:%v", head.Batch, head.Hash))
 	}
 	// The log is open: no END proves its last batch.
-	if code, _, stderr := output("verify", "--dir", dir); code != 0 || !strings.Contains(stderr, "1 event at the end may not be durable yet") {
+	if code, _, stderr := output("verify", "--dir", dir); code != 0 || !strings.Contains(stderr, "1 batch at the end may not be durable yet") {
 		t.Fatalf("verify: exit code %d, %s", code, stderr)
 	}
 	for _, args := range [][]string{{}, {"--json"}} {
 		code, stdout, stderr := output(append([]string{"verify", "--dir", dir, "--head", heads[0]}, args...)...)
-		if code != 1 || !strings.Contains(stderr, "1 event behind it that may not be durable") {
+		if code != 1 || !strings.Contains(stderr, "1 batch behind it that may not be durable") {
 			t.Errorf("verify --head of the first batch %v: exit code %d, %s", args, code, stderr)
 		}
 		if len(args) > 0 && !strings.HasPrefix(stdout, `{"ok":false,`) {

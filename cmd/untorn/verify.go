@@ -93,9 +93,9 @@ func verify(e *env, dir string, expected expectedHead, asJSON bool) error {
 	recovery := log.Recovery()
 	problems := merge(recovery.Damage, found.Problems)
 	different := expected.mismatch(found.Head)
-	if different == nil && expected.given && recovery.Unproven > 0 {
-		different = fmt.Errorf("the log has the head of --head, and %s behind it that may not be durable and were not verified: it is not as it was when that was its head",
-			count(recovery.Unproven, "event", "events"))
+	if different == nil && expected.given && recovery.UnprovenBatches > 0 {
+		different = fmt.Errorf("the log has the head of --head, and %s behind it that may not be durable, not verified: it is not as it was when that was its head",
+			count(recovery.UnprovenBatches, "batch", "batches"))
 	}
 	if asJSON {
 		verifyJSON(e, found, recovery, problems, len(problems) == 0 && different == nil)
@@ -108,8 +108,8 @@ func verify(e *env, dir string, expected expectedHead, asJSON bool) error {
 	if recovery.Torn {
 		e.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", recovery.TornAt.Offset, recovery.TornAt.Segment, recovery.TornReason)
 	}
-	if recovery.Unproven > 0 {
-		e.note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", count(recovery.Unproven, "event", "events"))
+	if recovery.UnprovenBatches > 0 {
+		e.note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", count(recovery.UnprovenBatches, "batch", "batches"))
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%w in %s: nothing was changed; untorn read --salvage reads what is whole",
@@ -187,6 +187,7 @@ func verifyJSON(e *env, found engine.Verification, recovery engine.Recovery, pro
 	}
 	o.b = append(o.b, ']')
 	o.number("unproven", recovery.Unproven)
+	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
 	e.stdout.Write(o.line())
 }
