@@ -209,6 +209,11 @@ func (w *world) stage(log *engine.Log, batch engine.Batch) (*engine.Tx, error) {
 			return nil, err
 		}
 	}
+	for _, n := range batch.Notes {
+		if err := t.Note(n); err != nil {
+			return nil, err
+		}
+	}
 	w.turns.Yield()
 	return t, nil
 }
@@ -261,7 +266,7 @@ func (w *world) clientRead(client int, log *engine.Log) error {
 // clientClose closes the log under the others' hands.
 func (w *world) clientClose(client int, log *engine.Log) error {
 	w.mu.Lock()
-	id, accepted, second := w.call, w.model.Accepted(), w.closing
+	id, accepted, second, began := w.call, w.model.Accepted(), w.closing, w.notebook.clock
 	w.call++
 	w.closing = true
 	w.history = w.history.Close(id, client)
@@ -273,6 +278,9 @@ func (w *world) clientClose(client int, log *engine.Log) error {
 	w.history = w.history.Closed(id)
 	sure := err == nil && !failed && (!second || w.hits == 0)
 	w.closed = w.closed || sure
+	if sure {
+		w.notebook = w.notebook.covered(began)
+	}
 	w.mu.Unlock()
 	if sure {
 		w.tell(model.Covered{Sequence: accepted})

@@ -21,7 +21,8 @@
 //
 //	open                     open the log; what it shows is checked
 //	close                    close it
-//	batch 0=ITEM 1=ITEM …    append a batch; with key=K buffered=true
+//	batch 0=ITEM 1=ITEM …    append a batch; with key=K buffered=true, and notes
+//	                         n0="NAME size=N" n1=…, which may be all there is
 //	retry of=N               submit the batch of step N again; with items=K only its first K
 //	sync                     make everything durable
 //	wait                     wait until the last event is durable

@@ -58,12 +58,25 @@ type batches struct {
 	buffered int // percent
 	expect   int // percent of the items
 	rich     int // percent of the items that use more fields
+	notes    int // percent that have notes; half of them have nothing else
 }
 
 // batch draws a batch.
 func (d *drawing) batch(b batches) int {
 	var args []plan.KV
 	step := len(d.plan.Steps) + 1
+	var notes []plan.KV
+	if b.notes > 0 && d.chance(b.notes) {
+		for i := range d.between(1, 2) {
+			notes = append(notes, kv(fmt.Sprint("n", i), fmt.Sprintf("%s size=%d", d.oneOf("a b c"), d.rand.IntN(b.size+1))))
+		}
+		if d.chance(50) {
+			if d.chance(b.buffered) {
+				args = append(args, kv("buffered", true))
+			}
+			return d.step("batch", append(args, notes...)...)
+		}
+	}
 	keyed, own := d.chance(b.keyed), false
 	switch {
 	case keyed && len(d.keyed) > 0 && d.chance(b.again):
@@ -120,7 +133,7 @@ func (d *drawing) batch(b batches) int {
 	for stream, n := range versions {
 		d.versions[stream] += n
 	}
-	n := d.step("batch", args...)
+	n := d.step("batch", append(args, notes...)...)
 	if keyed {
 		d.keyed = append(d.keyed, n)
 	}
@@ -211,7 +224,7 @@ func drawMixed(d *drawing) {
 	for range d.between(22, 30) {
 		switch n := d.rand.IntN(100); {
 		case n < 55:
-			d.batch(batches{items: 4, size: 400, keyed: 40, again: 8, buffered: 40, expect: 40, rich: 40})
+			d.batch(batches{items: 4, size: 400, keyed: 40, again: 8, buffered: 40, expect: 40, rich: 40, notes: 20})
 		case n < 60:
 			d.retry()
 		case n < 62:
@@ -230,7 +243,7 @@ func drawMixed(d *drawing) {
 	}
 	d.reopen(60)
 	for range d.between(3, 6) {
-		d.batch(batches{items: 4, size: 400, keyed: 40, buffered: 30, expect: 40, rich: 40})
+		d.batch(batches{items: 4, size: 400, keyed: 40, buffered: 30, expect: 40, rich: 40, notes: 20})
 	}
 }
 
@@ -244,7 +257,7 @@ func drawRotate(d *drawing) {
 	d.step("open")
 	grow := func(n int) {
 		for range n {
-			d.batch(batches{items: 2, size: 12 << 10, keyed: 20, buffered: 45})
+			d.batch(batches{items: 2, size: 12 << 10, keyed: 20, buffered: 45, notes: 20})
 			if d.chance(20) {
 				d.step("advance", kv("by", "11ms"))
 			}
@@ -294,7 +307,7 @@ func (d *drawing) shaped(n int) {
 func drawNoSpace(d *drawing) {
 	d.set("preallocate", "-1 4096 16384")
 	d.step("open")
-	usual := batches{items: 3, size: 3000, keyed: 40, buffered: 30}
+	usual := batches{items: 3, size: 3000, keyed: 40, buffered: 30, notes: 20}
 	d.some(d.between(3, 6), usual)
 	full := func() {
 		step := d.batch(batches{items: 3, size: 4000, keyed: 40, buffered: 20})
@@ -336,7 +349,7 @@ func drawNoSpace(d *drawing) {
 func drawRollback(d *drawing) {
 	d.small()
 	d.step("open")
-	usual := batches{items: 4, size: 600, keyed: 40, buffered: 35, expect: 20}
+	usual := batches{items: 4, size: 600, keyed: 40, buffered: 35, expect: 20, notes: 20}
 	fail := func() {
 		step := d.batch(batches{items: 4, size: 1200, keyed: 50, buffered: 20})
 		if d.chance(50) {
@@ -381,7 +394,7 @@ func drawSyncFail(d *drawing) {
 	d.small()
 	d.step("open")
 	modes := d.modes()
-	usual := batches{items: 3, size: 800, keyed: 40, buffered: 30}
+	usual := batches{items: 3, size: 800, keyed: 40, buffered: 30, notes: 20}
 	d.some(d.between(3, 5), usual)
 	for range 2 {
 		step := d.batch(batches{items: 3, size: 1500, keyed: 60})
@@ -421,7 +434,7 @@ func drawSyncFail(d *drawing) {
 func drawReadFault(d *drawing) {
 	d.small()
 	d.step("open")
-	usual := batches{items: 3, size: 2500, keyed: 50, buffered: 20}
+	usual := batches{items: 3, size: 2500, keyed: 50, buffered: 20, notes: 20}
 	d.some(d.between(4, 7), usual)
 	for range 3 {
 		open := d.reopen(50)
@@ -454,7 +467,7 @@ func drawSkew(d *drawing) {
 	for range d.between(24, 28) {
 		switch n := d.rand.IntN(100); {
 		case n < 45:
-			d.batch(batches{items: 3, size: 150, keyed: 20, buffered: 30})
+			d.batch(batches{items: 3, size: 150, keyed: 20, buffered: 30, notes: 20})
 		case n < 60:
 			d.step("jump", kv("by", d.oneOf("-1h -1s 5m 240h -8760h 1ms")))
 		case n < 70:
@@ -478,7 +491,7 @@ func drawRetry(d *drawing) {
 	d.step("open")
 	for range 3 {
 		for range d.between(3, 5) {
-			d.batch(batches{items: 3, size: 200, keyed: 85, again: 8, buffered: 30, expect: 50})
+			d.batch(batches{items: 3, size: 200, keyed: 85, again: 8, buffered: 30, expect: 50, notes: 20})
 			switch n := d.rand.IntN(100); {
 			case n < 42:
 				d.retry()
@@ -507,7 +520,7 @@ func drawCrashLoop(d *drawing) {
 	d.step("open")
 	for range 5 {
 		for range d.between(1, 4) {
-			d.batch(batches{items: 3, size: 500, keyed: 30, buffered: 30})
+			d.batch(batches{items: 3, size: 500, keyed: 30, buffered: 30, notes: 20})
 		}
 		d.crash()
 		d.step("open")
@@ -543,7 +556,7 @@ func drawBitRot(d *drawing) {
 	d.set("align", "0 0 0 4096")
 	d.step("open")
 	size := []int{120, 600, 3000, 9000}[d.rand.IntN(4)]
-	usual := batches{items: 3, size: size, keyed: 30, buffered: 10, rich: 20}
+	usual := batches{items: 3, size: size, keyed: 30, buffered: 10, rich: 20, notes: 20}
 	d.some(d.between(5, 7), usual)
 	d.reopen(60)
 	d.some(d.between(4, 6), usual)

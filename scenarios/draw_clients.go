@@ -55,7 +55,7 @@ func drawGroupCommit(d *drawing) {
 	d.set("preallocate", "-1 4096 65536")
 	d.set("align", "0 0 0 4096")
 	d.set("synccount", "3 1000")
-	usual := batches{items: 3, size: 300, keyed: 30, buffered: 25, expect: 20}
+	usual := batches{items: 3, size: 300, keyed: 30, buffered: 25, expect: 20, notes: 20}
 	d.rounds(d.between(1, 3), func() {
 		if d.chance(20) {
 			step := len(d.plan.Steps) + 1
@@ -172,7 +172,7 @@ func drawTransactions(d *drawing) {
 				d.step("read")
 				return
 			}
-			d.batch(batches{items: 4, size: 300, keyed: 30, buffered: 20, expect: 30})
+			d.batch(batches{items: 4, size: 300, keyed: 30, buffered: 20, expect: 30, notes: 20})
 			last := d.plan.Steps[len(d.plan.Steps)-1].Number
 			switch n := d.rand.IntN(100); {
 			case n < 55:
@@ -190,7 +190,7 @@ func drawCloseRace(d *drawing) {
 	clients := d.turns()
 	d.set("preallocate", "-1 4096 65536")
 	d.rounds(d.between(1, 3), func() {
-		usual := batches{items: 2, size: 300, keyed: 30, buffered: 30}
+		usual := batches{items: 2, size: 300, keyed: 30, buffered: 30, notes: 20}
 		d.together(clients, d.between(clients, 2*clients), func() { d.batch(usual) })
 		d.together(clients, 1, func() { d.step("close") })
 		d.together(clients, d.between(1, clients), func() {
@@ -260,7 +260,7 @@ func drawFollow(d *drawing) {
 		d.together(clients, d.between(clients, 2*clients), func() {
 			switch n := d.rand.IntN(100); {
 			case n < 85:
-				d.batch(batches{items: 3, size: 200, keyed: 20, buffered: 30, expect: 10})
+				d.batch(batches{items: 3, size: 200, keyed: 20, buffered: 30, expect: 10, notes: 20})
 			case n < 90:
 				d.step("sync")
 			case n < 95:

@@ -91,6 +91,36 @@ func parseItem(text string, step, item int) (engine.Draft, error) {
 	return d, nil
 }
 
+// parseNote reads the text of one note of a batch:
+//
+//	NAME [size=N]
+//
+// The data is text that names the step and the note, repeated to its size, and
+// never less.
+func parseNote(text string, step, note int) (engine.NoteDraft, error) {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(words) > 2 {
+		return engine.NoteDraft{}, fmt.Errorf("step %d, note %d: %q: want NAME and perhaps size=N", step, note, text)
+	}
+	head, size := fmt.Sprintf("%d.n%d ", step, note), uint64(0)
+	if len(words) == 2 {
+		value, ok := strings.CutPrefix(words[1], "size=")
+		n, err := strconv.ParseUint(value, 10, 16)
+		if !ok || err != nil {
+			return engine.NoteDraft{}, fmt.Errorf("step %d, note %d: %q: want size=N, at most 65535", step, note, words[1])
+		}
+		size = n
+	}
+	return engine.NoteDraft{Name: words[0], Data: filler(head, max(int(size), len(head)))}, nil
+}
+
+// noteArg is the number of a note in a step's argument, such as n0.
+func noteArg(key string) (number int, ok bool) {
+	rest, ok := strings.CutPrefix(key, "n")
+	number, err := strconv.Atoi(rest)
+	return number, ok && err == nil
+}
+
 // filler repeats a text to a size.
 func filler(text string, size int) []byte {
 	b := make([]byte, 0, size+len(text))

@@ -56,7 +56,8 @@ func checkStep(step plan.Step) error {
 		return fmt.Errorf("step %d: a client cannot %s: it can %s", step.Number, step.Verb, strings.Join(can, ", "))
 	}
 	for _, arg := range step.Args {
-		if _, err := strconv.Atoi(arg.Key); err == nil && step.Verb == "batch" || slices.Contains(known, arg.Key) {
+		_, err := strconv.Atoi(arg.Key)
+		if _, note := noteArg(arg.Key); step.Verb == "batch" && (err == nil || note) || slices.Contains(known, arg.Key) {
 			continue
 		}
 		takes := "nothing"

@@ -42,6 +42,7 @@ type memory struct {
 	history history.History
 	// positions are where cursors were moved to, durably; never changed in place.
 	positions map[string]uint64
+	notebook  notebook
 }
 
 // world is one life of the log under simulation: from a mounted disk to a
@@ -197,7 +198,21 @@ func parseBatch(step plan.Step) (engine.Batch, error) {
 		}
 		b.Events = append(b.Events, draft)
 	}
+	for i := 0; ; i++ {
+		text, ok := step.Lookup(fmt.Sprint("n", i))
+		if !ok {
+			break
+		}
+		note, err := parseNote(text, step.Number, i)
+		if err != nil {
+			return b, err
+		}
+		b.Notes = append(b.Notes, note)
+	}
 	for _, arg := range step.Args {
+		if i, ok := noteArg(arg.Key); ok && i >= len(b.Notes) {
+			return b, fmt.Errorf("step %d: note n%d is there, and n%d is not: number them from 0 on", step.Number, i, len(b.Notes))
+		}
 		if i, err := strconv.Atoi(arg.Key); err == nil && i >= len(b.Events) {
 			return b, fmt.Errorf("step %d: item %d is there, and item %d is not: number them from 0 on", step.Number, i, len(b.Events))
 		}
@@ -376,7 +391,7 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 		return nil, err
 	}
 	if !seen.Damaged {
-		if err := w.cursors(seen.Events); err != nil {
+		if err := errors.Join(w.cursors(seen.Events), w.checkNotes()); err != nil {
 			return nil, err
 		}
 	}
@@ -535,6 +550,7 @@ func (w *world) close() error {
 	w.leave()
 	if err == nil && !failed {
 		w.closed = true
+		w.notebook = w.notebook.covered(w.notebook.clock)
 		w.tell(model.Covered{Sequence: accepted})
 	}
 	if err != nil && !failed && w.hits == hits && !w.echo {
@@ -597,6 +613,8 @@ func (w *world) submit(ctx context.Context, appends appendFunc, client int, batc
 	if w.script.clients {
 		w.history = w.history.Append(call, client, batch)
 	}
+	w.notebook = w.notebook.start(call, &batch)
+	began := w.notebook.clock
 	w.tellLocked(started)
 	w.mu.Unlock()
 	receipts, err := appends(ctx, batch)
@@ -609,6 +627,7 @@ func (w *world) submit(ctx context.Context, appends appendFunc, client int, batc
 	if w.script.clients {
 		w.history = w.history.Answered(call, receipts, err)
 	}
+	w.notebook = w.notebook.answer(call, began, &batch, err)
 	if err == nil {
 		w.moved(&batch)
 	}
@@ -620,7 +639,7 @@ func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
 	hits := w.faultsSoFar()
 	stats := log.Stats()
 	w.mu.Lock()
-	accepted := w.model.Accepted()
+	accepted, began := w.model.Accepted(), w.notebook.clock
 	w.mu.Unlock()
 	var err error
 	if verb == "sync" {
@@ -630,6 +649,11 @@ func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
 		err = log.WaitDurable(ctx, accepted)
 	}
 	if err == nil {
+		if verb == "sync" { // an event may be durable, and notes behind it not
+			w.mu.Lock()
+			w.notebook = w.notebook.covered(began)
+			w.mu.Unlock()
+		}
 		w.tell(model.Covered{Sequence: accepted})
 		return nil
 	}
