@@ -48,6 +48,10 @@ type Signal interface {
 	Wait(ctx context.Context) error
 }
 
+// Waits returns where the calls of this log wait, for packages built upon it: who
+// waits there too is seen by a simulator.
+func (l *Log) Waits() Waits { return l.opts.Waits }
+
 // Point is a named place in a commit or a recovery, told to Options.Observer.
 // Points inside a group's single write are byte positions in the segment,
 // reported before that write.
