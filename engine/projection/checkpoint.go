@@ -134,7 +134,7 @@ func (s *Set) at(sequence uint64) (place, error) {
 // save writes a checkpoint where a projection is, unless that is there and durable.
 func (s *Set) save(m Member) error {
 	c := m.common()
-	written := c.bound.sequence == c.status.Saved && c.status.SaveErr == nil
+	written := c.bound.sequence == c.status.Saved
 	if s.options.Checkpoints.FS == nil || c.bound.sequence == 0 || written && s.settled {
 		return nil
 	}

@@ -421,7 +421,7 @@ func TestStatesThatJSONWouldLose(t *testing.T) {
 	refused(t, log, own{}, "")
 	refused(t, log, map[string][]*inner{}, "")
 	refused(t, log, projection.Map[string, inner]{}, "")
-	refused(t, log, private{}, "the state.n, since it is not exported")
+	refused(t, log, private{n: 1}, "the state.n, since it is not exported")
 	refused(t, log, struct{ private }{}, "the state.private.n, since it is not exported")
 	refused(t, log, struct{ *inner }{}, "the state.inner, since it is not exported")
 	refused(t, log, map[string]private{}, "the state.n, since")

@@ -51,8 +51,8 @@
 // of a receipt: who then looks sees what was written.
 //
 // If Apply panics, that projection stops, with the state before the batch of that
-// event; the others finish the pass. The run then ends with an [ApplyError]. Later runs
-// leave the projection out; to try again, open a new set.
+// event; the others finish the pass. The run then ends with an [ApplyError]. Later
+// runs leave the projection out; to try again, open a new set.
 //
 // # Checkpoints
 //
@@ -66,9 +66,9 @@
 // changed Query is noticed. A directory serves one running set per name.
 //
 // A checkpoint is written as NAME.tmp, synced, renamed, and the directory synced.
-// So a crash leaves the old one or the new one. NAME is that of the projection, with
-// all but a-z, 0-9, - and _ written as %XX, and ".projection". If writing fails the run goes
-// on without, and says so in [Status.SaveErr] and when it ends.
+// So a crash leaves the old one or the new one. NAME is that of the projection,
+// with all but a-z, 0-9, - and _ written as %XX, and ".projection". If writing
+// fails the run goes on without, and says so in [Status.SaveErr] and when it ends.
 //
 // The bytes, little-endian; a uvarint is that of encoding/binary, and *text* is a
 // uvarint length and as many bytes:

@@ -10,9 +10,9 @@ import (
 )
 
 // Map is a map for states: a value that never changes. Set and Delete return
-// another one that shares all but O(log n) of it. The zero value is empty. Keys are in order, and
-// NaN is none. Two maps with the same contents have the same JSON, a list of [key, value]
-// pairs by rising key; they need not be equal by reflect.DeepEqual.
+// another one that shares all but O(log n) of it. The zero value is empty. As JSON
+// it is a list of [key, value] pairs by rising key, the same for the same contents;
+// reflect.DeepEqual may tell such maps apart. NaN is no key that JSON can keep.
 //
 //	func(stock projection.Map[string, int], event engine.Event) projection.Map[string, int] {
 //		return stock.Set(event.Stream, stock.Get(event.Stream)+1)
@@ -20,8 +20,9 @@ import (
 type Map[K cmp.Ordered, V any] struct{ root *node[K, V] }
 
 // node is of a weight-balanced tree: neither side of it has more than three times
-// the nodes of the other, or there is at most one below it (S. Adams, "Efficient sets: a
-// balancing act", 1993, with the factors 3 and 2 of Y. Hirai and K. Yamamoto, 2011).
+// the nodes of the other, or there is at most one below it (S. Adams, "Efficient
+// sets: a balancing act", 1993; the factors 3 and 2 as Y. Hirai and K. Yamamoto,
+// "Balancing weight-balanced trees", 2011, show to suffice).
 type node[K cmp.Ordered, V any] struct {
 	key         K
 	value       V

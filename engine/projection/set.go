@@ -28,14 +28,15 @@ type Options struct {
 
 // Checkpoints is where checkpoints are kept.
 type Checkpoints struct {
-	// FS is any file system, such as afero.NewOsFs(), or that of package
-	// engine/diskfs; nil: no checkpoints. SyncDir(name string) error is used where it has that.
+	// FS is any file system, such as afero.NewOsFs() or one of package
+	// engine/diskfs; nil: no checkpoints. Where it has SyncDir(name string) error
+	// that is used, as the engine does.
 	FS afero.Fs
 	// Dir is a path in FS; "" is its root. It is created when it is needed.
 	Dir string
 	// Every is how many events of the log a projection goes on before the next
-	// checkpoint; 0 means 10,000. There is one at the end of each run, too; negative:
-	// only there.
+	// checkpoint; 0 means 10,000. There is one at the end of each run, too;
+	// negative: only there.
 	Every int
 }
 
@@ -58,8 +59,8 @@ type Set struct {
 }
 
 // Open returns a set of projections, each with the state of its checkpoint if that
-// can be trusted, and else with its initial one; see Set.Status. No two may have the same
-// name. It fails with engine.ErrInvalid only.
+// can be trusted, and else with its initial one; see Set.Status. No two may have
+// the same name. It fails with engine.ErrInvalid only.
 func Open(log *engine.Log, options Options, members ...Member) (*Set, error) {
 	s := &Set{log: log, options: options, members: slices.Clone(members)}
 	if err := s.check(); err != nil {

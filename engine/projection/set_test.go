@@ -1,11 +1,13 @@
 package projection_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -515,10 +517,85 @@ func TestAPanicStopsOne(t *testing.T) {
 	}
 }
 
+// TestAReadThatFails keeps whole batches, in the state and in the checkpoint.
+func TestAReadThatFails(t *testing.T) {
+	disk := newDisk()
+	log := opened(t, disk, 0)
+	appended(t, log, "s", "a", "b")
+	appended(t, log, "s", "c", "broken", "d")
+	const name = "log/000000000001.seg"
+	whole, err := afero.ReadFile(disk, name)
+	check(t, err)
+	at := bytes.Index(whole, []byte("broken"))
+	f, err := disk.OpenFile(name, os.O_RDWR, 0)
+	check(t, err)
+	_, err = f.WriteAt([]byte("BROKEN"), int64(at))
+	check(t, err)
+	p := made(t, history("p", engine.Query{}))
+	set := setOf(t, log, kept(disk, 1), p)
+	if err := set.ToEnd(t.Context()); !errors.Is(err, engine.ErrCorrupt) {
+		t.Fatalf("to end: %v", err)
+	}
+	if s := set.Status()[0]; s.Sequence != 2 || s.Saved != 2 || s.Applied != 2 || s.Err != nil {
+		t.Errorf("%+v", s)
+	}
+	check(t, same(log, p, engine.Query{}))
+	_, err = f.WriteAt([]byte("broken"), int64(at))
+	check(t, err)
+	check(t, set.ToEnd(t.Context()))
+	if s := set.Status()[0]; s.Sequence != 5 || s.Saved != 5 || s.Applied != 5 {
+		t.Errorf("healed: %+v", s)
+	}
+	check(t, same(log, p, engine.Query{}))
+}
+
+// TestARunIsGivenUp soon after its context ends, and goes on from there.
+func TestARunIsGivenUp(t *testing.T) {
+	log := opened(t, newDisk(), 0)
+	for range 1000 {
+		appended(t, log, "s", "x")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d := history("p", engine.Query{})
+	d.Apply = func(h History, e engine.Event) History {
+		if e.Sequence == 100 {
+			cancel()
+		}
+		return h.add(e)
+	}
+	p := made(t, d)
+	set := setOf(t, log, kept(newDisk(), -1), p)
+	if err := set.ToEnd(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if s := set.Status()[0]; s.Sequence != 128 || s.Saved != 128 {
+		t.Errorf("%+v", s)
+	}
+	check(t, same(log, p, engine.Query{}))
+	check(t, set.ToEnd(t.Context()))
+	check(t, same(log, p, engine.Query{}))
+}
+
+// TestEvery: a run writes as many checkpoints as it was told to.
+func TestEvery(t *testing.T) {
+	log := opened(t, newDisk(), 0)
+	for range 1000 {
+		appended(t, log, "s", "x")
+	}
+	for every, want := range map[int]int{0: 1, -1: 1, 1: 16, 300: 4, 999: 1} {
+		disk := &refusing{Fs: newDisk()}
+		check(t, setOf(t, log, kept(disk, every), made(t, history("p", engine.Query{}))).Once(t.Context()))
+		if disk.renames != want {
+			t.Errorf("every %d: %d checkpoints, want %d", every, disk.renames, want)
+		}
+	}
+}
+
 // refusing is a disk on which an operation fails while it is switched on.
 type refusing struct {
 	afero.Fs
-	op string
+	op      string
+	renames int
 }
 
 var errRefused = fmt.Errorf("refused: %w", syscall.EIO)
@@ -534,6 +611,7 @@ func (r *refusing) Rename(from, to string) error {
 	if r.op == "rename" {
 		return errRefused
 	}
+	r.renames++
 	return r.Fs.Rename(from, to)
 }
 
@@ -587,7 +665,7 @@ func TestADiskThatRefusesCheckpoints(t *testing.T) {
 				appended(t, log, "s", "a", "b")
 			}
 			disk := newDisk()
-			r := &refusing{disk, op}
+			r := &refusing{Fs: disk, op: op}
 			p := made(t, history("p", engine.Query{}))
 			set := setOf(t, log, kept(r, 1), p)
 			err := set.Once(t.Context())
@@ -616,7 +694,7 @@ func TestADiskThatRefusesCheckpoints(t *testing.T) {
 	t.Run("no SyncDir", func(t *testing.T) {
 		log, disk := opened(t, newDisk(), 0), newDisk()
 		appended(t, log, "s", "a")
-		check(t, setOf(t, log, kept(&refusing{disk, "no SyncDir"}, 1), made(t, history("p", engine.Query{}))).Once(t.Context()))
+		check(t, setOf(t, log, kept(&refusing{Fs: disk, op: "no SyncDir"}, 1), made(t, history("p", engine.Query{}))).Once(t.Context()))
 		set := setOf(t, log, kept(disk, 1), made(t, history("p", engine.Query{})))
 		if s := set.Status()[0]; s.Restored != 1 {
 			t.Errorf("%+v", s)
