@@ -29,16 +29,22 @@ type attendant struct {
 	step  plan.Step
 	name  string
 	query engine.Query
+	ctx   context.Context // until it is stopped, or has ended
 	stop  context.CancelFunc
 	ended *simclock.Signal
 	there *simclock.Signal // it has come as far as it should, or has ended
 	err   error
 	seen  []engine.Event // by a follower
 
+	tallies *tallies // of a projector
+	began   bool     // it has them; under the world's mutex
+
 	at, want uint64 // sequences, under the world's mutex; want 0: nobody waits
 }
 
-func attends(step plan.Step) bool { return step.Verb == "follow" || step.Verb == "handle" }
+func attends(step plan.Step) bool {
+	return step.Verb == "follow" || step.Verb == "handle" || step.Verb == "project"
+}
 
 // queryOf is the query of a follow or handle step. Without a stream a handler
 // leaves out what handlers append.
@@ -76,14 +82,18 @@ func (w *world) attend(ctx context.Context, log *engine.Log, steps []plan.Step) 
 		a := &attendant{world: w, log: log, step: step, name: fmt.Sprintf("%s of step %d", step.Verb, step.Number)}
 		a.query, _ = queryOf(step) // which was checked
 		ctx, stop := context.WithCancel(ctx)
-		a.stop, a.ended, a.there = stop, w.turns.Signal(a.name), w.turns.Signal(a.name+", all of it")
+		a.ctx, a.stop, a.ended, a.there = ctx, stop, w.turns.Signal(a.name), w.turns.Signal(a.name+", all of it")
 		work := a.follow
-		if step.Verb == "handle" {
+		switch step.Verb {
+		case "project":
+			work = a.project
+		case "handle":
 			work = func(ctx context.Context) error { return w.handle(ctx, log, step, mostClients+len(all), a.came) }
 		}
 		w.turns.Go(a.name, func() {
 			defer a.ended.Set()
 			defer a.there.Set()
+			defer a.stop()
 			a.err = work(ctx)
 		})
 		all = append(all, a)
@@ -94,12 +104,15 @@ func (w *world) attend(ctx context.Context, log *engine.Log, steps []plan.Step) 
 // dismiss lets the attendants see what there is, handlers first, since others see
 // what those append; and ends them.
 func (w *world) dismiss(ctx context.Context, all []*attendant) (err error) {
-	for _, verb := range []string{"handle", "follow"} {
+	for _, verb := range []string{"handle", "follow", "project"} {
 		for _, a := range all {
 			if a.step.Verb != verb {
 				continue
 			}
-			if a.comes(a.last()) {
+			switch last := a.last(); {
+			case verb == "project":
+				err = errors.Join(err, a.showsAll(a.ctx, last))
+			case a.comes(last):
 				err = errors.Join(err, a.there.Wait(ctx))
 			}
 			a.stop()
@@ -378,7 +391,8 @@ func handled(name string, at uint64, q *engine.Query, events []engine.Event) err
 	return nil
 }
 
-// handleRest lets every handler come to the end of a log that nobody else uses.
+// handleRest lets every handler and projection come to the end of a log that nobody
+// else uses.
 func (w *world) handleRest(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(w.script.cursors)) {
 		step := w.script.cursors[name]
@@ -386,17 +400,24 @@ func (w *world) handleRest(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(w.script.cursors) == 0 || w.log.Stats().Failed != nil {
+	if len(w.script.cursors)+len(w.script.projects) == 0 || w.log.Stats().Failed != nil {
 		return nil
 	}
+	// What a handler has appended with a Buffered batch is there as its cursor is.
+	if err := w.log.Sync(ctx); err != nil {
+		return err
+	}
 	var events []engine.Event
-	for event, err := range w.log.Read(engine.Query{Buffered: true}) { // as cursors are
+	for event, err := range w.log.Read(engine.Query{}) {
 		if err != nil {
 			return err
 		}
 		events = append(events, event)
 	}
-	return w.cursors(events)
+	if err := w.cursors(events); err != nil {
+		return err
+	}
+	return w.projections(ctx, events)
 }
 
 // handleAll handles what there is.

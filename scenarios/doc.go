@@ -59,11 +59,12 @@
 //	step 5 read client=3
 //
 // A client can also follow, with a query of stream=S, scope=S, types=T,U, from=N
-// and buffered=true, and handle. These go on beside the others, until all of those
+// and buffered=true, and handle, and project. These go on beside the others, until all of those
 // are done and they have seen what is there:
 //
 //	step 6 follow client=4 stream=order-1
 //	step 7 handle client=5 cursor=c types=placed batch=3
+//	step 8 project client=6 name=p stream=order-1     two projections with checkpoints
 //
 // What a handler does with an event follows from its sequence: most have an
 // effect in scope effects, stream C; some fail at first; and some always, of which

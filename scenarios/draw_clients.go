@@ -214,6 +214,13 @@ func drawFollow(d *drawing) {
 	clients := d.turns()
 	d.set("preallocate", "-1 4096 65536")
 	d.set("align", "0 0 0 4096")
+	projected := []plan.KV{kv("name", "p")}
+	switch d.rand.IntN(3) {
+	case 0:
+		projected = append(projected, kv("stream", "order-1"))
+	case 1:
+		projected = append(projected, kv("types", "placed,handled"))
+	}
 	cursors := []plan.KV{kv("a", ""), kv("b", d.oneOf("order-1 ledger"))}
 	d.rounds(d.between(1, 3), func() {
 		if d.chance(20) {
@@ -257,6 +264,9 @@ func drawFollow(d *drawing) {
 				d.with("buffered", true)
 			}
 		})
+		if d.chance(50) {
+			d.together(clients, 1, func() { d.step("project", projected...) })
+		}
 		d.together(clients, d.between(clients, 2*clients), func() {
 			switch n := d.rand.IntN(100); {
 			case n < 85:

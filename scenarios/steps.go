@@ -27,6 +27,7 @@ func verbs() []verb {
 		{"advance", []string{"client", "by"}},
 		{"close", []string{"client"}},
 		{"follow", []string{"client", "scope", "stream", "types", "from", "buffered"}},
+		{"project", []string{"client", "name", "scope", "stream", "types", "from"}},
 		{"handle", []string{"client", "cursor", "scope", "stream", "types", "from", "batch", "buffered"}},
 		{"open", nil},
 		{"jump", []string{"by"}},
@@ -89,11 +90,11 @@ func checkValues(step plan.Step) error {
 		check(step.Int("of", -1))
 		check(step.Int("items", 0))
 		check(step.Bool("durable", true))
-	case "follow", "handle":
+	case "follow", "handle", "project":
 		check(queryOf(step))
 		check(step.Int("batch", 0))
-		if step.Verb == "follow" && clientOf(step) == "" {
-			problems = append(problems, fmt.Errorf("step %d: follow is for clients: add client=1", step.Number))
+		if step.Verb != "handle" && clientOf(step) == "" {
+			problems = append(problems, fmt.Errorf("step %d: %s is for clients: add client=1", step.Number, step.Verb))
 		}
 	case "advance":
 		by, err := step.Duration("by", 0)

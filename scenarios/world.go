@@ -87,6 +87,7 @@ type script struct {
 	spin     bool                    // Config.Spin
 	cursors  map[string]plan.Step    // a handle step of each
 	shared   map[string]bool         // those that several handle in one burst
+	projects map[string]plan.Step    // a project step of each name
 }
 
 // room is memory for one log after the other, and for what they show.
@@ -97,7 +98,7 @@ type room struct {
 
 // read reads a plan, and says everything that is wrong with it.
 func read(p *plan.Plan) (*script, error) {
-	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(room), cursors: map[string]plan.Step{}, shared: map[string]bool{}}
+	s := &script{plan: p, batches: map[int]engine.Batch{}, room: new(room), cursors: map[string]plan.Step{}, shared: map[string]bool{}, projects: map[string]plan.Step{}}
 	var problems []error
 	number := func(key string, standard int64) int64 {
 		n, err := p.Int(key, standard)
@@ -144,7 +145,9 @@ func read(p *plan.Plan) (*script, error) {
 		case "jump", "drift":
 			s.jumps = true
 		case "handle":
-			problems = append(problems, s.handles(step))
+			problems = append(problems, s.attended(step, "cursor", s.cursors))
+		case "project":
+			problems = append(problems, s.attended(step, "name", s.projects))
 		}
 	}
 	if deleted >= 0 {
@@ -153,20 +156,20 @@ func read(p *plan.Plan) (*script, error) {
 	return s, errors.Join(problems...)
 }
 
-// handles notes a cursor, which has the same query everywhere.
-func (s *script) handles(step plan.Step) error {
-	name := step.Get("cursor")
+// attended notes what a step gives a name, which has the same query everywhere.
+func (s *script) attended(step plan.Step, what string, all map[string]plan.Step) error {
+	name := step.Get(what)
 	if name == "" {
-		return fmt.Errorf("step %d: handle has no cursor: add cursor=NAME", step.Number)
+		return fmt.Errorf("step %d: %s has no %s: add %s=NAME", step.Number, step.Verb, what, what)
 	}
-	before, again := s.cursors[name]
+	before, again := all[name]
 	for _, key := range []string{"scope", "stream", "types", "from"} {
 		if again && before.Get(key) != step.Get(key) {
-			return fmt.Errorf("step %d: cursor %s has another %s than in step %d: a cursor has one query", step.Number, name, key, before.Number)
+			return fmt.Errorf("step %d: %s %s has another %s than in step %d: it has one query", step.Number, what, name, key, before.Number)
 		}
 	}
 	s.shared[name] = s.shared[name] || again
-	s.cursors[name] = step
+	all[name] = step
 	return nil
 }
 

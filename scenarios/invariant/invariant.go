@@ -12,7 +12,7 @@ import (
 // and I11 have parts that change the log or open it: see CheckRetry,
 // CheckAppend, CheckSecondOpen, CheckDamage and CheckOpen.
 type Invariant struct {
-	ID       string // "I1" … "I15"
+	ID       string // "I1" … "I16"
 	Sentence string
 }
 
@@ -34,6 +34,7 @@ func All() []Invariant {
 		{"I13", "what one Open showed every later Open shows, and what it left out never comes back"},
 		{"I14", "a subscriber sees every event of its query once, in order, as a read shows it"},
 		{"I15", "a cursor moves with its batch only: what its handler appended is there once for every event up to it"},
+		{"I16", "a projection's state, from whatever checkpoint it began, is that of a computation from the first event"},
 	}
 }
 
