@@ -32,6 +32,12 @@ var (
 	// ErrLocked: another process, or another Log of this one, has the log open
 	// for writing.
 	ErrLocked = errors.New("the log is open elsewhere: close it there, or open with ReadOnly")
+	// ErrRecovered: this log is open read-only, and what its writer has done since
+	// does not continue what was seen here: a recovery or a rollback has left out the
+	// last batches or moved them, or another log took the place of this one. Open it
+	// again, and go on behind the last event that was seen, if that still has its
+	// hash: one that was durable does, another may be gone.
+	ErrRecovered = errors.New("the log was recovered meanwhile: open it again")
 	// ErrReadOnly: the log was opened with ReadOnly.
 	ErrReadOnly = errors.New("the log is open read-only")
 	// ErrNoSpace: the disk is full. Free some space and open the log again.

@@ -47,7 +47,7 @@ type Log struct {
 	visible      uint64                  // (t) sequence up to which reads go
 	accepted     Frontier                // (t)
 	unsynced     []span                  // (t) batches between durable and written, all in active
-	failed       error                   // (t) why nothing is written any more
+	failed       error                   // (t) why nothing is written any more, or, read-only, why it is not followed
 	closing      bool                    // no new call
 	closeDone    Signal                  // set when Close has ended; nil before it begins
 	closed       bool                    // files are closed
@@ -55,6 +55,7 @@ type Log struct {
 	meter        meter                   // used by the holder of the commit token only
 	spare        *reader                 // that no call has; nil: none
 	followers    [2]followers            // of what is visible, and of what is written
+	looking      looking                 // what others have added, if the log is open read-only
 
 	prepared *preparation // (t) the next segment, being made or made
 	tasks    int          // background tasks at work

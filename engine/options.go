@@ -25,7 +25,13 @@ type Options struct {
 
 	// ReadOnly opens without a lock and without writing a byte. It serves what
 	// is whole, durable or not, and says in Recovery how much is proven durable.
+	//
+	// What others append is seen when somebody looks: Subscribe does, and Refresh.
+	// All other calls see what the last look saw, or Open.
 	ReadOnly bool
+	// FollowEvery, only with ReadOnly, is how often a subscription that waits looks
+	// for what others have appended; 0 means 100 ms.
+	FollowEvery time.Duration
 	// Salvage, only with ReadOnly, serves what is whole in a damaged log. What
 	// is damaged is listed in Recovery.
 	Salvage bool
@@ -120,6 +126,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.SyncEvery == 0 {
 		o.SyncEvery = 10 * time.Millisecond
+	}
+	if o.FollowEvery < 0 {
+		problem("FollowEvery is %v: use a positive duration, or 0 for 100ms", o.FollowEvery)
+	}
+	if o.FollowEvery > 0 && !o.ReadOnly {
+		problem("FollowEvery needs ReadOnly")
+	}
+	if o.FollowEvery == 0 {
+		o.FollowEvery = 100 * time.Millisecond
 	}
 	if o.LockWait < 0 {
 		problem("LockWait is %v: use a positive duration, or 0 for no wait", o.LockWait)

@@ -117,7 +117,7 @@ func (l *Log) read(q *Query, yield func(Event) bool) error {
 			at, last = selected.len()-1-i, selected.len()-all
 		}
 		if err := r.read(selected.at(at), selected.at(last)); err != nil {
-			return err
+			return l.recoveredOr(err)
 		}
 		if filter && !q.wants(&r.raw) {
 			continue

@@ -339,19 +339,42 @@ func (r *recovering) enter(s *segmentFile) error {
 
 // scanFrom scans from an offset to the limit, or to wherever the batches end.
 func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
+	if err := r.start(s, offset, size); err != nil {
+		return err
+	}
+	for {
+		found, reached, err := r.acceptAll(s, limit)
+		if reached || err != nil {
+			return err
+		}
+		resume, err := r.stop(s, &found, limit)
+		if resume < 0 || err != nil {
+			return err
+		}
+		if r.reader.scanner.Skip(resume) {
+			continue // damage may come at every step: do not read all again each time
+		}
+		if err := r.start(s, resume, size); err != nil {
+			return err
+		}
+	}
+}
+
+// start begins a scan of a segment at an offset.
+func (r *recovering) start(s *segmentFile, offset, size int64) error {
+	_, err := s.file.Seek(offset, io.SeekStart)
+	r.reader.scanner.Reset(s.file, &s.header, offset, size)
+	return err
+}
+
+// acceptAll takes the batches that continue the log, up to the limit, or else up to
+// what it found there instead.
+func (r *recovering) acceptAll(s *segmentFile, limit int64) (found segment.Found, reached bool, err error) {
 	scanner := &r.reader.scanner
-	start := func(offset int64) error {
-		_, err := s.file.Seek(offset, io.SeekStart)
-		scanner.Reset(s.file, &s.header, offset, size)
-		return err
-	}
-	if err := start(offset); err != nil {
-		return err
-	}
 	for scanner.Offset() != limit {
-		found := scanner.Next()
+		found = scanner.Next()
 		if err := scanner.Err(); err != nil {
-			return fmt.Errorf("read segment %d: %w", s.number, err)
+			return found, false, fmt.Errorf("read segment %d: %w", s.number, err)
 		}
 		accepted := false
 		switch found.Kind {
@@ -360,23 +383,12 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 		case segment.FoundEnd:
 			accepted = r.acceptEnd(s, &found)
 		}
-		if accepted {
-			scanner.Advance(found)
-			s.end = scanner.Offset()
-			continue
+		if !accepted {
+			return found, false, nil
 		}
-		resume, err := r.stop(s, &found, limit)
-		if resume < 0 || err != nil {
-			return err
-		}
-		if scanner.Skip(resume) {
-			continue // damage may come at every step: do not read all again each time
-		}
-		if err := start(resume); err != nil {
-			return err
-		}
+		scanner.Advance(found)
 	}
-	return nil
+	return found, true, nil
 }
 
 // acceptBatch takes a whole batch into the index, if it continues the log.
@@ -403,20 +415,33 @@ func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
 		return false
 	}
 	r.lenient = false
-	l := r.Log
+	r.take(s, b)
+	return true
+}
+
+// take takes a batch into the index. Somebody may be reading a log that is
+// followed.
+func (r *recovering) take(s *segmentFile, b *segment.Batch) {
+	l, m := r.Log, &b.Mark
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	addEvent, addNote := l.index.AddEvent, l.index.AddNote
+	if l.opts.ReadOnly {
+		addEvent, addNote = l.index.AddPending, l.index.AddPendingNote
+	}
 	l.index.AddBatch(index.Batch{Number: m.Batch, First: m.Sequence, Events: m.Events, Session: m.Session, Time: m.Time, Clock: m.Clock})
 	ordinal := l.index.Len()
 	for i := range b.Items {
 		item := &b.Items[i]
 		e := &item.Event
-		l.index.AddEvent(
+		addEvent(
 			index.Entry{Segment: uint32(s.number), Offset: uint32(item.Offset), Length: uint32(item.Length), Item: uint32(i)},
 			e.ID, index.Name{Scope: e.Scope, Stream: e.Stream}, e.Version, e.Hash, e.Key)
 	}
 	note := l.index.Notes()
 	for i := range b.Notes {
 		n := &b.Notes[i]
-		l.index.AddNote(index.Entry{Segment: uint32(s.number), Offset: uint32(n.Offset), Length: uint32(n.Length), Item: uint32(i)}, n.Name, n.Data)
+		addNote(index.Entry{Segment: uint32(s.number), Offset: uint32(n.Offset), Length: uint32(n.Length), Item: uint32(i)}, n.Name, n.Data)
 	}
 	s.batches++
 	if m.Events > 0 {
@@ -425,14 +450,30 @@ func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
 		}
 		s.last = m.Sequence + uint64(m.Events) - 1
 	}
-	s.endBytes = nil
+	s.end, s.endBytes = b.End, nil
 	r.prove(m.Synced)
 	r.last = point{batch: m.Batch, sequence: m.Sequence + uint64(m.Events) - 1, time: m.Time, head: b.Head, end: b.End}
 	r.unproven = append(r.unproven, span{offset: b.Offset, ordinal: ordinal, note: note, point: r.last})
 	if r.provenBy(b) {
 		r.prove(m.Batch)
 	}
-	return true
+	r.showLocked()
+}
+
+// showLocked shows what is proven, and lets those who want it see the rest, of a
+// log that is open read-only.
+func (r *recovering) showLocked() {
+	l := r.Log
+	if !l.opts.ReadOnly {
+		return
+	}
+	l.written, l.durable, l.unsynced = r.last, r.proven, r.unproven
+	l.visible, l.accepted = r.proven.sequence, r.last.frontier()
+	ordinal, note := l.index.Len(), l.index.Notes()
+	if len(r.unproven) > 0 {
+		ordinal, note = r.unproven[0].ordinal, r.unproven[0].note
+	}
+	l.index.ShowUntil(ordinal, note)
 }
 
 // provenBy reports whether something behind a batch, or the segment's header,
@@ -498,12 +539,17 @@ func (r *recovering) acceptEnd(s *segmentFile, found *segment.Found) bool {
 		*found = segment.Found{Kind: segment.FoundTear, Offset: found.Offset, After: found.Offset + int64(m.Size), Mark: m, Reason: "an END of another place"}
 		return false
 	}
+	l := r.Log
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r.prove(m.Synced)
 	// The next group is written together with this END once more: after a
 	// failed sync it may be in the page cache only, and then no later sync would
 	// bring it to the disk.
 	s.endBytes = record.AppendEnd(nil, s.place, found.Offset, m)
+	s.end = found.Offset + int64(m.Size)
 	r.found = *found
+	r.showLocked()
 	return true
 }
 
@@ -591,9 +637,9 @@ func (r *recovering) skip(s *segmentFile, found *segment.Found, limit int64, dam
 // serveReadOnly serves what is whole, without writing.
 func (r *recovering) serveReadOnly() {
 	l := r.Log
-	l.written, l.durable = r.last, r.proven
-	l.visible = r.proven.sequence
-	l.accepted = l.written.frontier()
+	l.mu.Lock()
+	r.showLocked()
+	l.mu.Unlock()
 	l.recovery.Unproven = r.last.sequence - r.proven.sequence
 	l.recovery.UnprovenBatches = r.last.batch - r.proven.batch
 }

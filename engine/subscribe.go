@@ -17,6 +17,11 @@ import (
 // The reader pulls: the log keeps nothing for it, so a slow one loses nothing and
 // holds nobody up. It waits without a goroutine or a timer of its own.
 //
+// On a log that is open read-only it looks for what the writer has added, every
+// Options.FollowEvery while it waits; see Refresh. Events are shown when something
+// proves that they are durable, which may be the next group only. It ends with
+// ErrRecovered when what the writer does now does not continue what was seen.
+//
 // A subscription ends after Limit, ToSequence or ToVersion of the query. Otherwise
 // it ends with one error: that of the context, ErrClosed, or ErrLogFailed when no
 // more events can come; or as Read does. To go on later, begin with FromSequence
@@ -93,6 +98,7 @@ func (l *Log) await(ctx context.Context, sequence uint64, buffered bool) (bound 
 		return 0, err
 	}
 	var fresh Signal
+	due := false // to look whether the writer has added something
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -105,6 +111,14 @@ func (l *Log) await(ctx context.Context, sequence uint64, buffered bool) (bound 
 		case l.failed != nil:
 			return 0, l.failed
 		}
+		if due {
+			due = false
+			err := l.unlocked(func() error { return l.refresh(ctx) })
+			if err != nil && l.boundLocked(buffered) < sequence {
+				return 0, err
+			}
+			continue
+		}
 		f := l.followersLocked(buffered)
 		if f.next == nil && fresh == nil {
 			fresh = l.newSignalLocked("the next event")
@@ -113,17 +127,19 @@ func (l *Log) await(ctx context.Context, sequence uint64, buffered bool) (bound 
 		if f.next == nil {
 			f.next, f.bound, fresh = fresh, bound, nil
 		}
-		if err := l.waitLocked(ctx, f.next); err != nil {
+		next := f.next
+		if err := l.unlocked(func() error { return l.waitFor(ctx, next) }); err != nil {
 			return 0, err
 		}
+		due = l.opts.ReadOnly
 	}
 }
 
-// waitLocked waits with the mutex free; it has it again however the wait ends.
-func (l *Log) waitLocked(ctx context.Context, signal Signal) error {
+// unlocked calls a function with the mutex free; it has it again however that ends.
+func (l *Log) unlocked(f func() error) error {
 	l.mu.Unlock()
 	defer l.mu.Lock()
-	return signal.Wait(ctx)
+	return f()
 }
 
 // followers wait for events beyond a bound.

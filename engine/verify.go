@@ -50,6 +50,7 @@ func (l *Log) Verify(ctx context.Context) (Verification, error) {
 type verifying struct {
 	Verification
 	log     *Log
+	logID   [16]byte
 	reader  *reader // for its scanner and hasher
 	headers headerHasher
 	hashes  []chain.Hash
@@ -62,8 +63,9 @@ func (v *verifying) run(ctx context.Context) error {
 	l.mu.Lock()
 	until := l.durable
 	numbers := l.numbers
+	v.logID = l.logID
 	l.mu.Unlock()
-	v.last = point{head: chain.LogRoot(l.logID)}
+	v.last = point{head: chain.LogRoot(v.logID)}
 	v.Problems = append(v.Problems, l.recovery.Damage...) // what Salvage went around
 	last := uint64(0)
 	for i, number := range numbers {
@@ -178,7 +180,7 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 		name := index.Name{Scope: e.Scope, Stream: e.Stream}
 		stream, ok := v.streams[name]
 		if !ok {
-			stream.Hash = chain.StreamRoot(v.log.logID, name.Scope, name.Stream)
+			stream.Hash = chain.StreamRoot(v.logID, name.Scope, name.Stream)
 		}
 		switch {
 		case e.Version != stream.Version+1:

@@ -3,6 +3,8 @@ package index
 import (
 	"bytes"
 	"hash/maphash"
+	"math"
+	"slices"
 	"sort"
 
 	"github.com/google/uuid"
@@ -60,6 +62,24 @@ type Index struct {
 	used    []*stream // to be used again: those of an index that was cleared
 	hidden  []*stream // with events that were added by AddHidden since the last Show
 	veiled  []*note   // that were changed by AddHiddenNote since the last Show
+
+	pending      []pending // events that were added by AddPending, and not shown yet
+	pendingNotes []pendingNote
+}
+
+// pending is an event that ShowUntil will show, and what its stream is behind it.
+type pending struct {
+	s       *stream
+	ordinal uint64
+	version uint64
+	hash    chain.Hash
+}
+
+// pendingNote is the same of a note.
+type pendingNote struct {
+	n       *note
+	ordinal uint64
+	Note
 }
 
 // event is what is kept of one event.
@@ -94,8 +114,9 @@ type Note struct {
 // note is a Note, and what it was before the hidden ones.
 type note struct {
 	Note
-	hides bool
-	shown Note // with Batch 0: none
+	hides   bool
+	shown   Note // with Batch 0: none
+	pending int  // how many were added by AddPendingNote, and are not shown yet
 }
 
 // New returns an empty index.
@@ -131,11 +152,60 @@ func (x *Index) Enter(name Name) Ref { return Ref{x.stream(name)} }
 // AddHidden is AddEvent, but Shown does not know of the event before Show.
 func (x *Index) AddHidden(entry Entry, id uuid.UUID, to Ref, version uint64, hash chain.Hash, key string) {
 	s := to.s
-	if !s.hides {
-		s.hides, s.shown, s.shownVersion, s.shownHash = true, len(s.Ordinals), s.Version, s.Hash
+	if s.hide() {
 		x.hidden = append(x.hidden, s)
 	}
 	x.addTo(s, entry, id, version, hash, key)
+}
+
+// hide begins to hide what is added to a stream, unless it does already.
+func (s *stream) hide() (begun bool) {
+	if s.hides {
+		return false
+	}
+	s.hides, s.shown, s.shownVersion, s.shownHash = true, len(s.Ordinals), s.Version, s.Hash
+	return true
+}
+
+// AddPending is AddHidden for events that are shown one after the other, by
+// ShowUntil. An index takes one of the two kinds.
+func (x *Index) AddPending(entry Entry, id uuid.UUID, name Name, version uint64, hash chain.Hash, key string) {
+	s := x.stream(name)
+	s.hide()
+	x.pending = append(x.pending, pending{s, x.events.len(), version, hash})
+	x.addTo(s, entry, id, version, hash, key)
+}
+
+// AddPendingNote is AddPending for a note.
+func (x *Index) AddPendingNote(entry Entry, name string, data []byte) {
+	n := x.note(name)
+	n.hide()
+	n.pending++
+	ordinal := x.notes.len()
+	x.addNote(n, entry, data)
+	x.pendingNotes = append(x.pendingNotes, pendingNote{n, ordinal, Note{Data: bytes.Clone(data), Batch: n.Batch}})
+}
+
+// ShowUntil lets Shown know of the pending events with a lower ordinal, and
+// ShownNote of the pending notes with one.
+func (x *Index) ShowUntil(ordinal, note uint64) {
+	shown := 0
+	for ; shown < len(x.pending) && x.pending[shown].ordinal < ordinal; shown++ {
+		p := &x.pending[shown]
+		p.s.shown++
+		p.s.shownVersion, p.s.shownHash = p.version, p.hash
+		p.s.hides = p.s.shown < len(p.s.Ordinals)
+	}
+	x.pending = slices.Delete(x.pending, 0, shown)
+	shown = 0
+	for ; shown < len(x.pendingNotes) && x.pendingNotes[shown].ordinal < note; shown++ {
+		p := &x.pendingNotes[shown]
+		p.n.pending--
+		if p.n.shown = p.Note; p.n.pending == 0 {
+			p.n.hides, p.n.shown = false, Note{}
+		}
+	}
+	x.pendingNotes = slices.Delete(x.pendingNotes, 0, shown)
 }
 
 // Show lets Shown know of all events, and ShownNote of all notes.
@@ -157,11 +227,19 @@ func (x *Index) AddNote(entry Entry, name string, data []byte) {
 // AddHiddenNote is AddNote, but ShownNote does not know of the note before Show.
 func (x *Index) AddHiddenNote(entry Entry, name string, data []byte) {
 	n := x.note(name)
-	if !n.hides {
-		n.hides, n.shown, n.Note = true, n.Note, Note{}
+	if n.hide() {
 		x.veiled = append(x.veiled, n)
 	}
 	x.addNote(n, entry, data)
+}
+
+// hide begins to hide the later notes of a name, unless it does already.
+func (n *note) hide() (begun bool) {
+	if n.hides {
+		return false
+	}
+	n.hides, n.shown, n.Note = true, n.Note, Note{}
+	return true
 }
 
 func (x *Index) note(name string) *note {
@@ -304,6 +382,7 @@ func (x *Index) Clear() {
 		return
 	}
 	x.Show()
+	x.ShowUntil(math.MaxUint64, math.MaxUint64)
 	for _, s := range x.streams { // which is used first shows nowhere
 		x.used = append(x.used, s)
 	}
