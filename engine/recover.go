@@ -351,7 +351,7 @@ func (r *recovering) scanFrom(s *segmentFile, offset, size, limit int64) error {
 		if resume < 0 || err != nil {
 			return err
 		}
-		if r.reader.scanner.Skip(resume) {
+		if r.rescanned != resume && r.reader.scanner.Skip(resume) {
 			continue // damage may come at every step: do not read all again each time
 		}
 		if err := r.start(s, resume, size); err != nil {
