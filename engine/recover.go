@@ -73,6 +73,7 @@ type recovering struct {
 	unproven  []span // the batches between the two
 	carried   uint64 // batches up to this number were synced before their segment got its name
 	rescanned int64  // where a reader without the lock has looked twice
+	all       bool   // the heads of batches are checked that are proven durable, too
 	lenient   bool   // the next batch need not continue the log: something before it was damaged
 	leftovers []string
 	found     segment.Found // what ended the last segment
@@ -403,7 +404,7 @@ func (r *recovering) acceptBatch(s *segmentFile, found *segment.Found) bool {
 		reason = fmt.Sprintf("batch %d follows batch %d", m.Batch, r.last.batch)
 	case m.Sequence != r.last.sequence+1:
 		reason = fmt.Sprintf("batch %d begins with event %d instead of %d", m.Batch, m.Sequence, r.last.sequence+1)
-	case !r.provenBy(b) && r.head(b) != b.Head:
+	case (r.all || !r.provenBy(b)) && r.head(b) != b.Head:
 		// What a later sync covered was written by whoever knew the head.
 		reason = "its head does not continue the log"
 	}

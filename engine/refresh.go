@@ -35,10 +35,10 @@ type looking struct {
 // read-only needs that; for others Refresh does nothing.
 //
 // It fails with ErrRecovered, for good, when what is there now does not continue
-// what was seen; reads of what was durable go on. Else as Open does, and the next
-// look may find better: with *CorruptError, ErrVersion, ErrClosed, what the disk
-// said, or the context's error. A damaged log that Salvage has opened is not
-// followed: Refresh says where the damage is.
+// what was seen; reads of what was durable go on. It fails with ErrVersion,
+// ErrClosed, what the disk said, or the context's error; then the next look may find
+// better. A damaged log that Salvage has opened is not followed: Refresh says, with
+// a *CorruptError, where the damage is.
 //
 // On a real file system the writer's bytes are seen in the page cache, before they
 // are on the disk. An event counts as durable, and is visible, only when the writer
@@ -102,7 +102,7 @@ func (l *Log) recoveredOr(err error) error {
 func (l *Log) look() error {
 	r := &recovering{
 		Log: l, reader: l.reader(), inBatch: map[index.Name]uint64{},
-		last: l.written, proven: l.durable, unproven: l.unsynced,
+		last: l.written, proven: l.durable, unproven: l.unsynced, all: true,
 	}
 	defer l.giveBack(r.reader)
 	for {
@@ -192,14 +192,14 @@ func (r *recovering) catchUp(next *segmentFile) error {
 			return nil
 		}
 		// Half a batch is none yet, unless something behind it says that it was synced:
-		// then the writer has come on between the two reads, or it is damaged.
+		// then the writer has come on between the two reads, or it is damaged, which
+		// whoever opens the log again is told.
 		proof, err := segment.Proof(s.file, size, &s.header, found, r.last.batch+1)
 		if proof < 0 || err != nil {
 			return err
 		}
 		if found.Offset == torn {
-			return &CorruptError{Segment: s.number, Offset: torn, Sequence: r.last.sequence + 1, Where: "interior",
-				Reason: fmt.Sprintf("%s, but byte %d proves that batch %d was durable", found.Reason, proof, r.last.batch+1)}
+			return recovered("segment %d at byte %d: %s, but byte %d proves that batch %d was durable", s.number, torn, found.Reason, proof, r.last.batch+1)
 		}
 		torn = found.Offset
 	}
