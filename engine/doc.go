@@ -30,6 +30,9 @@
 //	_, err = tx.Append(engine.Draft{Stream: "stock", Type: "reserved", CausedBy: engine.Item(placed)})
 //	receipts, err := tx.Commit(ctx)
 //
+// Another process may follow: it opens the log with Options.ReadOnly, and Subscribe
+// sees what the writer appends, without a lock.
+//
 // Subscribe goes on where Read ends. A Cursor remembers how far its events were
 // handled: what the handler appends, and the move of the cursor, are one batch.
 //

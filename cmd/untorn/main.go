@@ -1,15 +1,16 @@
-// Command untorn works on an event log in a directory: append, read, verify,
-// inspect, graph.
+// Command untorn works on an event log in a directory: append, read, tail,
+// verify, inspect, graph.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
+//	untorn tail --dir data -f
 //	untorn verify --dir data
 //	untorn inspect --dir data
 //	untorn graph --dir data 1
 //
 // The way of the data:
 //
-//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, verify, inspect, graph ──▶ stdout
+//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph ──▶ stdout
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
 // Only append takes the log's lock; the others open it read-only and write
@@ -68,7 +69,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{appendCommand(), readCommand(), verifyCommand(), inspectCommand(), graphCommand()}
+	return []command{appendCommand(), readCommand(), tailCommand(), verifyCommand(), inspectCommand(), graphCommand()}
 }
 
 // usageError is a command line or an input that cannot be understood.
@@ -105,7 +106,7 @@ func oneLine(text string) string {
 
 func dispatch(e *env, args []string) error {
 	if len(args) == 0 {
-		return usage("no command: use append, read, verify, inspect or graph; untorn help says more")
+		return usage("no command: use append, read, tail, verify, inspect or graph; untorn help says more")
 	}
 	name, args := args[0], args[1:]
 	switch name {
@@ -142,7 +143,7 @@ func dispatch(e *env, args []string) error {
 		}
 		return nil
 	}
-	return usage("unknown command %q: use append, read, verify, inspect or graph", name)
+	return usage("unknown command %q: use append, read, tail, verify, inspect or graph", name)
 }
 
 // parse parses the flags, and returns the arguments between and behind them. Package
@@ -172,7 +173,11 @@ func commandHelp(e *env, c command, flags *flag.FlagSet) {
 	fmt.Fprintf(e.stdout, "untorn %s: %s\n\n%s\n\n", strings.TrimSpace(c.name+" "+c.operand), c.short, c.long)
 	flags.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(e.stdout, "  %-23s %s\n", strings.TrimSpace("--"+f.Name+" "+value), text)
+		dashes := "--"
+		if len(f.Name) == 1 {
+			dashes = "-"
+		}
+		fmt.Fprintf(e.stdout, "  %-23s %s\n", strings.TrimSpace(dashes+f.Name+" "+value), text)
 	})
 }
 
@@ -197,19 +202,23 @@ func salvageFlag(flags *flag.FlagSet) *bool {
 
 // openToRead opens a log without a lock and without writing to it.
 func (e *env) openToRead(dir string, salvage bool) (*engine.Log, error) {
+	log, err := e.openQuietly(dir, salvage)
+	if err == nil && log.Stats().Batches == 0 && len(log.Recovery().Damage) == 0 {
+		e.note("nothing was ever appended in %s: is it the right directory?", dir)
+	}
+	return log, err
+}
+
+// openQuietly is openToRead for a log that may be empty.
+func (e *env) openQuietly(dir string, salvage bool) (*engine.Log, error) {
 	log, err := engine.Open(engine.Options{Dir: dir, ReadOnly: true, Salvage: salvage})
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
 		return nil, fmt.Errorf("%w: nothing was changed; untorn read --salvage reads what is whole", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no log in %s: name its directory, or make one with untorn append", dir)
-	case err != nil:
-		return nil, err
 	}
-	if log.Stats().Batches == 0 && len(log.Recovery().Damage) == 0 {
-		e.note("nothing was ever appended in %s: is it the right directory?", dir)
-	}
-	return log, nil
+	return log, err
 }
 
 // damage returns the damage that a salvaging open went around as one error.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,6 +28,7 @@ func TestScripts(t *testing.T) {
 			"wrong": wrong,
 			"lines": lines,
 			"flip":  flip,
+			"comes": comes,
 		},
 	})
 }
@@ -97,6 +100,26 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintf(&text, "{\"stream\":\"s%d\",\"type\":\"t\",\"data\":%d}\n", i%7, i)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o644))
+}
+
+// comes FILE N waits until a file has N lines, which somebody else writes.
+func comes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: comes FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && bytes.Count(data, []byte("\n")) >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s has not come to %d lines: %q, %v", args[0], n, data, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // flip FILE OFFSET… flips a bit of each of these bytes.

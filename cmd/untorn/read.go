@@ -19,17 +19,7 @@ there as they are stored, anything else in base64 as "data64" and "meta64".`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			dir := dirFlag(flags)
 			var query engine.Query
-			scope := ""
-			scoped := false
-			flags.Func("scope", "only this `scope`; with --stream, the scope of that stream", func(value string) error {
-				scope, scoped = value, true
-				return nil
-			})
-			flags.StringVar(&query.Stream, "stream", "", "only this `stream`")
-			flags.Func("type", "only this `type`; give it again for more than one", func(value string) error {
-				query.Types = append(query.Types, value)
-				return nil
-			})
+			scoped := selectFlags(flags, &query)
 			flags.Uint64Var(&query.FromSequence, "from", 0, "the first `sequence`")
 			flags.Uint64Var(&query.ToSequence, "to", 0, "the last `sequence`")
 			flags.Uint64Var(&query.FromVersion, "from-version", 0, "the first `version`; with --stream")
@@ -44,7 +34,6 @@ there as they are stored, anything else in base64 as "data64" and "meta64".`,
 				if err != nil {
 					return err
 				}
-				query.Scope = scope
 				switch {
 				case query.Limit < 0:
 					return usage("--limit is %d: use 1 or more, or 0 for all", query.Limit)
@@ -54,12 +43,33 @@ there as they are stored, anything else in base64 as "data64" and "meta64".`,
 					return usage("--from %d is behind --to %d: swap them, and use --backward to read from the end", query.FromSequence, query.ToSequence)
 				case query.ToVersion > 0 && query.FromVersion > query.ToVersion:
 					return usage("--from-version %d is behind --to-version %d: swap them, and use --backward to read from the end", query.FromVersion, query.ToVersion)
-				case scoped && scope == "" && query.Stream == "":
-					return usage(`--scope "" needs a --stream: leave it out for all scopes`)
+				}
+				if err := scoped(); err != nil {
+					return err
 				}
 				return read(e, name, query, *salvage, *asJSON)
 			}
 		},
+	}
+}
+
+// selectFlags declares the flags that say which events are wanted.
+func selectFlags(flags *flag.FlagSet, query *engine.Query) (check func() error) {
+	scoped := false
+	flags.Func("scope", "only this `scope`; with --stream, the scope of that stream", func(value string) error {
+		query.Scope, scoped = value, true
+		return nil
+	})
+	flags.StringVar(&query.Stream, "stream", "", "only this `stream`")
+	flags.Func("type", "only this `type`; give it again for more than one", func(value string) error {
+		query.Types = append(query.Types, value)
+		return nil
+	})
+	return func() error {
+		if scoped && query.Scope == "" && query.Stream == "" {
+			return usage(`--scope "" needs a --stream: leave it out for all scopes`)
+		}
+		return nil
 	}
 }
 
