@@ -29,6 +29,7 @@ type process struct {
 	dead   bool
 	fail   failure // of the next write or sync
 	unlock func() error
+	before func(where string) // nil, or told of every step
 }
 
 type failure int
@@ -50,6 +51,9 @@ var (
 // step is before every operation that changes something.
 func (p *process) step(where string) error {
 	p.turns.Switch(where)
+	if p.before != nil {
+		p.before(where)
+	}
 	if p.left == 0 {
 		p.left, p.dead = -1, true
 		if p.unlock != nil {
