@@ -338,7 +338,7 @@ func TestNobodyWaitsNoTimer(t *testing.T) {
 						}
 					})
 				}
-				p.sleep(time.Second)
+				p.sleep(time.Second + 50*time.Millisecond)
 				if waits.armed != 1 {
 					t.Errorf("seed %d: three wait, and %d timers are armed", seed, waits.armed)
 				}

@@ -398,7 +398,7 @@ func (f *follower) see(event engine.Event) {
 	if head := f.log.Head("", event.Stream); head.Sequence > stats.Visible.Sequence {
 		f.t.Errorf("seed %d: the head of a stream is event %d, %d can be read", f.seed, head.Sequence, stats.Visible.Sequence)
 	}
-	if event.Durable != (event.Sequence <= stats.Durable.Sequence) || !event.Durable && !f.buffered {
+	if event.Durable && event.Sequence > stats.Durable.Sequence || !event.Durable && !f.buffered {
 		f.t.Errorf("seed %d: event %d is served as durable: %v; %d events are", f.seed, event.Sequence, event.Durable, stats.Durable.Sequence)
 	}
 	if event.Durable && f.random.IntN(3) == 0 {
@@ -499,7 +499,7 @@ func newPair(t *testing.T, seed uint64, options engine.Options) *pair {
 // who follow it see every durable event once, in order, byte for byte; and what is
 // served as durable survives a power cut at that moment.
 func TestFollowersOfAnotherProcess(t *testing.T) {
-	seeds := uint64(400)
+	seeds := uint64(250)
 	if testing.Short() {
 		seeds = 40
 	}

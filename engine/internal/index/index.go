@@ -359,7 +359,7 @@ func (x *Index) newStream() *stream {
 	if n := len(x.used); n > 0 {
 		s := x.used[n-1]
 		x.used = x.used[:n-1]
-		s.Ordinals = s.Ordinals[:0]
+		s.Stream = Stream{Ordinals: s.Ordinals[:0]}
 		return s
 	}
 	if len(x.spare) == 0 {

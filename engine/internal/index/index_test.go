@@ -91,6 +91,72 @@ func TestAgainstSlices(t *testing.T) {
 	})
 }
 
+// TestShowUntil: what is pending is shown one after the other, as if what is not
+// shown yet had never been added.
+func TestShowUntil(t *testing.T) {
+	used := index.New()
+	rapid.Check(t, func(t *rapid.T) {
+		x := used
+		x.Clear() // also of what was never shown
+		type item struct {
+			name string
+			note bool
+		}
+		var items []item
+		events, notes := uint64(0), uint64(0)
+		add := func(i item) {
+			n := len(items) + 1
+			items = append(items, i)
+			x.AddBatch(index.Batch{Number: uint64(n), First: events + 1})
+			if i.note {
+				x.AddPendingNote(index.Entry{}, i.name, fmt.Append(nil, n))
+				notes++
+				return
+			}
+			x.AddPending(index.Entry{}, uuid.UUID{byte(n)}, index.Name{Stream: i.name}, x.Version(index.Name{Stream: i.name})+1, chain.Hash{byte(n)}, "")
+			events++
+		}
+		shown := 0 // items
+		check := func() {
+			t.Helper()
+			for _, name := range []string{"a", "b"} {
+				versions, last, note := uint64(0), chain.Hash{}, 0
+				for i, item := range items[:shown] {
+					switch {
+					case item.name == name && item.note:
+						note = i + 1
+					case item.name == name:
+						versions, last = versions+1, chain.Hash{byte(i + 1)}
+					}
+				}
+				if s := x.Shown(index.Name{Stream: name}); s.Version != versions || s.Hash != last || len(s.Ordinals) != int(versions) {
+					t.Fatalf("of %v, %d are shown: stream %s is %+v, want version %d", items, shown, name, s, versions)
+				}
+				n, ok := x.ShownNote(name)
+				if ok != (note > 0) || ok && (string(n.Data) != fmt.Sprint(note) || n.Batch != uint64(note)) {
+					t.Fatalf("of %v, %d are shown: note %s is %s of batch %d, want %d", items, shown, name, n.Data, n.Batch, note)
+				}
+			}
+		}
+		for range rapid.IntRange(0, 20).Draw(t, "steps") {
+			for range rapid.IntRange(0, 3).Draw(t, "more") {
+				add(item{rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"), rapid.Bool().Draw(t, "note")})
+			}
+			shown += rapid.IntRange(0, len(items)-shown).Draw(t, "show")
+			events, notes := uint64(0), uint64(0)
+			for _, item := range items[:shown] {
+				if item.note {
+					notes++
+				} else {
+					events++
+				}
+			}
+			x.ShowUntil(events, notes)
+			check()
+		}
+	})
+}
+
 // An id or key that comes again, as a crafted log may have it, stands for the
 // later event.
 func TestTheLaterOfTwoCounts(t *testing.T) {
