@@ -282,7 +282,7 @@ func (p *pair) write() {
 		case err == nil && failed == nil:
 			p.happened["closes"]++
 		case last: // there is no END that says what is durable
-			process, options = p.process()
+			_, options = p.process()
 			log, err := engine.Open(options)
 			if err != nil {
 				p.t.Errorf("seed %d: open: %v", p.seed, err)
