@@ -166,7 +166,7 @@ func (l *Log) validate(c *call) error {
 		c.notes = make([][]byte, len(b.Notes))
 	}
 	for i := range b.Notes {
-		c.notes[i] = v.note(&b.Notes[i], i)
+		c.notes[i] = v.noteDraft(&b.Notes[i], i)
 	}
 	c.bytes += v.content
 	c.bytes += c.bytes/32 + frameRoom*int64(len(b.Events)+len(b.Notes)+1)
@@ -179,6 +179,7 @@ func (l *Log) validate(c *call) error {
 type validation struct {
 	opts     *Options
 	item     int   // at work, or −1
+	note     int   // 1 + the note at work, or 0
 	content  int64 // bytes of the drafts so far
 	keyed    int   // drafts with a key so far
 	problems []error
@@ -187,7 +188,11 @@ type validation struct {
 func (v *validation) err() error { return errors.Join(v.problems...) }
 
 func (v *validation) problem(kind error, format string, args ...any) {
-	err := fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if v.note > 0 {
+		text = fmt.Sprintf("note %d: %s", v.note-1, text)
+	}
+	err := fmt.Errorf("%w: %s", kind, text)
 	if v.item >= 0 {
 		err = &ItemError{Item: v.item, Err: err}
 	}

@@ -451,9 +451,11 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 	}
 	l.unsynced = append(l.unsynced, span{offset: b.offset, ordinal: ordinal, note: note, point: l.written})
 	s.batches++
-	s.last = l.written.sequence
-	if s.first == 0 {
-		s.first = m.Sequence
+	if len(b.events) > 0 {
+		s.last = l.written.sequence
+		if s.first == 0 {
+			s.first = m.Sequence
+		}
 	}
 }
 

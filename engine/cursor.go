@@ -17,6 +17,8 @@ import (
 // meanwhile. So what is appended together with a move happens once, whatever
 // crashes.
 //
+// Each move is a note, for ever: handle events in batches where there are many.
+//
 // A cursor is bound to its query: with another one it is refused. It holds nothing
 // open, and may be used from many goroutines at once.
 type Cursor struct {
@@ -38,7 +40,7 @@ const cursorNotes = ownNotes + "cursor/"
 
 // Cursor returns the cursor with a name of 1 to 241 bytes over what a query
 // selects, as a subscription would: Backward, Limit and Buffered are refused with
-// ErrInvalid, and Borrow makes no difference. It is at 0 until its first move,
+// ErrInvalid, and Borrow is not done. It is at 0 until its first move,
 // and until then the log does not know of it. The error matches ErrCursorQuery if
 // it was moved under another query.
 func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
@@ -51,7 +53,7 @@ func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
 	if err := errors.Join(v.err(), q.check()); err != nil {
 		return fail(err)
 	}
-	q.Types = slices.Clone(q.Types)
+	q.Types, q.Borrow = slices.Clone(q.Types), false
 	c := &Cursor{log: l, name: name, query: q, identity: chain.Cursor(q.identity())}
 	if _, err := c.position(); err != nil {
 		return fail(err)

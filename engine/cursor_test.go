@@ -333,3 +333,144 @@ func TestHowHandlingEnds(t *testing.T) {
 		t.Errorf("a negative number: %v", err)
 	}
 }
+
+// TestWhatAHandlerMayDo: what it says, does and keeps harms neither the cursor nor
+// the log.
+func TestWhatAHandlerMayDo(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(context.Background(), key{}, "principal")
+	m := newMachine(t, engine.Options{Gates: []engine.Gate{{Name: "principal", Permit: func(ctx context.Context, p *engine.Proposal) error {
+		if ctx.Value(key{}) == nil && len(p.Streams()) > 0 && p.Streams()[0].Stream == "bills" {
+			return errors.New("nobody")
+		}
+		return nil
+	}}}})
+	log := m.open()
+	orders(t, log, "1", "2", "3", "4", "5")
+	run := func(name string, how engine.Handling, handler engine.Handler) (*engine.Cursor, error) {
+		t.Helper()
+		c := cursor(t, log, name, placed)
+		return c, c.Handle(ctx, how, handler)
+	}
+
+	c, err := run("keys", engine.Handling{Attempts: 1}, func(_ context.Context, event engine.Event, effects *engine.Effects) error {
+		_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Key: string(event.Data)})
+		return err
+	})
+	if !errors.Is(err, engine.ErrInvalid) {
+		t.Errorf("an effect with a key: %v", err)
+	}
+	at(t, c, 0)
+
+	// Whatever the handler's error matches, it is the handler's.
+	for _, cause := range []error{engine.ErrInDoubt, engine.ErrCursorMoved, engine.ErrClosed, context.Canceled} {
+		calls := 0
+		c, err := run(fmt.Sprint("says ", cause), engine.Handling{Attempts: 2, DeadLetter: engine.StreamName{Stream: "dead"}}, func(_ context.Context, event engine.Event, _ *engine.Effects) error {
+			if calls++; event.Sequence == 2 {
+				return cause
+			}
+			return nil
+		})
+		if err != nil || calls != 6 {
+			t.Errorf("a handler that says %v: %v after %d calls", cause, err, calls)
+		}
+		at(t, c, 5)
+	}
+
+	// The caller's values come to the gates.
+	if c, err := run("gated", engine.Handling{Attempts: 1}, bill); err != nil {
+		t.Error(err)
+	} else {
+		at(t, c, 5)
+	}
+
+	// An error that cannot be told, or is too long, is buried all the same.
+	for what, cause := range map[string]error{"panics": silent{}, "is long": errors.New(big("x", 20<<20))} {
+		c, err := run(what, engine.Handling{Attempts: 1, DeadLetter: engine.StreamName{Stream: "dead"}}, func(context.Context, engine.Event, *engine.Effects) error { return cause })
+		if err != nil {
+			t.Errorf("an error that %s: %.100v", what, err)
+		}
+		at(t, c, 5)
+	}
+
+	// Dead letters that would be handled in their turn.
+	everything := cursor(t, log, "everything", engine.Query{})
+	if err := everything.Handle(ctx, engine.Handling{DeadLetter: engine.StreamName{Stream: "dead"}}, bill); !errors.Is(err, engine.ErrInvalid) {
+		t.Errorf("dead letters of its own: %v", err)
+	}
+
+	var kept *engine.Effects
+	if _, err := run("keeps", engine.Handling{}, func(_ context.Context, _ engine.Event, effects *engine.Effects) error { kept = effects; return nil }); err != nil {
+		t.Error(err)
+	}
+	if _, err := kept.Append(draft("late")); !errors.Is(err, engine.ErrTxDone) {
+		t.Errorf("effects that are kept: %v", err)
+	}
+
+	// Payloads are the handler's to keep, also where the query borrows.
+	var payload [][]byte
+	borrowed := cursor(t, log, "borrowed", engine.Query{Stream: "orders", ToSequence: 5, Borrow: true})
+	if err := borrowed.Handle(ctx, engine.Handling{}, func(_ context.Context, event engine.Event, _ *engine.Effects) error {
+		payload = append(payload, event.Data)
+		return nil
+	}); err != nil || fmt.Sprintf("%s", payload) != "[1 2 3 4 5]" {
+		t.Errorf("%s, %v", payload, err)
+	}
+
+	// A close during the wait for the next attempt ends it, without another call.
+	calls := 0
+	later := cursor(t, log, "closes", placed)
+	err = later.Handle(ctx, engine.Handling{}, func(context.Context, engine.Event, *engine.Effects) error {
+		calls++
+		closed(t, log)
+		return errors.New("not now")
+	})
+	if !errors.Is(err, engine.ErrClosed) || calls != 1 {
+		t.Errorf("closed by its handler: %v after %d calls", err, calls)
+	}
+	log, err = engine.Open(engine.Options{Dir: "log", FS: m.disk, ReadOnly: true, Waits: waits{m.clock}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("read-only", engine.Handling{}, func(context.Context, engine.Event, *engine.Effects) error { t.Error("called"); return nil }); !errors.Is(err, engine.ErrReadOnly) {
+		t.Errorf("a read-only log: %v", err)
+	}
+}
+
+// silent is an error that panics when it is asked.
+type silent struct{}
+
+func (silent) Error() string { panic("no") }
+
+// TestABufferedSubscriptionEndsAtItsVersion: as soon as that is written.
+func TestABufferedSubscriptionEndsAtItsVersion(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	buffered(t, log, "1", "2")
+	n := 0
+	for _, err := range log.Subscribe(context.Background(), engine.Query{Stream: "s", ToVersion: 2, Buffered: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d events", n)
+	}
+	closed(t, log)
+}
+
+// TestSegmentsOfNotesHaveNoEvents: Stats says so, before and after a reopen.
+func TestSegmentsOfNotesHaveNoEvents(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	for range 2 {
+		log := m.open()
+		if _, err := log.AppendBatch(context.Background(), engine.Batch{Notes: []engine.NoteDraft{note("a", "1")}}); err != nil {
+			t.Fatal(err)
+		}
+		if s := log.Stats().Segments[0]; s.FirstSequence != 0 || s.LastSequence != 0 || s.Batches == 0 {
+			t.Errorf("%+v", s)
+		}
+		closed(t, log)
+	}
+}

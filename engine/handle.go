@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,8 +91,13 @@ type Effects struct {
 
 // Append stages an event, and returns its place in the batch, as Tx.Append does. A
 // draft without a cause is caused by the event that is handled, and one without a
-// correlation gets that event's.
+// correlation gets that event's. A key is refused with ErrInvalid: what commits with
+// the move of a cursor happens once without it, and an answer to the key would not
+// move the cursor.
 func (e *Effects) Append(draft Draft) (item int, err error) {
+	if draft.Key != "" {
+		return 0, fmt.Errorf("engine: stage an event: %w: %w: effects have no key: they happen once by the move of the cursor", ErrRejected, ErrInvalid)
+	}
 	if draft.CausedBy == (Cause{}) {
 		draft.CausedBy = ByID(e.event.ID)
 	}
@@ -117,23 +123,34 @@ func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 // is closed or has failed, the query has no more events (then with nil), an event
 // cannot be handled (*HandleError), or somebody else has moved the cursor
 // (ErrCursorMoved). It runs in the caller's goroutine; what was handled when the
-// context ends is committed.
+// context ends is committed all the same, unless that is refused.
 //
-// An attempt fails when the handler returns an error or panics, or when the batch
-// of its effects is rejected, such as with ErrWrongVersion.
+// An attempt fails when the handler returns an error or panics, whatever the error
+// is, or when the batch of its effects is rejected, such as with ErrWrongVersion.
+// A dead-letter stream that the query selects is refused with ErrInvalid.
 func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) error {
 	how, err := how.withDefaults()
+	if err == nil && c.selects(how.DeadLetter) {
+		err = fmt.Errorf("%w: the cursor's query selects the dead letters of stream %q, which would be handled in their turn", ErrInvalid, how.DeadLetter.Stream)
+	}
 	if err == nil {
-		h := &handling{Cursor: c, Handling: how, handler: handler}
-		if h.Append == nil {
-			h.Append = c.log.AppendBatch
+		if how.Append == nil {
+			how.Append = c.log.AppendBatch
 		}
+		h := &handling{cursor: c, how: how, handler: handler, ctx: context.WithoutCancel(ctx)}
 		err = h.run(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("engine: handle %q: %w", c.name, err)
 	}
 	return nil
+}
+
+// selects reports whether the cursor's query selects the dead letters of a stream.
+func (c *Cursor) selects(letters StreamName) bool {
+	q := &c.query
+	return letters.Stream != "" && (q.Stream == "" || q.Stream == letters.Stream && q.Scope == letters.Scope) &&
+		(q.Scope == "" || q.Scope == letters.Scope) && (len(q.Types) == 0 || slices.Contains(q.Types, DeadLetterType))
 }
 
 // withDefaults returns how, or what is wrong with it.
@@ -158,9 +175,10 @@ func (h Handling) withDefaults() (Handling, error) {
 //	           └───┴─────────────┘
 //	         wait, again          too often: the dead letter in place of the effects
 type handling struct {
-	*Cursor
-	Handling
+	cursor  *Cursor
+	how     Handling
 	handler Handler
+	ctx     context.Context // with the caller's values, and no end
 
 	position uint64 // of the cursor
 	scanned  uint64 // up to here the query selects nothing behind the position
@@ -171,18 +189,22 @@ type handling struct {
 }
 
 func (h *handling) run(ctx context.Context) error {
+	l := h.cursor.log
+	if err := l.writable(); err != nil {
+		return err
+	}
 	var err error
-	if h.position, err = h.Cursor.position(); err != nil {
+	if h.position, err = h.cursor.position(); err != nil {
 		return err
 	}
 	h.begin()
 	for {
-		q := h.query
+		q := h.cursor.query
 		q.FromSequence = max(q.FromSequence, h.position+1, h.scanned+1)
-		if last := h.log.lastOf(&q); last > 0 && q.FromSequence > last {
+		if last := l.lastOf(&q); last > 0 && q.FromSequence > last {
 			return nil
 		}
-		bound, err := h.log.await(ctx, q.FromSequence, false)
+		bound, err := l.await(ctx, q.FromSequence, false)
 		if err != nil {
 			return err
 		}
@@ -198,7 +220,7 @@ func (h *handling) run(ctx context.Context) error {
 // some handles the events that a query selects.
 func (h *handling) some(ctx context.Context, q *Query) error {
 	again, cause := false, error(nil)
-	err := h.log.read(q, func(event Event) bool {
+	err := h.cursor.log.read(q, func(event Event) bool {
 		if cause = ctx.Err(); cause == nil {
 			again, cause = h.event(ctx, &event)
 		}
@@ -219,7 +241,7 @@ func (h *handling) some(ctx context.Context, q *Query) error {
 func (h *handling) finish(end error) (again bool, err error) {
 	if err := h.commit(); err != nil {
 		h.alone = h.handled
-		return end == nil, cmp.Or(end, h.fatal(err))
+		return end == nil, errors.Join(end, h.fatal(err))
 	}
 	return false, end
 }
@@ -227,26 +249,25 @@ func (h *handling) finish(end error) (again bool, err error) {
 // event handles one event until that has succeeded, or it is dead. again is set
 // when the events behind the position are to be handled again.
 func (h *handling) event(ctx context.Context, event *Event) (again bool, err error) {
-	wait := h.Wait
+	l, wait := h.cursor.log, h.how.Wait
 	for failures := 0; ; {
 		others := h.count > 0
 		err := h.attempt(ctx, event)
 		if err == nil {
-			if h.count < h.Batch && event.Sequence > h.alone {
+			if h.count < h.how.Batch && event.Sequence > h.alone {
 				return false, nil
 			}
 			if err = h.commit(); err == nil {
 				return false, nil
 			}
-			if others && h.fatal(err) == nil {
+			if fatal := h.fatal(err); fatal != nil {
+				return false, fatal
+			}
+			if others {
 				h.alone = event.Sequence // whose fault it is will be seen
 				return true, nil
 			}
-		}
-		if end := cmp.Or(h.fatal(err), ctx.Err()); end != nil {
-			return false, end
-		}
-		if others {
+		} else if others && ctx.Err() == nil {
 			if err := h.commit(); err != nil {
 				h.alone = event.Sequence
 				return true, h.fatal(err)
@@ -255,13 +276,23 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 				continue // there is room now
 			}
 		}
-		if failures++; failures >= h.Attempts {
-			return false, h.bury(event, failures, err)
-		}
-		if err := h.log.sleep(ctx, wait); err != nil {
+		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		wait = min(2*wait, h.MostWait)
+		if failures++; failures >= h.how.Attempts {
+			return false, h.bury(event, failures, err)
+		}
+		err = l.writable()
+		if err == nil {
+			err = l.sleep(ctx, wait)
+		}
+		if err == nil {
+			err = l.writable() // it may have been closed meanwhile
+		}
+		if err != nil {
+			return false, err
+		}
+		wait = min(2*wait, h.how.MostWait)
 	}
 }
 
@@ -284,31 +315,28 @@ func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
 	return h.handler(ctx, *event, effects)
 }
 
-// fatal returns why no further attempt is made after an error, or nil.
+// fatal returns why no further attempt is made after a commit has failed, or nil.
 func (h *handling) fatal(err error) error {
-	switch failed := h.log.writable(); {
-	case errors.Is(err, ErrInDoubt), errors.Is(err, ErrCursorMoved):
+	if errors.Is(err, ErrInDoubt) || errors.Is(err, ErrCursorMoved) {
 		return err
-	case failed != nil:
-		return failed
 	}
-	return nil
+	return h.cursor.log.writable()
 }
 
 // begin forgets the effects so far.
 func (h *handling) begin() {
-	h.tx, h.count = h.log.Begin("", h.Durability), 0
+	h.tx, h.count = h.cursor.log.Begin("", h.how.Durability), 0
 }
 
 // commit appends the effects of what is handled, and moves the cursor behind it;
-// if that fails they are forgotten.
-// The context has no say: what is done is done.
+// if that fails they are forgotten. That the caller's context ends is no reason to
+// stop: what is done is done.
 func (h *handling) commit() error {
 	defer h.begin()
-	if err := h.tx.Note(h.Move(h.position, h.handled)); err != nil {
+	if err := h.tx.Note(h.cursor.Move(h.position, h.handled)); err != nil {
 		return err
 	}
-	if _, err := h.Append(context.Background(), h.tx.batch); err != nil {
+	if _, err := h.how.Append(h.ctx, h.tx.batch); err != nil {
 		return err
 	}
 	h.position = h.handled
@@ -317,22 +345,32 @@ func (h *handling) commit() error {
 
 // bury appends a dead letter and moves the cursor behind the event.
 func (h *handling) bury(event *Event, attempts int, cause error) error {
-	if h.DeadLetter.Stream == "" {
-		return &HandleError{Cursor: h.name, Sequence: event.Sequence, Attempts: attempts, Err: cause}
+	if h.how.DeadLetter.Stream == "" {
+		return &HandleError{Cursor: h.cursor.name, Sequence: event.Sequence, Attempts: attempts, Err: cause}
 	}
 	data, err := json.Marshal(DeadLetter{
-		Cursor: h.name, ID: event.ID, Sequence: event.Sequence, Scope: event.Scope, Stream: event.Stream,
-		Version: event.Version, Type: event.Type, Attempts: attempts, Error: cause.Error(),
+		Cursor: h.cursor.name, ID: event.ID, Sequence: event.Sequence, Scope: event.Scope, Stream: event.Stream,
+		Version: event.Version, Type: event.Type, Attempts: attempts, Error: cut(oneLine(textOf(cause)), maxReason),
 	})
 	if err != nil {
 		return err
 	}
 	effects := Effects{tx: h.tx, event: event}
-	if _, err := effects.Append(Draft{Scope: h.DeadLetter.Scope, Stream: h.DeadLetter.Stream, Type: DeadLetterType, Data: data}); err != nil {
+	if _, err := effects.Append(Draft{Scope: h.how.DeadLetter.Scope, Stream: h.how.DeadLetter.Stream, Type: DeadLetterType, Data: data}); err != nil {
 		return err
 	}
 	h.handled = event.Sequence
 	return h.commit()
+}
+
+// textOf is the text of an error, also of one that panics when it is asked.
+func textOf(err error) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = (&PanicError{p}).Error()
+		}
+	}()
+	return err.Error()
 }
 
 // sleep waits through the seams.

@@ -37,7 +37,7 @@ type Metrics struct {
 	// CallBegin is told that an append begins, before anything is checked, with
 	// what is known then: Began, Durability, Events and Bytes. The call goes on
 	// with the context that it returns, which should be ctx or follow from it; nil
-	// stands for ctx. Calls of no events are not told.
+	// stands for ctx. An empty batch is not told.
 	CallBegin func(ctx context.Context, call CallStats) context.Context
 	// Call is told the answer of a call, once, with the context of CallBegin.
 	Call func(ctx context.Context, call CallStats)
@@ -228,7 +228,10 @@ func bothBegin(first, second func(context.Context, CallStats) context.Context) f
 		if inner := first(ctx, call); inner != nil {
 			ctx = inner
 		}
-		return second(ctx, call)
+		if inner := second(ctx, call); inner != nil {
+			ctx = inner
+		}
+		return ctx
 	}
 }
 

@@ -96,15 +96,16 @@ func (e *NoteChangedError) Is(target error) bool {
 // ownNotes begins the names of the notes that this package makes.
 const ownNotes = "untorn."
 
-// note looks at a note of a batch, and returns it encoded.
-func (v *validation) note(n *NoteDraft, at int) []byte {
-	field := func(name string) string { return fmt.Sprintf("note %d, %s", at, name) }
-	v.text(field("Name"), n.Name, 1)
-	v.length(field("Data"), len(n.Data), v.opts.MaxMetadata)
+// noteDraft looks at a note of a batch, and returns it encoded.
+func (v *validation) noteDraft(n *NoteDraft, at int) []byte {
+	v.note = at + 1
+	v.text("Name", n.Name, 1)
+	v.length("Data", len(n.Data), v.opts.MaxMetadata)
 	if strings.HasPrefix(n.Name, ownNotes) && !n.own {
-		v.problem(ErrInvalid, "%s %q: names that begin with %q are the log's own", field("Name"), n.Name, ownNotes)
+		v.problem(ErrInvalid, "Name %q: names that begin with %q are the log's own", n.Name, ownNotes)
 	}
-	encoded := (&record.Note{Name: n.Name, Data: n.Data}).AppendRecord(nil)
+	v.note = 0
+	encoded := (&record.Note{Name: n.Name, Data: n.Data}).AppendRecord(make([]byte, 0, 4+len(n.Name)+len(n.Data)))
 	v.content += int64(len(encoded))
 	return encoded
 }
@@ -154,7 +155,8 @@ func (l *Log) Note(name string) (Note, bool) {
 }
 
 // Notes yields the notes that a query selects, up to the durable frontier of its
-// start. On an error it yields that once and stops.
+// start. On an error it yields that once and stops. A Name does not make it faster:
+// all notes of the batches in question are read.
 func (l *Log) Notes(q NoteQuery) iter.Seq2[Note, error] {
 	return func(yield func(Note, error) bool) {
 		from, to := l.noteSelection(&q)

@@ -117,7 +117,7 @@ func (l *Log) read(q *Query, yield func(Event) bool) error {
 			at, last = selected.len()-1-i, selected.len()-all
 		}
 		if err := r.read(selected.at(at), selected.at(last)); err != nil {
-			return l.recoveredOr(err)
+			return err
 		}
 		if filter && !q.wants(&r.raw) {
 			continue
@@ -254,6 +254,7 @@ func (l *Log) reader() *reader {
 // giveBack keeps a reader's room for the next call, and nothing of what it read.
 func (l *Log) giveBack(r *reader) {
 	r.forget()
+	r.raw, r.noted = record.Event{}, record.Note{}
 	if cap(r.bytes) > keptWindow || r.scanner.Room() > keptWindow {
 		r.bytes = nil
 		r.scanner.Recycle()
@@ -342,7 +343,7 @@ func (r *reader) item(ordinal, last uint64, note bool) error {
 		moved := l.entryLocked(ordinal, note) != entry
 		l.mu.Unlock()
 		if !moved {
-			return err
+			return l.recoveredOr(err)
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 // looking is who waits for what others add to a log. Guarded by Log.mu.
 type looking struct {
 	begun   uint64 // looks
+	err     error  // of the last one
 	waiting int    // subscriptions
 	armed   bool   // the timer is
 	stop    func() // of the timer, if that is known already
@@ -71,7 +72,7 @@ func (l *Log) refresh(ctx context.Context) error {
 	case failed != nil:
 		return failed
 	case looked:
-		return nil
+		return l.looking.err
 	case len(l.recovery.Damage) > 0:
 		return l.recovery.Damage[0]
 	}
@@ -79,11 +80,12 @@ func (l *Log) refresh(ctx context.Context) error {
 	l.looking.begun++
 	l.mu.Unlock()
 	err := l.look()
+	l.mu.Lock()
+	l.looking.err = err
 	if errors.Is(err, ErrRecovered) {
-		l.mu.Lock()
 		l.failed = err
-		l.mu.Unlock()
 	}
+	l.mu.Unlock()
 	return err
 }
 

@@ -439,7 +439,7 @@ func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
 	}
 	s.batches -= fresh.batches
 	s.last = l.durable.sequence
-	if s.first > s.last {
+	if s.first == 0 || s.first > s.last {
 		s.first, s.last = 0, 0
 	}
 	s.end, s.endBytes, s.sealed = l.durable.end, nil, true

@@ -83,10 +83,16 @@ func (l *Log) lastOf(q *Query) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := q.ToSequence
-	if stream := (index.Name{Scope: q.Scope, Stream: q.Stream}); q.ToVersion > 0 && l.index.Shown(stream).Version >= q.ToVersion {
-		if last == 0 || l.visible < last {
-			last = l.visible
-		}
+	if q.ToVersion == 0 {
+		return last
+	}
+	name := index.Name{Scope: q.Scope, Stream: q.Stream}
+	stream := l.index.Shown(name)
+	if q.Buffered && l.failed == nil {
+		stream, _ = l.index.Stream(name)
+	}
+	if bound := l.boundLocked(q.Buffered); stream.Version >= q.ToVersion && (last == 0 || bound < last) {
+		last = bound
 	}
 	return last
 }

@@ -111,7 +111,7 @@ func TestASubscriptionNeverSplitsABatch(t *testing.T) {
 	}
 }
 
-// TestHowASubscriptionEnds.
+// TestHowASubscriptionEnds: at its limits, by the context, a close, or a failure.
 func TestHowASubscriptionEnds(t *testing.T) {
 	background := context.Background()
 	end := func(log *engine.Log, ctx context.Context, q engine.Query) (n int, err error) {

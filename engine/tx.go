@@ -111,7 +111,7 @@ func (t *Tx) Note(note NoteDraft) error {
 	if at >= v.opts.MaxBatchEvents {
 		v.problem(ErrLimit, "the batch has %d notes already, as many as are allowed", at)
 	}
-	v.note(&note, at)
+	v.noteDraft(&note, at)
 	v.within()
 	if err := v.err(); err != nil {
 		return fmt.Errorf("engine: stage a note: %w: %w", ErrRejected, err)

@@ -237,7 +237,7 @@ func drawFollow(d *drawing) {
 		d.together(clients, d.between(1, 3), func() {
 			d.step("follow")
 			if d.chance(50) {
-				d.with(d.oneOf("stream"), d.oneOf("order-1 order-2 ledger a"))
+				d.with("stream", d.oneOf("order-1 order-2 ledger a"))
 			} else if d.chance(30) {
 				d.with("scope", d.oneOf("a effects dead"))
 			}

@@ -136,9 +136,6 @@ func (n notebook) check(found []engine.Note, lies bool) error {
 			return broken("I3", "notes that were submitted together, each once", fmt.Sprintf("%s and %d more in batch %d", describe(&rest[0]), end-1, batch))
 		}
 		for i, other := range placed {
-			if other > batch && n.calls[i].answered == 0 {
-				continue
-			}
 			if before := n.calls[at].answered > 0 && n.calls[at].answered < n.calls[i].started; before && other > 0 && other < batch {
 				return broken("I4", fmt.Sprintf("%s before %s, which began later", n.calls[at].notes[0].Name, n.calls[i].notes[0].Name), "the reverse")
 			}

@@ -150,6 +150,15 @@ func read(p *plan.Plan) (*script, error) {
 			problems = append(problems, s.attended(step, "name", s.projects))
 		}
 	}
+	for _, steps := range bursts(p.Steps) {
+		handled := map[string]bool{}
+		for _, step := range steps {
+			if name := step.Get("cursor"); step.Verb == "handle" {
+				s.shared[name] = s.shared[name] || handled[name]
+				handled[name] = true
+			}
+		}
+	}
 	if deleted >= 0 {
 		problems = append(problems, fmt.Errorf("step %d: delete needs a crash behind it: half a log cannot be judged", deleted))
 	}
@@ -168,7 +177,6 @@ func (s *script) attended(step plan.Step, what string, all map[string]plan.Step)
 			return fmt.Errorf("step %d: %s %s has another %s than in step %d: it has one query", step.Number, what, name, key, before.Number)
 		}
 	}
-	s.shared[name] = s.shared[name] || again
 	all[name] = step
 	return nil
 }
