@@ -17,6 +17,7 @@ import (
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
+	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
@@ -114,6 +115,8 @@ type call struct {
 	notes      [][]byte // encoded
 	bytes      int64    // that it takes in a segment, at most
 	own        bool     // made by this package: no gate is asked
+
+	signature *proof.SignedHead // that it appends, and nothing else; nil as a rule
 
 	// Set by the commit.
 	refusal  error        // why nothing is written for it

@@ -45,6 +45,7 @@ func (l *Log) commit(group []*call) {
 	for _, c := range group {
 		l.decide(c, staged)
 	}
+	l.stageSignature(staged)
 	l.hash(staged)
 	l.groupDecided(group, staged)
 	l.mu.Lock()
@@ -450,6 +451,9 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 		head: b.head, end: b.offset + b.size,
 	}
 	l.unsynced = append(l.unsynced, span{offset: b.offset, ordinal: ordinal, note: note, point: l.written})
+	if l.opts.Signing != nil {
+		l.enterSignatureLocked(b)
+	}
 	s.batches++
 	if len(b.events) > 0 {
 		s.last = l.written.sequence

@@ -169,6 +169,7 @@ func (l *Log) handOn(g *group) {
 	if g != nil {
 		l.groupEnds()
 	}
+	l.signAhead()
 	news := l.takeNews()
 	l.mu.Lock()
 	turn, woken := l.token.passLocked(), l.awakeLocked()

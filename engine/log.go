@@ -57,6 +57,7 @@ type Log struct {
 	followers    [2]followers            // of what is visible, and of what is written
 	looking      looking                 // what others have added, if the log is open read-only
 
+	signed   signatures
 	prepared *preparation // (t) the next segment, being made or made
 	tasks    int          // background tasks at work
 	idle     Signal       // set when tasks is 0; nil while nobody waits
@@ -200,6 +201,13 @@ func (l *Log) writable() error {
 	return l.writableLocked()
 }
 
+// failure returns why nothing is written any more, or nil.
+func (l *Log) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
 func (l *Log) writableLocked() error {
 	switch {
 	case l.closing:
@@ -290,7 +298,8 @@ func (l *Log) Close() error {
 	l.disarm()
 	err := l.joinTasks()
 	if err == nil && !l.opts.ReadOnly {
-		err = noSpace(l.writeEnd())
+		unsigned := l.signLast()
+		err = errors.Join(unsigned, l.joinTasks(), noSpace(l.writeEnd()))
 	}
 	l.mu.Lock()
 	l.closed = true
@@ -394,6 +403,7 @@ func (l *Log) syncWritten() error {
 func (l *Log) publishLocked(covered point) {
 	l.durable = covered
 	l.visible = covered.sequence
+	l.signed.due = l.signed.plain
 	l.unsynced = l.unsynced[:0]
 	l.index.Show()
 	l.active.proven = true

@@ -59,6 +59,9 @@ type Options struct {
 	SyncEvery time.Duration
 	SyncCount int
 
+	// Signing has heads of the log signed; nil: nobody does.
+	Signing *Signing
+
 	// Gates are asked, in order, whether a batch may be appended. nil: all may.
 	Gates []Gate
 
@@ -144,6 +147,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.Gates = slices.Clone(o.Gates)
 	checkGates(&o, problem)
+	checkSigning(&o, problem)
 	if len(problems) > 0 {
 		return o, fmt.Errorf("engine: options: %w", errors.Join(problems...))
 	}

@@ -107,6 +107,7 @@ func (l *Log) recover() error {
 		return err
 	}
 	l.id = l.index.LastID()
+	l.recoverSignatures()
 	l.recovery.Segments = len(l.segments)
 	if l.active != nil && !l.active.headed {
 		l.recovery.Segments--
@@ -443,6 +444,9 @@ func (r *recovering) take(s *segmentFile, b *segment.Batch) {
 	for i := range b.Notes {
 		n := &b.Notes[i]
 		addNote(index.Entry{Segment: uint32(s.number), Offset: uint32(n.Offset), Length: uint32(n.Length), Item: uint32(i)}, n.Name, n.Data)
+	}
+	if l.opts.Signing != nil && !onlySignatures(b) {
+		l.signed.plain = m.Batch
 	}
 	s.batches++
 	if m.Events > 0 {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sort"
 
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/internal/index"
 	"github.com/untorn-db/untorn/engine/internal/segment"
+	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
@@ -20,6 +22,13 @@ type Verification struct {
 	Events   uint64
 	Bytes    int64   // read
 	Head     LogHead // recomputed from the first event on
+
+	// Signatures counts those that were found; each is of a head that the log has, or
+	// among the Problems. Signed is the newest head that was found signed, or zero:
+	// whether a key that one trusts has signed it only VerifySigned says.
+	Signatures uint64
+	Signed     proof.SignedHead
+
 	Problems []*CorruptError
 	// Remarks name what is odd but no damage, such as a prepared segment that is
 	// not all zeros: what a torn first group leaves.
@@ -31,8 +40,20 @@ type Verification struct {
 // every segment's header. If anything is damaged it returns the first
 // *CorruptError, and all of them in Problems. Calls of other methods go on
 // meanwhile.
-func (l *Log) Verify(ctx context.Context) (Verification, error) {
-	v := &verifying{log: l, streams: map[index.Name]index.Stream{}, reader: l.reader()}
+//
+// Of a signature it checks that the log has the head that was signed.
+func (l *Log) Verify(ctx context.Context) (Verification, error) { return l.verify(ctx, nil) }
+
+// VerifySigned is Verify, and requires of every signature that one of the keys has
+// made it: what does not hold is a *CorruptError, too, and matches a proof.Reason,
+// such as proof.UnknownKey. What is behind Verification.Signed nobody vouches for,
+// and a log without a signature is no error.
+func (l *Log) VerifySigned(ctx context.Context, keys proof.Keys) (Verification, error) {
+	return l.verify(ctx, &keys)
+}
+
+func (l *Log) verify(ctx context.Context, keys *proof.Keys) (Verification, error) {
+	v := &verifying{log: l, keys: keys, streams: map[index.Name]index.Stream{}, reader: l.reader()}
 	defer l.giveBack(v.reader)
 	err := v.run(ctx)
 	switch {
@@ -56,6 +77,9 @@ type verifying struct {
 	hashes  []chain.Hash
 	last    point
 	streams map[index.Name]index.Stream
+	keys    *proof.Keys // nil: signatures themselves are not looked at
+	heads   []point     // behind each batch, if the log has signatures
+	signed  bool        // it has
 }
 
 func (v *verifying) run(ctx context.Context) error {
@@ -64,6 +88,7 @@ func (v *verifying) run(ctx context.Context) error {
 	until := l.durable
 	numbers := l.numbers
 	v.logID = l.logID
+	_, v.signed = l.index.ShownNote(SignatureNote)
 	l.mu.Unlock()
 	v.last = point{head: chain.LogRoot(v.logID)}
 	v.Problems = append(v.Problems, l.recovery.Damage...) // what Salvage went around
@@ -197,9 +222,46 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(b.Records)) != b.Head {
 		v.problem(number, b.Offset, fmt.Sprintf("batch %d does not have the head that it says", m.Batch))
 	}
+	for i := range b.Notes {
+		if n := &b.Notes[i]; n.Name == SignatureNote {
+			v.signature(number, n)
+		}
+	}
 	v.Batches++
 	v.Events += uint64(len(b.Items))
 	v.last = point{batch: m.Batch, sequence: m.Sequence + uint64(len(b.Items)) - 1, time: m.Time, head: b.Head}
+	if v.signed {
+		v.heads = append(v.heads, v.last)
+	}
+}
+
+// signature checks that the log has the head that a note is a signature of, and who
+// has signed it.
+func (v *verifying) signature(number uint64, n *segment.Note) {
+	v.Signatures++
+	damaged := func(err error, format string, args ...any) {
+		v.problem(number, n.Offset, fmt.Sprintf(format, args...))
+		v.Problems[len(v.Problems)-1].Err = err
+	}
+	var signed proof.SignedHead
+	if err := signed.UnmarshalBinary(n.Data); err != nil {
+		damaged(err, "a signature")
+		return
+	}
+	i := sort.Search(len(v.heads), func(i int) bool { return v.heads[i].batch >= signed.Batch })
+	if i == len(v.heads) || v.log.proofHead(v.heads[i]) != signed.Head {
+		damaged(nil, "the log does not have the head of batch %d that key %s has signed", signed.Batch, signed.KeyID)
+		return
+	}
+	if v.keys != nil {
+		if err := v.keys.Verify(signed); err != nil {
+			damaged(err, "the signature of the head of batch %d by key %s", signed.Batch, signed.KeyID)
+			return
+		}
+	}
+	if signed.Batch >= v.Signed.Batch {
+		v.Signed = signed
+	}
 }
 
 // prepared remarks on segments that do not count and are not all zeros.
@@ -240,54 +302,4 @@ func (v *verifying) prepared() error {
 			}
 		}
 	}
-}
-
-// VerifyReceipt checks that the log holds the event of a receipt, and that the
-// event has the hash that the receipt says, recomputed from its content and its
-// predecessor in the stream. The error matches ErrNotFound, ErrCorrupt, or
-// ErrInvalid when the receipt says something else than the log.
-func (l *Log) VerifyReceipt(r Receipt) error {
-	fail := func(err error) error { return fmt.Errorf("engine: verify the receipt of event %v: %w", r.ID, err) }
-	ordinal, err := l.visibleBy(func() (uint64, bool) { return l.index.ByID(r.ID) })
-	if err != nil {
-		return fail(err)
-	}
-	read := l.reader()
-	defer l.giveBack(read)
-	if err := read.read(ordinal, ordinal); err != nil {
-		return fail(err)
-	}
-	raw, where := &read.raw, read.where
-	if _, err := record.DecodeExtensions(raw.Extensions); err != nil {
-		return fail(where.damaged("its extensions", err))
-	}
-	if actual := read.receipt(); !actual.Equal(r) {
-		return fail(fmt.Errorf("%w: the log has event %d, version %d of stream %q, batch %d, hash %v under this id",
-			ErrInvalid, actual.Sequence, actual.Version, actual.Stream, actual.Batch, actual.Hash))
-	}
-	name := index.Name{Scope: raw.Scope, Stream: raw.Stream}
-	var headers headerHasher
-	headers.add(raw, where.sequence(), &record.Mark{Time: where.batch.Time, Clock: where.batch.Clock})
-	header := headers.sum()[0]
-	var previous chain.Hash
-	if raw.Version == 1 {
-		previous = chain.StreamRoot(l.logID, name.Scope, name.Stream)
-	} else {
-		l.mu.Lock()
-		stream, _ := l.index.Stream(name)
-		l.mu.Unlock()
-		before := between(stream.Ordinals, 0, ordinal)
-		if len(before) == 0 {
-			return fail(ErrNotFound)
-		}
-		predecessor := before[len(before)-1]
-		if err := read.read(predecessor, predecessor); err != nil {
-			return fail(err)
-		}
-		previous = read.raw.Hash
-	}
-	if read.hasher.Event(previous, header) != r.Hash {
-		return fail(where.damaged("the event does not have the hash that it says", nil))
-	}
-	return nil
 }
