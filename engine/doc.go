@@ -50,6 +50,14 @@
 // Gates of Options.Gates are the caller's own rules for what may be appended: they
 // are asked about every valid batch before it commits, and may record a denial.
 //
+// Options.Signing has a key sign the log's heads, when it is closed, behind each
+// group, or on demand. A proof then leads from a receipt to a signed head, and
+// package proof verifies it without the log; VerifyReceiptSigned and VerifySigned
+// do with it.
+//
+//	p, err := log.Prove(ctx, receipt.ID)
+//	verdict, err := proof.Verify(log.Statement(receipt), &p, keys)
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

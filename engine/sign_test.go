@@ -182,7 +182,7 @@ func TestSign(t *testing.T) {
 				t.Errorf("the signer was asked %d times", n)
 			}
 			m.powerLoss(simfs.Oldest()) // it is durable
-			next := testKey(2)
+			next := &witness{PrivateKey: testKey(2)}
 			m.options.Signing = &engine.Signing{KeyID: "ops-2", Key: next, When: when}
 			log = m.open()
 			is(t, "after a power cut", signatures(t, log), []string{"ops-1:1@2"})
@@ -193,6 +193,10 @@ func TestSign(t *testing.T) {
 			receipts = append(receipts, appended(t, log, "three")...)
 			if third, err := log.Sign(ctx); err != nil || third.Batch != 4 {
 				t.Fatalf("%+v, %v", third, err)
+			}
+			m.clock.Yield() // the task finds that all is signed
+			if n := len(next.asked); n != 2 {
+				t.Errorf("the signer was asked %d times", n)
 			}
 			closed(t, log)
 

@@ -46,6 +46,7 @@ appended before its batch stays. Empty lines are skipped.`,
 			dir := dirFlag(flags)
 			batch := flags.Int("batch", 1, "commit every `n` lines together, 1 to 65535")
 			buffered := flags.Bool("buffered", false, "do not sync each batch; all is durable when the command has ended with 0")
+			sign := flags.String("sign", "", "sign the log's head at the end with the private key in a `file`; untorn key makes one")
 			asJSON := jsonFlag(flags, "print a receipt for each line as it commits, one JSON object a line")
 			return func(e *env) error {
 				name, err := dir()
@@ -58,6 +59,11 @@ appended before its batch stays. Empty lines are skipped.`,
 				a := &appender{env: e, size: *batch, json: *asJSON}
 				if *buffered {
 					a.durability = engine.Buffered
+				}
+				if *sign != "" {
+					if a.signing, err = readKey(*sign); err != nil {
+						return err
+					}
 				}
 				return a.run(name)
 			}
@@ -72,6 +78,7 @@ type appender struct {
 	size       int
 	durability engine.Durability
 	json       bool
+	signing    *engine.Signing // nil: nobody signs
 	progress   progress
 
 	line   int // number of the last line read
@@ -83,7 +90,7 @@ type appender struct {
 }
 
 func (a *appender) run(dir string) (err error) {
-	a.log, err = engine.Open(engine.Options{Dir: dir, MaxBatchEvents: max(a.size, 4096)})
+	a.log, err = engine.Open(engine.Options{Dir: dir, MaxBatchEvents: max(a.size, 4096), Signing: a.signing})
 	if err != nil {
 		if errors.Is(err, engine.ErrCorrupt) {
 			return fmt.Errorf("%w: untorn read --salvage reads what is whole", err)
@@ -95,6 +102,9 @@ func (a *appender) run(dir string) (err error) {
 	err = a.readLines()
 	if err == nil {
 		err = a.log.Sync(context.Background())
+	}
+	if err == nil && a.signing != nil && a.log.LogHead().Batch > 0 {
+		_, err = a.log.Sign(context.Background()) // else Close does: the head that is told is the last one
 	}
 	head := a.log.LogHead()
 	a.progress.end()
@@ -115,6 +125,9 @@ func (a *appender) summary(head engine.LogHead) {
 	}
 	if head.Sequence > 0 {
 		fmt.Fprintf(a.stdout, "; the log ends at event %d, head %d:%v", head.Sequence, head.Batch, head.Hash)
+		if a.signing != nil {
+			fmt.Fprintf(a.stdout, ", signed by key %s", a.signing.KeyID)
+		}
 	}
 	a.stdout.WriteByte('\n')
 }

@@ -1,5 +1,5 @@
 // Command untorn works on an event log in a directory: append, read, tail,
-// verify, inspect, graph.
+// verify, inspect, graph, key, prove, check.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
@@ -8,9 +8,15 @@
 //	untorn inspect --dir data
 //	untorn graph --dir data 1
 //
+//	untorn key --out ops.pem --id ops >keys
+//	untorn append --dir data --sign ops.pem
+//	untorn verify --dir data --keys keys
+//	untorn prove --dir data 1 >proof.json
+//	untorn check --proof proof.json --keys keys
+//
 // The way of the data:
 //
-//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph ──▶ stdout
+//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph, prove ──▶ stdout
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
 // Only append takes the log's lock; the others open it read-only and write
@@ -69,7 +75,8 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{appendCommand(), readCommand(), tailCommand(), verifyCommand(), inspectCommand(), graphCommand()}
+	return []command{appendCommand(), readCommand(), tailCommand(), verifyCommand(), inspectCommand(), graphCommand(),
+		keyCommand(), proveCommand(), checkCommand()}
 }
 
 // usageError is a command line or an input that cannot be understood.
@@ -106,7 +113,7 @@ func oneLine(text string) string {
 
 func dispatch(e *env, args []string) error {
 	if len(args) == 0 {
-		return usage("no command: use append, read, tail, verify, inspect or graph; untorn help says more")
+		return usage("no command: use append, read, tail, verify, inspect, graph, key, prove or check; untorn help says more")
 	}
 	name, args := args[0], args[1:]
 	switch name {
@@ -143,7 +150,7 @@ func dispatch(e *env, args []string) error {
 		}
 		return nil
 	}
-	return usage("unknown command %q: use append, read, tail, verify, inspect or graph", name)
+	return usage("unknown command %q: use append, read, tail, verify, inspect, graph, key, prove or check", name)
 }
 
 // parse parses the flags, and returns the arguments between and behind them. Package

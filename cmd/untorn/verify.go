@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
 )
 
 func verifyCommand() command {
@@ -20,21 +21,32 @@ func verifyCommand() command {
 head. Writes nothing, and changes nothing upon damage.
 
 Somebody who can write to the disk can make up a log whose hashes are right. --head compares the log with a
-head that was kept elsewhere: untorn append, inspect and verify print it as BATCH:HASH.`,
+head that was kept elsewhere: untorn append, inspect and verify print it as BATCH:HASH. --keys requires that
+every signature in the log is by a key of a file that untorn key has printed, each of a head that the log has,
+and says up to where the log is signed: what is behind that, nobody vouches for.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			dir := dirFlag(flags)
 			head := flags.String("head", "", "the `head` that the log must have, as BATCH:HASH or HASH")
+			trusted := flags.String("keys", "", "the `file` of keys that may have signed the log")
 			asJSON := jsonFlag(flags, "print one JSON object")
 			return func(e *env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
+				var keys *proof.Keys
+				if *trusted != "" {
+					read, err := readKeys(*trusted)
+					if err != nil {
+						return err
+					}
+					keys = &read
+				}
 				expected, err := parseHead(*head)
 				if err != nil {
 					return err
 				}
-				return verify(e, name, expected, *asJSON)
+				return verify(e, name, expected, keys, *asJSON)
 			}
 		},
 	}
@@ -80,13 +92,18 @@ func (h expectedHead) mismatch(head engine.LogHead) error {
 	return fmt.Errorf("the log's head is %d:%v, not that of --head: it is not the log that was there, or it has gone on since", head.Batch, head.Hash)
 }
 
-func verify(e *env, dir string, expected expectedHead, asJSON bool) error {
+func verify(e *env, dir string, expected expectedHead, keys *proof.Keys, asJSON bool) error {
 	log, err := e.openToRead(dir, true)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	found, err := log.Verify(context.Background())
+	var found engine.Verification
+	if keys != nil {
+		found, err = log.VerifySigned(context.Background(), *keys)
+	} else {
+		found, err = log.Verify(context.Background())
+	}
 	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
 		return err
 	}
@@ -97,13 +114,19 @@ func verify(e *env, dir string, expected expectedHead, asJSON bool) error {
 		different = fmt.Errorf("the log has the head of --head, and %s behind it that may not be durable, not verified: it is not as it was when that was its head",
 			count(recovery.UnprovenBatches, "batch", "batches"))
 	}
+	if different == nil && keys != nil && len(problems) == 0 && !found.Signed.Signed() {
+		different = errors.New("the log has no signature: nobody vouches for it")
+	}
 	if asJSON {
-		verifyJSON(e, found, recovery, problems, len(problems) == 0 && different == nil)
+		verifyJSON(e, found, keys != nil, recovery, problems, len(problems) == 0 && different == nil)
 	} else {
-		verifyText(e, found, problems)
+		verifyText(e, found, keys != nil, problems)
 	}
 	for _, remark := range found.Remarks {
 		e.note("%s", remark)
+	}
+	if behind := found.Head.Sequence - found.Signed.Sequence; keys != nil && len(problems) == 0 && found.Signed.Signed() && behind > 0 {
+		e.note("%s behind the last signature: nobody vouches for them", count(behind, "event stands", "events stand"))
 	}
 	if recovery.Torn {
 		e.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", recovery.TornAt.Offset, recovery.TornAt.Segment, recovery.TornReason)
@@ -137,7 +160,7 @@ func merge(lists ...[]*engine.CorruptError) []*engine.CorruptError {
 	return all
 }
 
-func verifyText(e *env, found engine.Verification, problems []*engine.CorruptError) {
+func verifyText(e *env, found engine.Verification, signed bool, problems []*engine.CorruptError) {
 	for _, problem := range problems {
 		fmt.Fprintf(e.stdout, "damaged: %s\n", oneLine(problem.Error()))
 	}
@@ -149,10 +172,13 @@ func verifyText(e *env, found engine.Verification, problems []*engine.CorruptErr
 	if found.Head.Batch > 0 {
 		fmt.Fprintf(e.stdout, "; the log ends at event %d, head %d:%v", found.Head.Sequence, found.Head.Batch, found.Head.Hash)
 	}
+	if signed && found.Signed.Signed() {
+		fmt.Fprintf(e.stdout, "; signed up to event %d, head %d:%v, by key %s", found.Signed.Sequence, found.Signed.Batch, found.Signed.Hash, found.Signed.KeyID)
+	}
 	e.stdout.WriteByte('\n')
 }
 
-func verifyJSON(e *env, found engine.Verification, recovery engine.Recovery, problems []*engine.CorruptError, fine bool) {
+func verifyJSON(e *env, found engine.Verification, signed bool, recovery engine.Recovery, problems []*engine.CorruptError, fine bool) {
 	o := newObject(e.stdout.AvailableBuffer())
 	o.truth("ok", fine)
 	o.number("events", found.Events)
@@ -189,5 +215,14 @@ func verifyJSON(e *env, found engine.Verification, recovery engine.Recovery, pro
 	o.number("unproven", recovery.Unproven)
 	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
+	if signed && found.Signed.Signed() {
+		o.name("signed")
+		head := newObject(o.b)
+		head.number("batch", found.Signed.Batch)
+		head.number("sequence", found.Signed.Sequence)
+		head.hash("hash", found.Signed.Hash)
+		head.text("key", found.Signed.KeyID)
+		o.b = append(head.b, '}')
+	}
 	e.stdout.Write(o.line())
 }
