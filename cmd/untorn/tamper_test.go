@@ -57,6 +57,40 @@ func TestVerifyHeadNamesTampering(t *testing.T) {
 	}
 }
 
+// TestVerifyKeysNamesWhoHasSigned does the same with verify --keys: it exits with 1
+// for every log that was changed and signed again, and with 0 for one as it was.
+func TestVerifyKeysNamesWhoHasSigned(t *testing.T) {
+	samples, err := tamper.Samples(t.Context(), 5, 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, again := 0, 0
+	for _, s := range samples {
+		if !s.Signed || s.About != "" && !s.ByKeys {
+			continue
+		}
+		dir := lay(t, s.Files)
+		keys := filepath.Join(t.TempDir(), "keys")
+		if err := os.WriteFile(keys, []byte(s.Keys.Format()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := output("verify", "--dir", dir, "--keys", keys)
+		want := 1
+		if s.About == "" {
+			want = 0
+			whole++
+		} else {
+			again++
+		}
+		if code != want {
+			t.Errorf("%s: exit code %d\n%s%s", s.About, code, stdout, stderr)
+		}
+	}
+	if whole == 0 || again < 4 {
+		t.Errorf("%d logs as they were, %d that were signed again", whole, again)
+	}
+}
+
 // TestVerifyHeadOfMore: what lies behind the head and is not proven was not
 // verified. With --head that is no success.
 func TestVerifyHeadOfMore(t *testing.T) {

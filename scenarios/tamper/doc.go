@@ -22,6 +22,7 @@
 //   - The head that was kept names every mutation of what belongs to a log, as
 //     untorn verify --head compares it. So does the last receipt together with
 //     Verify, where the log is not valid in itself.
+//   - So do the keys, without a head, of what is signed again.
 //   - Without a head Open or Verify name all but two: what is left is the log
 //     without its last batches (end gone), or a log that is valid in itself (needs
 //     head). The suite does not believe that of a verdict alone: the one is compared
@@ -44,16 +45,20 @@
 // Three more are counted apart, and what is asked of them is less:
 //
 //   - not bound: what no hash covers, under right checksums: what BEGIN says was
-//     synced, all that an END says, seeds and sessions, alignment, carried, features
-//     of a header. It is named, or nothing that is shown is another.
+//     synced, all that an END says, the time of a batch of notes alone, seeds and
+//     sessions, alignment, carried, features of a header. It is named, or nothing that is shown is another.
 //   - erased: an event that may be erased loses its content. Its hash stays, so that
 //     no head can name it, and it is shown without content. What it was bound to stays
 //     bound.
 //   - outside: bytes that are part of nothing, by the format: gaps, padding, the rest
 //     of the header's blocks, what lies behind the end. Nothing changes.
 //
-// Signatures are no kind yet: a head that is signed with another key is to be
-// named by whoever checks signatures, once the log has any.
+// Some of the logs are signed, behind each group, by a key that is retired and by
+// the one after it. What is signed again, under an event that was changed, is
+// signed by somebody who has neither, or only the retired one: the keys name it, as
+// untorn verify --keys does, and so do the old signatures without any key, since
+// the log does not have those heads any more. Who has the key can sign another
+// log, and only a head that was kept names that.
 //
 // # The columns
 //
@@ -61,6 +66,7 @@
 //	receipt     named by Open, by Verify, or by the last receipt
 //	alone       named by Open, or by the last receipt without Verify
 //	without     named by Open or Verify
+//	keys        the same, where Verify has the keys of those who may have signed
 //	end gone    not named without a head: the log without its last batches
 //	last group  the same, and all that is gone is the last synced group of a log that
 //	            was not closed
@@ -76,7 +82,7 @@
 //
 // What a receipt cannot see is told by the row: what is valid in itself and
 // changes neither the receipt's event nor its stream before it nor any number up
-// to it.
+// to it; and what comes behind its batch, such as the last signature.
 //
 // # How a log is judged
 //

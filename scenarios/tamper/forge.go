@@ -28,6 +28,7 @@ func forgedKinds() []*kind {
 		one("batches moved, all hashes right", rewritten, 2, func(v *subject) int { return 3 * len(v.form.batches) }, rewriteBatches),
 		one("batches put behind, all hashes right", rewritten, 1, func(v *subject) int { return len(v.form.batches) }, goneOn),
 		one("one draft another, by the engine", rewritten, 2, func(v *subject) int { return len(v.forks) }, wholeFork),
+		byKeys(one("event changed, all hashes right, signed again", rewritten, 4, resigned, resign)),
 		one("another log in its place", rewritten, 1, func(v *subject) int { return len(v.foreign) }, wholeForeign),
 
 		flip("flip of what nothing binds, checksums right", loose, 2, func(v *subject) []place { return v.loose }, fixFrame),

@@ -347,7 +347,7 @@ const (
 	ofHeader                 // one of the two copies of a segment's header
 	ofFrame                  // a frame's header
 	ofBody                   // a frame's body
-	ofLoose                  // of a frame's header, what no hash binds: synced, and what an END says
+	ofLoose                  // of a frame, what no hash binds: synced, what an END says, the time of notes alone
 	ofLooseHead              // the same of a segment's header
 )
 
@@ -376,6 +376,10 @@ func (s *segmentForm) classes() []class {
 			switch f.Kind {
 			case record.KindBegin:
 				fill(f.offset+48, f.offset+56, ofLoose) // synced
+				if len(p.events) == 0 {
+					fill(f.offset+40, f.offset+48, ofLoose) // the time, which events bind
+					fill(body, body+int64(f.Body), ofLoose) // the clock
+				}
 			case record.KindEnd:
 				fill(f.offset+9, f.offset+10, ofLoose)  // rotated
 				fill(f.offset+16, f.offset+56, ofLoose) // an END is in no hash

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/engine/record"
 	"github.com/untorn-db/untorn/scenarios/model"
 	"github.com/untorn-db/untorn/simfs"
@@ -23,9 +24,11 @@ import (
 // which look away, to show that the suite notices.
 type Log interface {
 	Read(engine.Query) iter.Seq2[engine.Event, error]
+	Notes(engine.NoteQuery) iter.Seq2[engine.Note, error]
 	Get(uuid.UUID) (engine.Event, error)
 	ReceiptOf(key string) (engine.Receipt, error)
 	Verify(context.Context) (engine.Verification, error)
+	VerifySigned(context.Context, proof.Keys) (engine.Verification, error)
 	VerifyReceipt(engine.Receipt) error
 	Recovery() engine.Recovery
 }
@@ -41,6 +44,7 @@ type verdict struct {
 	head    bool // the same, or by a head that was kept
 	receipt bool // by Open or Verify, or by the last receipt
 	alone   bool // by Open, or by the last receipt without Verify
+	keys    bool // by Open, or by Verify with the keys of those who may have signed
 
 	verified uint64 // batches
 	shown    int    // batches, durable, of the log that was verified
@@ -61,7 +65,7 @@ type judge struct {
 // open opens a disk. A closed log is judged read-only, as untorn verify reads it;
 // one that was not closed has batches that only an Open for writing proves.
 func (j *judge) open(disk *simfs.FS, readOnly bool) (Log, func(), error) {
-	log, clock, err := openLog(j.room, j.v.story, disk, 0x0de7, 1000, readOnly)
+	log, clock, err := openLog(j.room, j.v.story, disk, 0x0de7, 1000, readOnly, nil)
 	if err != nil {
 		clock.Kill()
 		return nil, nil, err
@@ -90,7 +94,7 @@ func (j *judge) readOnly(d *verdict, disk *simfs.FS) {
 	if err != nil {
 		d.told("opened to be read", err)
 		if j.v.story.closed {
-			d.named, d.head, d.receipt, d.alone = true, true, true, true
+			d.named, d.head, d.receipt, d.alone, d.keys = true, true, true, true, true
 		}
 		return
 	}
@@ -113,7 +117,7 @@ func (j *judge) readWrite(d *verdict, disk *simfs.FS, m *mutation) {
 		d.told("opened to be written", err)
 		d.refused = true
 		if !j.v.story.closed {
-			d.named, d.head, d.receipt, d.alone = true, true, true, true
+			d.named, d.head, d.receipt, d.alone, d.keys = true, true, true, true, true
 		}
 		return
 	}
@@ -149,6 +153,15 @@ func (j *judge) verify(d *verdict, log Log) {
 	d.verified = found.Batches
 	// As untorn verify --head compares.
 	d.head = d.named || found.Head.Hash != j.v.head.Hash || found.Head.Batch != j.v.head.Batch || log.Recovery().Unproven > 0
+	d.keys = d.named
+	if j.v.story.signed {
+		// As untorn verify --keys judges.
+		found, err := log.VerifySigned(j.ctx, j.v.keys)
+		if err != nil {
+			d.told("VerifySigned", err)
+		}
+		d.keys = d.keys || err != nil || !found.Signed.Signed()
+	}
 	last := j.v.receipts[len(j.v.receipts)-1]
 	if err := log.VerifyReceipt(last); err != nil {
 		d.alone = true
@@ -171,10 +184,11 @@ func (d *verdict) told(who string, err error) {
 // are; −1 if they are something else.
 func (j *judge) read(d *verdict, log Log, q engine.Query) (batches int) {
 	events := j.v.events
-	next := 0
+	next, whole := 0, true
 	for event, err := range log.Read(q) {
 		if err != nil {
 			d.told("a read", err)
+			whole = false
 			break
 		}
 		if !j.is(d, "a read", &event) {
@@ -186,15 +200,54 @@ func (j *judge) read(d *verdict, log Log, q engine.Query) (batches int) {
 		}
 		next++
 	}
-	if next == len(events) {
-		return len(j.v.form.batches)
+	batches = len(j.v.form.batches)
+	if next < len(events) {
+		batch := int(events[next].Batch) // of the first that is missing
+		if next > 0 && events[next-1].Batch == events[next].Batch {
+			d.serves("a read ends with event %d, inside batch %d", next, batch)
+			return -1
+		}
+		batches = batch - 1
 	}
-	batch := int(events[next].Batch) // of the first that is missing
-	if next > 0 && events[next-1].Batch == events[next].Batch {
-		d.serves("a read ends with event %d, inside batch %d", next, batch)
+	return j.readNotes(d, log, q, batches, whole)
+}
+
+// readNotes reads all notes, and returns how many batches are whole with them, where
+// the events are those of so many.
+func (j *judge) readNotes(d *verdict, log Log, q engine.Query, batches int, whole bool) int {
+	notes := j.v.notes
+	next := 0
+	for note, err := range log.Notes(engine.NoteQuery{Buffered: q.Buffered}) {
+		if err != nil {
+			d.told("a read of notes", err)
+			whole = false
+			break
+		}
+		if next == len(notes) || note.Name != notes[next].Name || note.Batch != notes[next].Batch || !bytes.Equal(note.Data, notes[next].Data) {
+			d.serves("a read yields note %d of batch %d, %q, which is another", next+1, note.Batch, note.Name)
+			return -1
+		}
+		next++
+	}
+	events := batches
+	if next < len(notes) {
+		batches = min(batches, int(notes[next].Batch)-1)
+	}
+	switch {
+	case !whole:
+	case next > 0 && int(notes[next-1].Batch) > batches:
+		d.serves("there is a note of batch %d, and of batch %d not all", notes[next-1].Batch, batches+1)
+		return -1
+	case events > batches && j.v.has(batches+1, events):
+		d.serves("there are events behind batch %d, whose note is not", batches+1)
 		return -1
 	}
-	return batch - 1
+	return batches
+}
+
+// has reports whether there is an event in some batches.
+func (v *subject) has(from, to int) bool {
+	return slices.ContainsFunc(v.events, func(e engine.Event) bool { return int(e.Batch) >= from && int(e.Batch) <= to })
 }
 
 func (d *verdict) serves(format string, args ...any) {

@@ -53,6 +53,13 @@ type kind struct {
 	share int // of the mutations, against others; 0: 1
 	// mayMiss: some touch no byte of the log, as damage may.
 	mayMiss bool
+	// byKeys: the keys of those who verify must name it, without a head.
+	byKeys bool
+}
+
+func byKeys(k *kind) *kind {
+	k.byKeys = true
+	return k
 }
 
 // place is a byte of a file.

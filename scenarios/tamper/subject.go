@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/simclock"
 	"github.com/untorn-db/untorn/simfs"
 )
@@ -26,6 +27,7 @@ type story struct {
 	align       int
 	preallocate int64
 	closed      bool // it ends with a Close
+	signed      bool // each group
 	tell        func(a *author)
 }
 
@@ -78,6 +80,23 @@ func stories() []story {
 			a.open()
 			a.batches(1, 1)
 			a.close()
+		}},
+		{name: "signed", preallocate: -1, closed: true, signed: true, tell: func(a *author) {
+			a.open()
+			a.batches(2, 1, 3)
+			a.close()
+			a.open()
+			a.batches(1, 2)
+			a.large(1, 4300)
+			a.close()
+		}},
+		{name: "signed-open", preallocate: 8 << 10, signed: true, tell: func(a *author) {
+			a.open()
+			a.batches(1, 2)
+			a.close()
+			a.open()
+			a.batches(3, 1, 1)
+			a.kill()
 		}},
 	}
 }
@@ -138,15 +157,15 @@ func (a *author) open() {
 		return
 	}
 	a.sessions++
-	a.log, a.clock, a.err = openLog(nil, a.story, a.disk, a.seed^a.sessions<<32, a.sessions, false)
+	a.log, a.clock, a.err = openLog(nil, a.story, a.disk, a.seed^a.sessions<<32, a.sessions, false, a.story.signing(a.sessions))
 }
 
 // openLog opens a log on a disk; the clock is that of a numbered session.
-func openLog(room *engine.Room, s *story, disk *simfs.FS, entropy, session uint64, readOnly bool) (*engine.Log, *simclock.Clock, error) {
+func openLog(room *engine.Room, s *story, disk *simfs.FS, entropy, session uint64, readOnly bool, signing *engine.Signing) (*engine.Log, *simclock.Clock, error) {
 	clock := simclock.New(simclock.Epoch().Add(time.Duration(session) * time.Minute))
 	log, err := engine.Open(engine.Options{
 		FS: disk, Dir: dir, SegmentSize: 64 << 10, Align: s.align, Preallocate: s.preallocate, ReadOnly: readOnly,
-		Clock: clock, Waits: waits{clock}, Rand: &numbers{state: entropy}, Room: room,
+		Clock: clock, Waits: waits{clock}, Rand: &numbers{state: entropy}, Room: room, Signing: signing,
 	})
 	return log, clock, err
 }
@@ -231,7 +250,7 @@ func (a *author) tear() {
 	image := a.disk.Crash(simfs.PowerLoss)
 	for seed := range uint64(200) {
 		disk := image.Mount(simfs.Random(seed))
-		log, clock, err := openLog(nil, a.story, disk.Clone(), seed, 1, true)
+		log, clock, err := openLog(nil, a.story, disk.Clone(), seed, 1, true, nil)
 		if err != nil {
 			continue
 		}
@@ -315,6 +334,8 @@ type subject struct {
 	disk     *simfs.FS
 	files    []file // the segments that are there, in order
 	events   []engine.Event
+	notes    []engine.Note
+	keys     proof.Keys       // of those who may have signed it
 	receipts []engine.Receipt // of all events, in order
 	head     engine.LogHead   // that was kept outside
 	form     *form
@@ -359,7 +380,7 @@ func newSubject(ctx context.Context, s *story, seed uint64) (*subject, error) {
 	if v.files, err = segments(a.disk); err != nil {
 		return nil, err
 	}
-	log, clock, err := openLog(nil, s, a.disk.Clone(), 1, 1, false)
+	log, clock, err := openLog(nil, s, a.disk.Clone(), 1, 1, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tamper: the story %s: %w", s.name, err)
 	}
@@ -370,12 +391,24 @@ func newSubject(ctx context.Context, s *story, seed uint64) (*subject, error) {
 		}
 		v.events = append(v.events, event)
 	}
+	for note, err := range log.Notes(engine.NoteQuery{}) {
+		if err != nil {
+			return nil, fmt.Errorf("tamper: the story %s: %w", s.name, err)
+		}
+		v.notes = append(v.notes, note)
+	}
+	if s.signed && len(v.notes) < 3 {
+		return nil, fmt.Errorf("tamper: the story %s: %d signatures", s.name, len(v.notes))
+	}
 	v.head = log.LogHead()
 	// A buffered batch may have been lost, so that others come at its place.
 	if len(v.receipts) != len(v.events) {
 		return nil, fmt.Errorf("tamper: the story %s: %d receipts of %d events", s.name, len(v.receipts), len(v.events))
 	}
 	if v.form, err = parse(v.files); err != nil {
+		return nil, fmt.Errorf("tamper: the story %s: %w", s.name, err)
+	}
+	if v.keys, err = v.form.trust(); err != nil {
 		return nil, fmt.Errorf("tamper: the story %s: %w", s.name, err)
 	}
 	for _, disk := range a.moments {

@@ -63,6 +63,7 @@ type Row struct {
 	Receipt   int `json:"named_by_receipt"`      // Open, Verify or the last receipt does
 	Alone     int `json:"named_by_receipt_only"` // Open or the last receipt does, without Verify
 	Without   int `json:"named_without_head"`    // Open or Verify does
+	Keys      int `json:"named_by_keys"`         // the same, where Verify has the keys of those who may have signed
 	Ended     int `json:"end_gone"`              // nothing of these does: what is left is the log without its last batches
 	LastGroup int `json:"last_group"`            // the same, and it is the last synced group of a log that was not closed
 	Unproven  int `json:"unproven"`              // the same for a reader: opened for writing all is there
@@ -206,7 +207,7 @@ func (s *suite) run(tasks []*task) {
 // suite would name everything.
 func (s *suite) control(v *subject) error {
 	d := s.judge(v, &mutation{kind: &kind{group: outside}, files: v.files})
-	if d.head || d.receipt || !d.same || d.served != "" || d.strange != "" || d.cut != 0 || d.lost != "" || d.refused {
+	if d.head || d.receipt || d.keys || !d.same || d.served != "" || d.strange != "" || d.cut != 0 || d.lost != "" || d.refused {
 		return fmt.Errorf("tamper: the log %q as it is: %+v", v.story.name, d)
 	}
 	return nil
@@ -332,6 +333,7 @@ func (s *suite) count(t *task, v *subject, m *mutation, d verdict) {
 	add(&r.Receipt, d.receipt)
 	add(&r.Alone, d.alone)
 	add(&r.Without, d.named)
+	add(&r.Keys, d.keys)
 	add(&r.Refused, d.refused)
 	add(&r.Cut, !d.refused && d.cut > 0)
 	find := func(format string, args ...any) {
@@ -339,13 +341,17 @@ func (s *suite) count(t *task, v *subject, m *mutation, d verdict) {
 		t.find(v, m.kind, m.about, format, args...)
 	}
 	unseen := func() {
-		if !d.receipt && (g == damage || g == forged) {
+		// It knows nothing of the batches behind its own, such as a last signature.
+		knows := d.shown < int(v.receipts[len(v.receipts)-1].Batch) || d.shown == len(v.form.batches)
+		if !d.receipt && knows && (g == damage || g == forged) {
 			find("neither Verify nor the last receipt names it")
 		}
 	}
 	switch {
 	case d.strange != "":
 		find("%s", d.strange)
+	case m.kind.byKeys && !d.keys:
+		find("the keys of those who may have signed it do not name it")
 	case d.served != "" && (g == damage || g == outside):
 		r.Served++
 		find("served: %s", d.served)
@@ -369,7 +375,7 @@ func (s *suite) count(t *task, v *subject, m *mutation, d verdict) {
 		add(&r.Unchecked, d.served != "")
 	case d.served == "" && d.shown < len(v.form.batches):
 		switch {
-		case !v.story.closed && d.shown == len(v.form.batches)-1: // each batch is a group
+		case !v.story.closed && d.shown >= len(v.form.batches)-v.lastGroup():
 			r.LastGroup++
 		case !d.refused && d.cut == 0:
 			r.Unproven++
@@ -387,6 +393,15 @@ func (s *suite) count(t *task, v *subject, m *mutation, d verdict) {
 	default:
 		find("without a head nothing names it: shown %d batches, %s", d.shown, d.served)
 	}
+}
+
+// lastGroup is how many batches the last group of a story has: one, and a signature
+// of the group before it.
+func (v *subject) lastGroup() int {
+	if n := len(v.form.batches); len(v.form.batches[n-1].events) == 0 {
+		return 2
+	}
+	return 1
 }
 
 func (s *suite) report(tasks []*task) *Report {
@@ -428,7 +443,7 @@ func (s *suite) report(tasks []*task) *Report {
 }
 
 func (r *Row) counts() []*int {
-	return []*int{&r.Mutations, &r.Head, &r.Receipt, &r.Alone, &r.Without, &r.Ended, &r.LastGroup, &r.Unproven, &r.Rewritten, &r.Same,
+	return []*int{&r.Mutations, &r.Head, &r.Receipt, &r.Alone, &r.Without, &r.Keys, &r.Ended, &r.LastGroup, &r.Unproven, &r.Rewritten, &r.Same,
 		&r.Refused, &r.Cut, &r.Unchecked, &r.Served, &r.Missed}
 }
 

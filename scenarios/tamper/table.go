@@ -35,19 +35,19 @@ func (r *Report) String() string {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t\n", l.Name, l.Segments, l.Batches, l.Events, l.Bound, l.Slack, closed)
 	}
 	_ = w.Flush()
-	head := "\tmutations\thead\treceipt\talone\twithout\tend gone\tlast group\tunproven\tneeds head\tsame\trefused\tcut\tunverified\tserved\tmissed\t"
+	head := "\tmutations\thead\treceipt\talone\twithout\tkeys\tend gone\tlast group\tunproven\tneeds head\tsame\trefused\tcut\tunverified\tserved\tmissed\t"
 	w = tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	group := ""
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		if row.Group != group {
 			group = row.Group
-			fmt.Fprintf(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\n%s%s\n", group, head)
+			fmt.Fprintf(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\n%s%s\n", group, head)
 		}
 		row.print(w)
 	}
 	total := r.Total()
-	fmt.Fprintf(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\ntogether, of what belongs to the logs%s\n", head)
+	fmt.Fprintf(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\ntogether, of what belongs to the logs%s\n", head)
 	total.print(w)
 	_ = w.Flush()
 	for _, f := range r.Finds {

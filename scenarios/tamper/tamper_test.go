@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
 )
 
 // TestSuite is the suite itself; make tamper makes more of it.
@@ -33,6 +34,9 @@ func TestSuite(t *testing.T) {
 	for _, row := range report.Rows {
 		if row.Mutations == 0 {
 			t.Errorf("no mutation %q", row.Kind)
+		}
+		if strings.Contains(row.Kind, "signed again") && row.Keys != row.Mutations {
+			t.Errorf("%d of %d of the kind %q are named by the keys", row.Keys, row.Mutations, row.Kind)
 		}
 		if row.Group == "damage" && row.Unchecked+row.Rewritten+row.Same > 0 {
 			t.Errorf("damage of the kind %q is shown, or not named", row.Kind)
@@ -114,6 +118,10 @@ type (
 	}
 	// anyReceipt verifies every receipt.
 	anyReceipt struct{ Log }
+	// anyKey does not look at who has signed.
+	anyKey struct{ Log }
+	// noNotes shows no note where the log's end is torn.
+	noNotes struct{ Log }
 	// wrongBytes shows another payload where the log's end is torn.
 	wrongBytes struct{ Log }
 	// lastLost forgets the last batch where the log's end is torn.
@@ -143,6 +151,17 @@ func (l anyHead) Verify(ctx context.Context) (engine.Verification, error) {
 }
 
 func (anyReceipt) VerifyReceipt(engine.Receipt) error { return nil }
+
+func (l anyKey) VerifySigned(ctx context.Context, _ proof.Keys) (engine.Verification, error) {
+	return l.Verify(ctx)
+}
+
+func (l noNotes) Notes(q engine.NoteQuery) iter.Seq2[engine.Note, error] {
+	if l.Recovery().Torn {
+		return func(func(engine.Note, error) bool) {}
+	}
+	return l.Log.Notes(q)
+}
 
 func (l wrongBytes) Read(q engine.Query) iter.Seq2[engine.Event, error] {
 	return func(yield func(engine.Event, error) bool) {
@@ -207,6 +226,10 @@ func TestSuiteBites(t *testing.T) {
 			few, []string{"cut"}, "batches are whole from the start on, and opened to be written the log has 1"},
 		{"a key answered wrongly", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return wrongKey{l} } },
 			few, []string{"cut"}, "yields another receipt"},
+		{"any key will do", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return anyKey{l} } },
+			[]string{"signed", "signed-open"}, []string{"signed again"}, "the keys of those who may have signed it do not name it"},
+		{"notes lost", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return noNotes{l} } },
+			[]string{"signed"}, []string{"cut"}, "batches are whole from the start on, and opened to be written the log has 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := Config{Mutations: 300, Seed: 1, Workers: 1, Logs: c.logs, Kinds: c.kinds}
