@@ -132,6 +132,9 @@ func (v *victim) open(disk *simfs.FS, salvage bool) (invariant.Log, error) {
 	w := newWorld(v.run.script.calm(), disk, disk, v.run.plan.Seed+uint64(v.opened), memory{})
 	o := w.options(v.run.plan.Seed + uint64(v.opened))
 	o.ReadOnly, o.Salvage = salvage, salvage
+	if salvage {
+		o.Signing = nil
+	}
 	return engine.Open(o)
 }
 

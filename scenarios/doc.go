@@ -78,6 +78,7 @@
 // # The settings of a plan
 //
 //	segment align preallocate synccount    of the log, see engine.Options
+//	sign                                   when the log signs its heads: close or each
 //	cell garbage powersafe                 of the disk: bytes written as one; zero,
 //	                                       zero+garbage, zero+stale or zero+garbage+stale;
 //	                                       whether a write spares its neighbours

@@ -197,6 +197,14 @@ func (d *drawing) small() {
 	d.set("align", "0 0 0 4096")
 }
 
+// signs draws, for some, that the log signs its heads. It comes last, so that
+// the others stay as they are.
+func (d *drawing) signs() {
+	if d.chance(30) {
+		d.set("sign", "each each close")
+	}
+}
+
 func drawBatch(d *drawing) {
 	d.small()
 	d.step("open")
@@ -245,6 +253,7 @@ func drawMixed(d *drawing) {
 	for range d.between(3, 6) {
 		d.batch(batches{items: 4, size: 400, keyed: 40, buffered: 30, expect: 40, rich: 40, notes: 20})
 	}
+	d.signs()
 }
 
 func drawRotate(d *drawing) {

@@ -85,6 +85,7 @@ func drawGroupCommit(d *drawing) {
 			}
 		})
 	})
+	d.signs()
 }
 
 // drawCasRace draws calls that want the same version of a stream: one of them
@@ -206,6 +207,7 @@ func drawCloseRace(d *drawing) {
 			}
 		})
 	})
+	d.signs()
 }
 
 // drawFollow draws subscribers and handlers beside writers. Handlers of the same

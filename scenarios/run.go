@@ -229,7 +229,7 @@ func (r *run) searched() error {
 // as if it were not there.
 func known(p *plan.Plan) error {
 	settings := []string{
-		"segment", "align", "preallocate", "synccount", // of the log
+		"segment", "align", "preallocate", "synccount", "sign", // of the log
 		"powersafe", "cell", "garbage", // of the disk
 		"images", "deviation", "samples", "exhaustive", "perpoint", "leaves", "lazy", "depth", "kinds", "allpoints", // of the search
 		"turns", "priorities", // of clients

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -114,6 +115,10 @@ func read(p *plan.Plan) (*script, error) {
 	var err error
 	s.plain, err = p.Bool("plain", false)
 	problems = append(problems, err)
+	if text, ok := p.Setting("sign"); ok {
+		s.options.Signing, err = parseSigning(text)
+		problems = append(problems, err)
+	}
 	if text, ok := p.Setting("sync"); ok {
 		s.sync, err = weaken.Parse(text)
 		problems = append(problems, err)
@@ -163,6 +168,21 @@ func read(p *plan.Plan) (*script, error) {
 		problems = append(problems, fmt.Errorf("step %d: delete needs a crash behind it: half a log cannot be judged", deleted))
 	}
 	return s, errors.Join(problems...)
+}
+
+// parseSigning reads when a log signs its heads. The key is the same everywhere:
+// nothing here is secret.
+func parseSigning(text string) (*engine.Signing, error) {
+	s := &engine.Signing{KeyID: "scenarios", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	switch text {
+	case "close":
+		s.When = engine.SignAtClose
+	case "each":
+		s.When = engine.SignEachGroup
+	default:
+		return nil, fmt.Errorf("sign %q: use close or each", text)
+	}
+	return s, nil
 }
 
 // attended notes what a step gives a name, which has the same query everywhere.
