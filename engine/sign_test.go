@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -777,4 +778,45 @@ func TestProofs(t *testing.T) {
 	if _, err := log.Prove(ctx, receipts[0].ID); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("of a closed log: %v", err)
 	}
+}
+
+// TestSigningBeside: what a sync of the cadence has covered is signed, too; a gate
+// has no say about signatures; and nobody but the log appends one.
+func TestSigningBeside(t *testing.T) {
+	ctx := context.Background()
+	closing := false
+	gate := engine.Gate{Name: "closing time", Permit: func(context.Context, *engine.Proposal) error {
+		if closing {
+			return errors.New("nothing more")
+		}
+		return nil
+	}}
+	m := newMachine(t, engine.Options{Signing: signing(engine.SignEachGroup, testKey(1)), Gates: []engine.Gate{gate}})
+	log := m.open()
+	buffered(t, log, "one")
+	m.clock.Yield()
+	buffered(t, log, "two")
+	is(t, "not durable", signatures(t, log), nil)
+	m.clock.Advance(20 * time.Millisecond) // the cadence, and the signer
+	buffered(t, log, "three")
+	if err := log.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "behind the cadence", signatures(t, log), []string{"ops-1:2@4"})
+	forged := engine.NoteDraft{Name: engine.SignatureNote, Data: []byte("x")}
+	if _, err := log.AppendBatch(ctx, engine.Batch{Notes: []engine.NoteDraft{forged}}); !errors.Is(err, engine.ErrInvalid) {
+		t.Errorf("a caller appends a signature: %v", err)
+	}
+	closing = true
+	if _, err := log.Append(ctx, draft("four")); !errors.Is(err, engine.ErrDenied) {
+		t.Errorf("the gate is open: %v", err)
+	}
+	if signed, err := log.Sign(ctx); err != nil || signed.Batch != 4 {
+		t.Errorf("%+v, %v", signed, err)
+	}
+	closed(t, log)
+	log = m.open()
+	defer closed(t, log)
+	is(t, "closed", signatures(t, log), []string{"ops-1:2@4", "ops-1:4@5"})
+	m.holds(log, "one", "two", "three")
 }
