@@ -29,7 +29,8 @@ import (
 //
 // They must not panic. If one does, the panic goes to the caller in whose
 // goroutine it was, whatever the log has done for that call stays done, and the
-// log goes on; but a sync of the cadence has no caller, and the program ends.
+// log goes on; but a sync of the cadence, and a signature behind a group, have no
+// caller, and the program ends.
 //
 // All times are those of Options.Clock. A duration is never negative; it is as
 // right as the clock is even, and the system's clock is monotonic for that.
@@ -53,6 +54,9 @@ type Metrics struct {
 	// Read is told of each iteration of Log.Read, once, when it has ended: by
 	// itself, by an error, or because the caller has left it.
 	Read func(read ReadStats)
+	// Signature is told of each time that the signer of Options.Signing was asked, in
+	// the goroutine that has asked: of Log.Sign, of Close, or of the log's own.
+	Signature func(signature SignatureStats)
 	// Failed is told why the log takes no more writes, once.
 	Failed func(cause error)
 }
@@ -152,6 +156,14 @@ type RotationStats struct {
 	Err     error // why it did not come to be, or nil
 }
 
+// SignatureStats is one answer of a signer.
+type SignatureStats struct {
+	Began time.Time
+	Took  time.Duration
+	Batch uint64 // of the head
+	Err   error  // why there is no signature, or nil
+}
+
 // OpenStats is an Open.
 type OpenStats struct {
 	Began    time.Time
@@ -190,7 +202,7 @@ func JoinMetrics(list ...*Metrics) *Metrics {
 			joined = &Metrics{
 				CallBegin: bothBegin(joined.CallBegin, m.CallBegin), Call: bothCalls(joined.Call, m.Call),
 				Group: both(joined.Group, m.Group), Sync: both(joined.Sync, m.Sync), Rotation: both(joined.Rotation, m.Rotation),
-				Open: both(joined.Open, m.Open), Read: both(joined.Read, m.Read), Failed: both(joined.Failed, m.Failed),
+				Open: both(joined.Open, m.Open), Read: both(joined.Read, m.Read), Signature: both(joined.Signature, m.Signature), Failed: both(joined.Failed, m.Failed),
 			}
 		}
 	}

@@ -380,7 +380,7 @@ func TestMetricsThatPanic(t *testing.T) {
 				}
 				return nil
 			}))
-			m := newMachine(t, engine.Options{Metrics: &metrics, Preallocate: -1})
+			m := newMachine(t, engine.Options{Metrics: &metrics, Preallocate: -1, Signing: signing(engine.SignOnDemand, testKey(1))})
 			ctx := context.Background()
 			try := func(f func()) {
 				defer func() { _ = recover() }()
@@ -406,6 +406,9 @@ func TestMetricsThatPanic(t *testing.T) {
 				for range log.Read(engine.Query{}) {
 				}
 			})
+			if name == "Signature" {
+				try(func() { _, _ = log.Sign(ctx) })
+			}
 			if name == "Failed" {
 				m.happen()
 				appendOne("five", engine.Durable)

@@ -149,9 +149,25 @@ func (l *Log) proofHead(p point) proof.Head {
 	return proof.Head{LogID: l.logID, Batch: p.batch, Sequence: p.sequence, Hash: p.head}
 }
 
-// sign asks the signer. The caller has neither the mutex nor, but for Close, the
-// commit token.
-func (l *Log) sign(head proof.Head) (signed proof.SignedHead, err error) {
+// sign asks the signer, and has it told. The caller has neither the mutex nor, but
+// for Close, the commit token.
+func (l *Log) sign(head proof.Head, token bool) (signed proof.SignedHead, err error) {
+	m := l.opts.Metrics
+	if m == nil || m.Signature == nil {
+		return l.askSigner(head)
+	}
+	began := l.opts.Clock.Now()
+	signed, err = l.askSigner(head)
+	stats := SignatureStats{Began: began, Took: l.sinceThen(began), Batch: head.Batch, Err: err}
+	if token {
+		l.later(func(m *Metrics) { m.Signature(stats) })
+	} else {
+		m.Signature(stats)
+	}
+	return signed, err
+}
+
+func (l *Log) askSigner(head proof.Head) (signed proof.SignedHead, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("signing the head of batch %d: %w", head.Batch, &PanicError{v})
@@ -195,7 +211,7 @@ func (l *Log) signNewest() {
 		head := l.durableHeadLocked()
 		l.signed.asked = head.Batch
 		l.mu.Unlock()
-		signed, err := l.sign(head)
+		signed, err := l.sign(head, false)
 		l.mu.Lock()
 		if err == nil && head.Batch > l.signed.noted {
 			l.signed.pending = &signed
@@ -271,7 +287,7 @@ func (l *Log) signLast() error {
 		return nil
 	}
 	if signed == nil {
-		fresh, err := l.sign(head)
+		fresh, err := l.sign(head, true)
 		if err != nil {
 			return fmt.Errorf("the log is closed, and its last events are not signed: %w", err)
 		}
@@ -325,7 +341,7 @@ func (l *Log) Sign(ctx context.Context) (proof.SignedHead, error) {
 		signed = *pending
 	} else {
 		var err error
-		if signed, err = l.sign(head); err != nil {
+		if signed, err = l.sign(head, false); err != nil {
 			return rejected(err)
 		}
 	}

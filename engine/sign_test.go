@@ -366,7 +366,9 @@ func TestSignerFails(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			var lines strings.Builder
+			var told []string
 			m := newMachine(t, engine.Options{
+				Metrics: &engine.Metrics{Signature: func(s engine.SignatureStats) { told = append(told, fmt.Sprint(s.Batch, " ", s.Err != nil)) }},
 				Signing: signing(engine.SignEachGroup, key), Logger: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			})
 			log := m.open()
@@ -386,8 +388,8 @@ func TestSignerFails(t *testing.T) {
 			if err == nil || what == "an error" && !errors.Is(err, broken) {
 				t.Errorf("close: %v", err)
 			}
-			m.options.Logger = nil
-			m.options.Signing = nil
+			is(t, "told", told, []string{"1 true", "2 true", "3 true", "3 true", "3 true"}) // by the task, Sign, Close
+			told, m.options.Logger, m.options.Signing = nil, nil, nil
 			before := tree(t, m.disk)
 			m.reopened("one", "two", "three") // it was closed properly
 			if !reflect.DeepEqual(tree(t, m.disk), before) {
@@ -398,6 +400,7 @@ func TestSignerFails(t *testing.T) {
 			closed(t, m.open())
 			log = m.open()
 			defer closed(t, log)
+			is(t, "told", told, []string{"3 false"})
 			is(t, "signed by the next session", signatures(t, log), []string{"ops-1:3@4"})
 			if _, err := log.VerifySigned(ctx, trusted(t, public("ops-1", good))); err != nil {
 				t.Error(err)
