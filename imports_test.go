@@ -59,6 +59,9 @@ func layers() []layer {
 		{"engine/graph", []string{"engine/."}, []string{uuidModule}},                      // on top of the engine, which knows nothing of it
 		{"engine/proof", []string{"engine/chain", "engine/record"}, []string{uuidModule}}, // no log
 		{"engine/metrics", []string{"engine/."}, nil},                                     // its adapters are modules of their own
+		{"engine/projection", []string{"engine/."}, []string{aferoModule, uuidModule}},
+		// Programs that are read and copied, and stand upon what anybody may import.
+		{"engine/examples", []string{"engine/.", "engine/diskfs", "engine/codec", "engine/projection", "engine/proof"}, []string{aferoModule}},
 		{"simfs", nil, []string{aferoModule, blake3Module}},
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
@@ -231,10 +234,10 @@ func words(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// seams may go to the system themselves: what the engine stands on, and the files
-// of a program's own tests.
+// seams may go to the system themselves: what the engine stands on, the files of a
+// program's own tests, and programs.
 func seams() []string {
-	return []string{"engine/seams.go", "engine/diskfs", "engine/codec/codectest"}
+	return []string{"engine/seams.go", "engine/diskfs", "engine/codec/codectest", "engine/examples"}
 }
 
 // forbiddenCalls are what the engine's seams replace: nothing outside of seams may
@@ -379,6 +382,12 @@ func TestChecksBite(t *testing.T) {
 		{"engine imports graph", "engine/a.go", ours("engine/graph"), "engine/a.go imports " + module + "/engine/graph: engine may import engine/chain/internal/lanes, engine/proof"},
 		{"graph imports the engine's index", "engine/graph/a.go", ours("engine/internal/index"), "engine/graph/a.go imports " + module + "/engine/internal/index: only the engine uses its inside"},
 		{"graph imports afero", "engine/graph/a.go", imports(aferoModule), "engine/graph/a.go imports " + aferoModule + ": engine/graph may import " + uuidModule},
+		{"projection imports engine", "engine/projection/a.go", ours("engine"), ""},
+		{"projection imports codec", "engine/projection/a.go", ours("engine/codec"), "engine/projection/a.go imports " + module + "/engine/codec: engine/projection may import engine/."},
+		{"engine imports projection", "engine/a.go", ours("engine/projection"), "engine/a.go imports " + module + "/engine/projection: engine may import engine/chain/internal/lanes, engine/proof"},
+		{"examples import codec", "engine/examples/x/a.go", ours("engine/codec"), ""},
+		{"examples import record", "engine/examples/x/a.go", ours("engine/record"), "engine/examples/x/a.go imports " + module + "/engine/record: engine/examples may import engine/., engine/diskfs, engine/codec, engine/projection, engine/proof"},
+		{"projection imports examples", "engine/projection/a.go", ours("engine/examples/x"), "engine/projection/a.go imports " + module + "/engine/examples/x: engine/projection may import engine/."},
 		{"simfs imports engine", "simfs/explore/a.go", ours("engine/record"), "simfs/explore/a.go imports " + module + "/engine/record: simfs may import the standard library only"},
 		{"faults import engine", "faults/a.go", ours("engine"), "faults/a.go imports " + module + "/engine: faults may import the standard library only"},
 		{"simclock imports engine", "simclock/a.go", ours("engine"), "simclock/a.go imports " + module + "/engine: simclock may import the standard library only"},
@@ -407,6 +416,7 @@ func TestChecksBite(t *testing.T) {
 		{"a goroutine", "engine/a.go", pkg + "func f() {\n\tgo f()\n}\n", "engine/a.go:3: a goroutine: use Options.Waits"},
 		{"os.Open in codec", "engine/codec/a.go", pkg + "import \"os\"\nvar _, _ = os.Open(\"x\")\n", "engine/codec/a.go:3: os.Open: use Options.FS, or io/fs"},
 		{"os.Open in codectest", "engine/codec/codectest/a.go", pkg + "import \"os\"\nvar _, _ = os.Open(\"x\")\n", ""},
+		{"a goroutine in an example", "engine/examples/x/a.go", pkg + "func f() { go f() }\n", ""},
 		{"a goroutine in diskfs", "engine/diskfs/a.go", pkg + "func f() { go f() }\n", ""},
 		{"the seams themselves", "engine/seams.go", pkg + "import \"time\"\nvar _ = time.Now()\n", ""},
 		{"the engine's tests", "engine/a_test.go", pkg + "import \"time\"\nvar _ = time.Now()\n", ""},
