@@ -29,7 +29,7 @@ order r3 bob tea 5 12000
 order r4 bob lamp 1 3000
 order r5 bob tea 4 9000
 order r6 bob tea 1 4000
-hello`, `
+order r7 bob tea -1 100`, `
 order r1 ada tea 3 1200
 order r5 bob tea 4 9000
 order r1 ada tea 4 1200
