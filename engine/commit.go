@@ -167,7 +167,7 @@ func (l *Log) hash(staged *staging) {
 			s.events[i].Hash, s.hashes[i] = stream.hash, stream.hash
 			headers = headers[1:]
 		}
-		s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, l.hasher.Notes(s.call.notes))
+		s.head = l.hasher.Head(staged.head, s.mark.Batch, s.mark.Sequence, s.hashes, l.hasher.Notes(s.mark.Time, s.mark.Clock, s.call.notes))
 		staged.head = s.head
 	}
 }

@@ -285,7 +285,7 @@ func (p *proving) over(ctx context.Context, s *segmentFile, file segment.Source,
 		for i := range b.Items {
 			hashes[i] = b.Items[i].Event.Hash
 		}
-		notes := hasher.Notes(b.Records)
+		notes := hasher.Notes(b.Mark.Time, b.Mark.Clock, b.Records)
 		digest := hasher.Batch(b.Mark.Batch, b.Mark.Sequence, hashes, notes)
 		head := hasher.Link(at.head, digest)
 		switch {

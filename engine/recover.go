@@ -493,7 +493,7 @@ func (r *recovering) head(b *segment.Batch) chain.Hash {
 	for i := range b.Items {
 		r.hashes = append(r.hashes, b.Items[i].Event.Hash)
 	}
-	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, r.hashes, r.hasher.Notes(b.Records))
+	return r.hasher.Head(r.last.head, b.Mark.Batch, b.Mark.Sequence, r.hashes, r.hasher.Notes(b.Mark.Time, b.Mark.Clock, b.Records))
 }
 
 // versions says which event of a batch does not continue its stream.

@@ -699,7 +699,7 @@ func (c *crafted) note(name string, data []byte) {
 	c.batch++
 	notes := [][]byte{(&record.Note{Name: name, Data: data}).AppendRecord(nil)}
 	mark := record.Mark{Sequence: c.batch, Batch: c.batch, Time: 1, Clock: 1, Synced: c.batch - 1}
-	c.head = h.Head(c.head, c.batch, c.batch, nil, h.Notes(notes))
+	c.head = h.Head(c.head, c.batch, c.batch, nil, h.Notes(mark.Time, mark.Clock, notes))
 	c.bytes = record.AppendBatchNotes(c.bytes, record.NewPlace(c.header.Seed), int64(len(c.bytes)), &mark, nil, notes, c.head, nil)
 }
 

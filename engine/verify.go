@@ -219,7 +219,7 @@ func (v *verifying) batch(number uint64, b *segment.Batch) {
 		stream.Version, stream.Hash = e.Version, e.Hash
 		v.streams[name] = stream
 	}
-	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(b.Records)) != b.Head {
+	if hasher.Head(v.last.head, m.Batch, m.Sequence, v.hashes, hasher.Notes(m.Time, m.Clock, b.Records)) != b.Head {
 		v.problem(number, b.Offset, fmt.Sprintf("batch %d does not have the head that it says", m.Batch))
 	}
 	for i := range b.Notes {

@@ -112,17 +112,20 @@ func (h *Hasher) Event(previous, header Hash) Hash {
 	return keys[ofEvent].Sum(input)
 }
 
-// Notes is the hash of the notes of a batch in their encoded form, in order;
-// the zero Hash for none.
-func (h *Hasher) Notes(encoded [][]byte) Hash {
+// Notes is the hash of the notes of a batch in their encoded form, in order, and
+// of the batch's time and clock, which events bind by themselves; the zero Hash for
+// none.
+func (h *Hasher) Notes(time, clock int64, encoded [][]byte) Hash {
 	if len(encoded) == 0 {
 		return Hash{}
 	}
-	size := 4
+	size := 8 + 8 + 4
 	for _, note := range encoded {
 		size += 4 + len(note)
 	}
-	input := binary.LittleEndian.AppendUint32(h.scratch[:0], uint32(len(encoded)))
+	input := binary.LittleEndian.AppendUint64(h.scratch[:0], uint64(time))
+	input = binary.LittleEndian.AppendUint64(input, uint64(clock))
+	input = binary.LittleEndian.AppendUint32(input, uint32(len(encoded)))
 	if size <= small {
 		for _, note := range encoded {
 			input = binary.LittleEndian.AppendUint32(input, uint32(len(note)))

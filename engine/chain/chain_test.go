@@ -60,8 +60,8 @@ func naiveEvent(previous, header chain.Hash) *input {
 	return under("untorn event v1").raw(previous[:]).raw(header[:])
 }
 
-func naiveNotes(notes [][]byte) *input {
-	in := under("untorn notes v1").number(uint32(len(notes)))
+func naiveNotes(time, clock int64, notes [][]byte) *input {
+	in := under("untorn notes v1").number(uint64(time)).number(uint64(clock)).number(uint32(len(notes)))
 	for _, note := range notes {
 		in.lengthed(note)
 	}
@@ -124,10 +124,10 @@ func vectors() []vector {
 		{"stream root, no scope", chain.StreamRoot(id, "", "order-42"), naiveStream(id, "", "order-42")},
 		{"stream root, scope", chain.StreamRoot(id, "shop", "order-42"), naiveStream(id, "shop", "order-42")},
 		{"stream root, long names", chain.StreamRoot(id, strings.Repeat("s", 255), strings.Repeat("ü", 500)), naiveStream(id, strings.Repeat("s", 255), strings.Repeat("ü", 500))},
-		{"notes, none", h.Notes(nil), nil},
-		{"notes, one empty", h.Notes([][]byte{{}}), naiveNotes([][]byte{{}})},
-		{"notes, two", h.Notes([][]byte{count(3), count(40)}), naiveNotes([][]byte{count(3), count(40)})},
-		{"notes, large", h.Notes([][]byte{count(3), count(3000), {}, count(9)}), naiveNotes([][]byte{count(3), count(3000), {}, count(9)})},
+		{"notes, none", h.Notes(7, 8, nil), nil},
+		{"notes, one empty", h.Notes(7, -8, [][]byte{{}}), naiveNotes(7, -8, [][]byte{{}})},
+		{"notes, two", h.Notes(7, -8, [][]byte{count(3), count(40)}), naiveNotes(7, -8, [][]byte{count(3), count(40)})},
+		{"notes, large", h.Notes(7, -8, [][]byte{count(3), count(3000), {}, count(9)}), naiveNotes(7, -8, [][]byte{count(3), count(3000), {}, count(9)})},
 	}
 	for _, n := range []int{0, 1, 100, 1024, 1025, 2048, 8192, 8193, 100_000} {
 		list = append(list, vector{fmt.Sprintf("content, payload of %d", n), h.Content(nil, nil, count(n)), naiveContent(nil, nil, count(n))})
@@ -245,7 +245,8 @@ func TestHasherIsReusable(t *testing.T) {
 				got, want = h.Event(previous, header), naiveEvent(previous, header)
 			case "notes":
 				notes := rapid.SliceOfN(bytes, 1, 4).Draw(t, "notes")
-				got, want = h.Notes(notes), naiveNotes(notes)
+				time, clock := rapid.Int64().Draw(t, "time"), rapid.Int64().Draw(t, "clock")
+				got, want = h.Notes(time, clock, notes), naiveNotes(time, clock, notes)
 			case "batch":
 				notes := hash.Draw(t, "notes")
 				batch, first := rapid.Uint64().Draw(t, "batch"), rapid.Uint64().Draw(t, "first")
@@ -293,10 +294,12 @@ func TestInputsDoNotCollide(t *testing.T) {
 		{"a header", h.Header([]byte("header"))},
 		{"a header like an event", h.Header(make([]byte, 64))},
 		{"an event", h.Event(chain.Hash{}, chain.Hash{})},
-		{"no notes", h.Notes(nil)},
-		{"an empty note", h.Notes([][]byte{nil})},
-		{"two empty notes", h.Notes([][]byte{nil, nil})},
-		{"four zeros in a note", h.Notes([][]byte{make([]byte, 4)})},
+		{"no notes", h.Notes(7, -8, nil)},
+		{"an empty note", h.Notes(7, -8, [][]byte{nil})},
+		{"two empty notes", h.Notes(7, -8, [][]byte{nil, nil})},
+		{"no notes at another time", h.Notes(8, -8, [][]byte{nil})},
+		{"no notes by another clock", h.Notes(7, -7, [][]byte{nil})},
+		{"four zeros in a note", h.Notes(7, -8, [][]byte{make([]byte, 4)})},
 		{"no events", h.Head(chain.Hash{}, 1, 1, nil, chain.Hash{})},
 		{"a zero event", h.Head(chain.Hash{}, 1, 1, make([]chain.Hash, 1), chain.Hash{})},
 		{"another batch", h.Head(chain.Hash{}, 2, 1, nil, chain.Hash{})},
@@ -366,7 +369,7 @@ func TestNoAllocations(t *testing.T) {
 		"Content, large": func() { h.Content(nil, small, large) },
 		"Header":         func() { h.Header(small) },
 		"Event":          func() { h.Event(many[0], many[1]) },
-		"Notes":          func() { h.Notes(notes) },
+		"Notes":          func() { h.Notes(7, 8, notes) },
 		"Batch, small":   func() { h.Batch(1, 1, many[:1], many[1]) },
 		"Batch, large":   func() { h.Batch(1, 1, many, many[1]) },
 		"Link":           func() { h.Link(many[0], many[1]) },

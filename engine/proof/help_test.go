@@ -64,7 +64,7 @@ func (l *ledger) append(notes [][]byte, events ...record.Event) {
 	l.start()
 	last := l.heads[len(l.heads)-1]
 	var h chain.Hasher
-	b := ledgerBatch{first: last.Sequence + 1, notes: h.Notes(notes)}
+	b := ledgerBatch{first: last.Sequence + 1, notes: h.Notes(1, 1, notes)}
 	for i, e := range events {
 		name := [2]string{e.Scope, e.Stream}
 		stream, ok := l.streams[name]

@@ -108,7 +108,7 @@ func hashed(m *record.Mark, events []record.Event, notes [][]byte) chain.Hash {
 		e.Hash = h.Event(chain.StreamRoot(testLog, e.Scope, e.Stream), h.Header(header))
 		all[i] = e.Hash
 	}
-	return h.Head(chain.LogRoot(testLog), m.Batch, m.Sequence, all, h.Notes(notes))
+	return h.Head(chain.LogRoot(testLog), m.Batch, m.Sequence, all, h.Notes(m.Time, m.Clock, notes))
 }
 
 // testBatch is one of the batches that the golden files draw.

@@ -228,7 +228,7 @@ func (f *form) rehash(what hashes) {
 				streams[n] = e.Hash
 				all = append(all, e.Hash)
 			}
-			if computed := h.Head(head, p.mark.Batch, p.mark.Sequence, all, h.Notes(p.notes)); what.batch != nil && what.batch(p) {
+			if computed := h.Head(head, p.mark.Batch, p.mark.Sequence, all, h.Notes(p.mark.Time, p.mark.Clock, p.notes)); what.batch != nil && what.batch(p) {
 				p.head = computed
 			}
 			head = p.head
@@ -347,7 +347,7 @@ const (
 	ofHeader                 // one of the two copies of a segment's header
 	ofFrame                  // a frame's header
 	ofBody                   // a frame's body
-	ofLoose                  // of a frame, what no hash binds: synced, what an END says, the time of notes alone
+	ofLoose                  // of a frame, what no hash binds: synced, what an END says
 	ofLooseHead              // the same of a segment's header
 )
 
@@ -376,10 +376,6 @@ func (s *segmentForm) classes() []class {
 			switch f.Kind {
 			case record.KindBegin:
 				fill(f.offset+48, f.offset+56, ofLoose) // synced
-				if len(p.events) == 0 {
-					fill(f.offset+40, f.offset+48, ofLoose) // the time, which events bind
-					fill(body, body+int64(f.Body), ofLoose) // the clock
-				}
 			case record.KindEnd:
 				fill(f.offset+9, f.offset+10, ofLoose)  // rotated
 				fill(f.offset+16, f.offset+56, ofLoose) // an END is in no hash
