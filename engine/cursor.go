@@ -47,6 +47,7 @@ func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
 	fail := func(err error) (*Cursor, error) { return nil, fmt.Errorf("engine: cursor %q: %w", name, err) }
 	v := validation{opts: &l.opts, item: -1}
 	v.text("the name of the cursor with its prefix", cursorNotes+name, len(cursorNotes)+1)
+	v.length("the note of a move", moveSize, l.opts.MaxMetadata)
 	if q.Backward || q.Limit != 0 || q.Buffered {
 		v.problem(ErrInvalid, "a cursor's query has no Backward, Limit or Buffered")
 	}
@@ -102,8 +103,11 @@ func (c *Cursor) position() (uint64, error) {
 func (c *Cursor) Move(from, to uint64) NoteDraft {
 	expect := NoteIs(c.move(from))
 	expect.orNone = from == 0
-	return NoteDraft{Name: cursorNotes + c.name, Data: c.move(to), Expect: expect, own: true}
+	return NoteDraft{Name: cursorNotes + c.name, Data: c.move(to), Expect: expect, own: cursorNotes + c.name}
 }
+
+// behind is the sequence that follows another one; there is none behind the last.
+func behind(sequence uint64) uint64 { return max(sequence, sequence+1) }
 
 // Events yields what comes behind the cursor's position, as Subscribe does. It does
 // not move the cursor.
@@ -115,7 +119,7 @@ func (c *Cursor) Events(ctx context.Context) iter.Seq2[Event, error] {
 			return
 		}
 		q := c.query
-		q.FromSequence = max(q.FromSequence, position+1)
+		q.FromSequence = max(q.FromSequence, behind(position))
 		c.log.Subscribe(ctx, q)(yield)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -473,4 +474,80 @@ func TestSegmentsOfNotesHaveNoEvents(t *testing.T) {
 		}
 		closed(t, log)
 	}
+}
+
+// TestAFullDiskIsNoFaultOfAnEvent: Handle ends, and nothing is buried.
+func TestAFullDiskIsNoFaultOfAnEvent(t *testing.T) {
+	for _, fault := range []string{"step=1 writeat seg #1: fail ENOSPC", "step=1 preallocate seg #1: fail ENOSPC", "step=1 writeat seg #1: fail EIO"} {
+		m := newMachine(t, engine.Options{Preallocate: 4096})
+		log := m.open(fault)
+		orders(t, log, "1", "2", "3", "4", "5")
+		c := cursor(t, log, "c", placed)
+		m.happen()
+		err := c.Handle(context.Background(), engine.Handling{Wait: time.Nanosecond, DeadLetter: engine.StreamName{Stream: "dead"}}, func(_ context.Context, event engine.Event, effects *engine.Effects) error {
+			_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Data: []byte(big("", 12<<10))})
+			return err
+		})
+		if err == nil || !errors.Is(err, engine.ErrNoSpace) && !errors.Is(err, engine.ErrFailed) {
+			t.Errorf("%s: %v", fault, err)
+		}
+		m.happened()
+		if letters := all(t, log, engine.Query{Stream: "dead"}); len(letters) > 0 {
+			t.Errorf("%s: %d dead letters", fault, len(letters))
+		}
+		if err := c.Handle(context.Background(), engine.Handling{}, bill); err != nil {
+			t.Errorf("%s: with space again: %v", fault, err)
+		}
+		at(t, c, 5)
+		if n := len(all(t, log, engine.Query{Stream: "bills"})); n != 5 {
+			t.Errorf("%s: %d bills", fault, n)
+		}
+		closed(t, log)
+	}
+}
+
+// TestWhatHandleRefuses: before it calls the handler.
+func TestWhatHandleRefuses(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	orders(t, log, "1")
+	c := cursor(t, log, "c", placed)
+	never := func(context.Context, engine.Event, *engine.Effects) error { t.Error("called"); return nil }
+	for what, call := range map[string]func() error{
+		"no handler":            func() error { return c.Handle(context.Background(), engine.Handling{}, nil) },
+		"an unknown durability": func() error { return c.Handle(context.Background(), engine.Handling{Durability: 9}, never) },
+		"a bad dead-letter name": func() error {
+			return c.Handle(context.Background(), engine.Handling{DeadLetter: engine.StreamName{Stream: "a\x00"}}, never)
+		},
+		"another name's move": func() error {
+			forged := c.Move(0, 1)
+			forged.Name = engine.DeniedNote
+			_, err := log.AppendBatch(context.Background(), engine.Batch{Notes: []engine.NoteDraft{forged}})
+			return err
+		},
+	} {
+		if err := call(); !errors.Is(err, engine.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := new(engine.Effects).Append(draft("x")); !errors.Is(err, engine.ErrTxDone) {
+		t.Errorf("effects of nobody: %v", err)
+	}
+	// Behind the last sequence there is nothing to handle.
+	if _, err := log.AppendBatch(context.Background(), engine.Batch{Notes: []engine.NoteDraft{c.Move(0, math.MaxUint64)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Handle(context.Background(), engine.Handling{}, never); err != nil {
+		t.Error(err)
+	}
+	// Each attempt gets the event as it is in the log.
+	var seen []string
+	again := cursor(t, log, "again", placed)
+	_ = again.Handle(context.Background(), engine.Handling{Attempts: 3}, func(_ context.Context, event engine.Event, _ *engine.Effects) error {
+		seen = append(seen, string(event.Data))
+		event.Data[0]++
+		return errors.New("no")
+	})
+	is(t, "attempts see", seen, []string{"1", "1", "1"})
+	closed(t, log)
 }

@@ -330,7 +330,7 @@ func (l *Log) recordDenial(e *DeniedError, p *Proposal) error {
 	}
 	c := l.newCall()
 	c.own = true
-	c.batch = Batch{Notes: []NoteDraft{{Name: DeniedNote, Data: data, own: true}}, Durability: p.batch.Durability}
+	c.batch = Batch{Notes: []NoteDraft{{Name: DeniedNote, Data: data, own: DeniedNote}}, Durability: p.batch.Durability}
 	err = l.append(context.Background(), c)
 	l.doneWith(c)
 	return err

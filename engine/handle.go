@@ -95,6 +95,9 @@ type Effects struct {
 // the move of a cursor happens once without it, and an answer to the key would not
 // move the cursor.
 func (e *Effects) Append(draft Draft) (item int, err error) {
+	if e.tx == nil {
+		return e.open().Append(draft)
+	}
 	if draft.Key != "" {
 		return 0, fmt.Errorf("engine: stage an event: %w: %w: effects have no key: they happen once by the move of the cursor", ErrRejected, ErrInvalid)
 	}
@@ -126,10 +129,14 @@ func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 // context ends is committed all the same, unless that is refused.
 //
 // An attempt fails when the handler returns an error or panics, whatever the error
-// is, or when the batch of its effects is rejected, such as with ErrWrongVersion.
+// is, or when its effects are refused, as with ErrWrongVersion or ErrDenied. What
+// the disk says is no fault of an event, and ends Handle.
 // A dead-letter stream that the query selects is refused with ErrInvalid.
 func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) error {
 	how, err := how.withDefaults()
+	if err == nil && handler == nil {
+		err = fmt.Errorf("%w: the handler is nil", ErrInvalid)
+	}
 	if err == nil && c.selects(how.DeadLetter) {
 		err = fmt.Errorf("%w: the cursor's query selects the dead letters of stream %q, which would be handled in their turn", ErrInvalid, how.DeadLetter.Stream)
 	}
@@ -160,6 +167,14 @@ func (h Handling) withDefaults() (Handling, error) {
 		return h, fmt.Errorf("%w: a negative number in Handling", ErrInvalid)
 	case h.DeadLetter.Stream == "" && h.DeadLetter.Scope != "":
 		return h, fmt.Errorf("%w: Handling.DeadLetter has a scope and no stream", ErrInvalid)
+	case h.Durability > Buffered:
+		return h, fmt.Errorf("%w: unknown durability %d", ErrInvalid, h.Durability)
+	}
+	v := validation{item: -1}
+	v.text("the scope of Handling.DeadLetter", h.DeadLetter.Scope, 0)
+	v.text("the stream of Handling.DeadLetter", h.DeadLetter.Stream, 0)
+	if err := v.err(); err != nil {
+		return h, err
 	}
 	h.Batch = cmp.Or(h.Batch, 1)
 	h.Attempts = cmp.Or(h.Attempts, 5)
@@ -200,7 +215,7 @@ func (h *handling) run(ctx context.Context) error {
 	h.begin()
 	for {
 		q := h.cursor.query
-		q.FromSequence = max(q.FromSequence, h.position+1, h.scanned+1)
+		q.FromSequence = max(q.FromSequence, behind(h.position), behind(h.scanned))
 		if last := l.lastOf(&q); last > 0 && q.FromSequence > last {
 			return nil
 		}
@@ -282,14 +297,16 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 		if failures++; failures >= h.how.Attempts {
 			return false, h.bury(event, failures, err)
 		}
-		err = l.writable()
-		if err == nil {
-			err = l.sleep(ctx, wait)
+		if err := l.writable(); err != nil {
+			return false, err
 		}
-		if err == nil {
-			err = l.writable() // it may have been closed meanwhile
+		if err := l.sleep(ctx, wait); err != nil {
+			return false, err
 		}
-		if err != nil {
+		if err := l.writable(); err != nil { // it may have been closed meanwhile
+			return false, err
+		}
+		if *event, err = l.Get(event.ID); err != nil { // the handler may have changed its bytes
 			return false, err
 		}
 		wait = min(2*wait, h.how.MostWait)
@@ -315,9 +332,12 @@ func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
 	return h.handler(ctx, *event, effects)
 }
 
-// fatal returns why no further attempt is made after a commit has failed, or nil.
+// fatal returns why no further attempt is made after a commit has failed, or nil
+// where the effects are to blame: what the disk says, such as that it is full, is
+// no fault of the event.
 func (h *handling) fatal(err error) error {
-	if errors.Is(err, ErrInDoubt) || errors.Is(err, ErrCursorMoved) {
+	blame := func(cause error) bool { return errors.Is(err, cause) }
+	if blame(ErrCursorMoved) || !slices.ContainsFunc([]error{ErrWrongVersion, ErrNoteChanged, ErrDenied, ErrLimit, ErrInvalid}, blame) {
 		return err
 	}
 	return h.cursor.log.writable()

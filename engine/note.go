@@ -22,7 +22,7 @@ type NoteDraft struct {
 	// nothing. Later notes of a batch see the earlier ones.
 	Expect NoteExpect
 
-	own bool // made by this package: may have a name of the log's
+	own string // the name of the log's that this package has given it, or ""
 }
 
 // NoteExpect is what a note requires of the one of the same name before it.
@@ -101,7 +101,7 @@ func (v *validation) noteDraft(n *NoteDraft, at int) []byte {
 	v.note = at + 1
 	v.text("Name", n.Name, 1)
 	v.length("Data", len(n.Data), v.opts.MaxMetadata)
-	if strings.HasPrefix(n.Name, ownNotes) && !n.own {
+	if strings.HasPrefix(n.Name, ownNotes) && n.own != n.Name {
 		v.problem(ErrInvalid, "Name %q: names that begin with %q are the log's own", n.Name, ownNotes)
 	}
 	v.note = 0

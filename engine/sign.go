@@ -236,7 +236,7 @@ func (l *Log) signatureCall(signed *proof.SignedHead) *call {
 	}
 	return &call{
 		own: true, signature: signed,
-		batch: Batch{Notes: []NoteDraft{{Name: SignatureNote, Data: data, own: true}}},
+		batch: Batch{Notes: []NoteDraft{{Name: SignatureNote, Data: data, own: SignatureNote}}},
 	}
 }
 

@@ -35,6 +35,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/untorn-db/untorn/engine"
 )
@@ -108,7 +109,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // oneLine keeps an error on one line, whatever it wraps.
 func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) { // of a file's name, say: it would reach the terminal
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func dispatch(e *env, args []string) error {
