@@ -44,8 +44,8 @@
 //		return err
 //	})
 //
-// Options.Metrics is told of each call, group, sync and read, and how long they
-// took; package engine/metrics counts that.
+// Options.Metrics is told of each call, group, sync, read and move of a cursor, and
+// how long they took; package engine/metrics counts that.
 //
 // Gates of Options.Gates are the caller's own rules for what may be appended: they
 // are asked about every valid batch before it commits, and may record a denial.

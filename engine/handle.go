@@ -195,12 +195,14 @@ type handling struct {
 	handler Handler
 	ctx     context.Context // with the caller's values, and no end
 
-	position uint64 // of the cursor
-	scanned  uint64 // up to here the query selects nothing behind the position
-	tx       *Tx    // effects of the events behind the position
-	handled  uint64 // the last of those events
-	count    int    // of them
-	alone    uint64 // up to this event each is committed alone: their batch was rejected
+	position uint64    // of the cursor
+	scanned  uint64    // up to here the query selects nothing behind the position
+	tx       *Tx       // effects of the events behind the position
+	handled  uint64    // the last of those events
+	count    int       // of them
+	dead     int       // events that have a dead letter in place of effects
+	began    time.Time // the first attempt since the last move, where Options.Metrics listens
+	alone    uint64    // up to this event each is committed alone: their batch was rejected
 }
 
 func (h *handling) run(ctx context.Context) error {
@@ -213,10 +215,12 @@ func (h *handling) run(ctx context.Context) error {
 		return err
 	}
 	h.begin()
+	h.tell(HandledStats{})
 	for {
 		q := h.cursor.query
 		q.FromSequence = max(q.FromSequence, behind(h.position), behind(h.scanned))
 		if last := l.lastOf(&q); last > 0 && q.FromSequence > last {
+			h.tell(HandledStats{Ended: true})
 			return nil
 		}
 		bound, err := l.await(ctx, q.FromSequence, false)
@@ -246,7 +250,9 @@ func (h *handling) some(ctx context.Context, q *Query) error {
 		again, err = h.finish(err)
 	}
 	if err == nil && !again {
-		h.scanned = q.ToSequence
+		if h.scanned = q.ToSequence; h.scanned > h.position {
+			h.tell(HandledStats{})
+		}
 	}
 	return err
 }
@@ -294,7 +300,9 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		if failures++; failures >= h.how.Attempts {
+		failures++
+		h.tell(HandledStats{Attempt: failures, Err: err})
+		if failures >= h.how.Attempts {
 			return false, h.bury(event, failures, err)
 		}
 		if err := l.writable(); err != nil {
@@ -315,6 +323,7 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 
 // attempt calls the handler once. What it has staged is undone if it fails.
 func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
+	h.attempts()
 	before := h.tx.mark()
 	effects := &Effects{tx: h.tx, event: event}
 	defer func() {
@@ -345,7 +354,7 @@ func (h *handling) fatal(err error) error {
 
 // begin forgets the effects so far.
 func (h *handling) begin() {
-	h.tx, h.count = h.cursor.log.Begin("", h.how.Durability), 0
+	h.tx, h.count, h.dead = h.cursor.log.Begin("", h.how.Durability), 0, 0
 }
 
 // commit appends the effects of what is handled, and moves the cursor behind it;
@@ -360,6 +369,7 @@ func (h *handling) commit() error {
 		return err
 	}
 	h.position = h.handled
+	h.moved()
 	return nil
 }
 
@@ -380,6 +390,7 @@ func (h *handling) bury(event *Event, attempts int, cause error) error {
 		return err
 	}
 	h.handled = event.Sequence
+	h.dead = 1
 	return h.commit()
 }
 

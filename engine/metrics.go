@@ -8,8 +8,9 @@ import (
 )
 
 // Metrics is told what a log does, and how long it takes: each call, each group
-// that commits, each sync, rotation, read, and the opening. Every field may stay
-// nil. Nil in Options costs a log nothing: it looks at no clock, and keeps nothing.
+// that commits, each sync, rotation and read, the opening, and how cursors handle
+// their events. Every field may stay nil. Nil in Options costs a log nothing: it
+// looks at no clock, and keeps nothing.
 //
 //	call ──▶ CallBegin ──▶ gather ─▶ decide ─▶ write ─▶ sync ─▶ answer ──▶ Call    in each caller's goroutine
 //	                          │                                   │
@@ -57,6 +58,10 @@ type Metrics struct {
 	// Signature is told of each time that the signer of Options.Signing was asked, in
 	// the goroutine that has asked: of Log.Sign, of Close, or of the log's own.
 	Signature func(signature SignatureStats)
+	// Handled is told how a cursor's Handle goes on: when it begins, at each move of
+	// the cursor, each failed attempt, when it has looked at events that the query
+	// leaves out, and when the query has no more.
+	Handled func(handled HandledStats)
 	// Failed is told why the log takes no more writes, once.
 	Failed func(cause error)
 }
@@ -112,8 +117,11 @@ type GroupStats struct {
 	Synced   bool   // a sync was part of it, which has covered it unless Err says otherwise
 
 	// Err is nil, or what all its calls were told, hits on durable events aside. It
-	// matches ErrRejected, ErrFailed or ErrInDoubt.
-	Err error
+	// matches ErrRejected, ErrFailed or ErrInDoubt, as Outcome says; without it
+	// Outcome is OutcomeBuffered if batches were written and not synced yet, else
+	// OutcomeDurable.
+	Err     error
+	Outcome Outcome
 
 	// Contexts are those of its calls, in their order, as CallBegin returned them.
 	// They are the listener's to keep.
@@ -182,6 +190,30 @@ type ReadStats struct {
 	Err    error         // that was yielded, or nil
 }
 
+// HandledStats is a step of a Cursor's Handle.
+type HandledStats struct {
+	Cursor string // its name
+	// Through is the sequence up to which nothing is left to handle: the cursor's
+	// position, or one behind it if the query selects nothing in between. It lags by
+	// what the log shows beyond that, Stats.Visible.
+	Through uint64
+	Ended   bool // the query has no more events, whatever is appended
+
+	// With a move of the cursor: Began is the first attempt since the one before it,
+	// and Took goes on until the move has committed, waits and failures included.
+	// Else they are when it is told, and 0.
+	Began       time.Time
+	Took        time.Duration
+	Events      int // that were handled, and the cursor moved behind
+	DeadLetters int // events that could not be, and the cursor moved behind
+
+	// With an attempt that failed: its number, and why. It says nothing of attempts
+	// that do not count: those that the context, the end of the log, or events of the
+	// same batch have spoilt.
+	Attempt int // from 1; 0 without
+	Err     error
+}
+
 func word(i int, words ...string) string {
 	if i < len(words) {
 		return words[i]
@@ -202,7 +234,8 @@ func JoinMetrics(list ...*Metrics) *Metrics {
 			joined = &Metrics{
 				CallBegin: bothBegin(joined.CallBegin, m.CallBegin), Call: bothCalls(joined.Call, m.Call),
 				Group: both(joined.Group, m.Group), Sync: both(joined.Sync, m.Sync), Rotation: both(joined.Rotation, m.Rotation),
-				Open: both(joined.Open, m.Open), Read: both(joined.Read, m.Read), Signature: both(joined.Signature, m.Signature), Failed: both(joined.Failed, m.Failed),
+				Open: both(joined.Open, m.Open), Read: both(joined.Read, m.Read), Signature: both(joined.Signature, m.Signature),
+				Handled: both(joined.Handled, m.Handled), Failed: both(joined.Failed, m.Failed),
 			}
 		}
 	}
@@ -312,12 +345,8 @@ func (l *Log) appendTold(ctx context.Context, c *call) (err error) {
 func (l *Log) tellCall(ctx context.Context, c *call, call CallStats, err error) {
 	call.Took, call.Err = l.sinceThen(call.Began), err
 	switch {
-	case errors.Is(err, ErrInDoubt):
-		call.Outcome = OutcomeInDoubt
-	case errors.Is(err, ErrFailed):
-		call.Outcome = OutcomeFailed
 	case err != nil:
-		call.Outcome = OutcomeRejected
+		call.Outcome = outcomeOf(err)
 	case c.hit || c.twin != nil:
 		call.Outcome = OutcomeHit
 	case !c.durable:
@@ -327,6 +356,17 @@ func (l *Log) tellCall(ctx context.Context, c *call, call CallStats, err error) 
 		call.Batch, call.Durable = c.number, c.durable
 	}
 	l.opts.Metrics.Call(ctx, call)
+}
+
+// outcomeOf is the outcome of a call with this error, or of all calls of a group.
+func outcomeOf(err error) Outcome {
+	switch {
+	case errors.Is(err, ErrInDoubt):
+		return OutcomeInDoubt
+	case errors.Is(err, ErrFailed):
+		return OutcomeFailed
+	}
+	return OutcomeRejected
 }
 
 // groupBegins notes when a group has its first call, which waits for the commit
@@ -428,7 +468,7 @@ func (l *Log) groupReplied(group []*call) {
 // groupFailed notes what all calls of a group are told.
 func (l *Log) groupFailed(err error) {
 	if stats := l.meter.group; stats != nil {
-		stats.Err = err
+		stats.Err, stats.Outcome = err, outcomeOf(err)
 	}
 }
 
@@ -439,6 +479,9 @@ func (l *Log) groupEnds() {
 		return
 	}
 	l.meter.group = nil
+	if stats.Err == nil && stats.Batches > 0 && !stats.Synced {
+		stats.Outcome = OutcomeBuffered
+	}
 	stats.Took = l.sinceThen(stats.Began)
 	l.later(func(m *Metrics) { m.Group(*stats) })
 }
@@ -521,4 +564,32 @@ func (s *ReadStats) count(event *Event, err error) {
 func (l *Log) readEnds(s *ReadStats) {
 	s.Took = l.sinceThen(s.Began)
 	l.opts.Metrics.Read(*s)
+}
+
+// attempts notes when the first attempt since the cursor's last move begins.
+func (h *handling) attempts() {
+	if m := h.cursor.log.opts.Metrics; m != nil && m.Handled != nil && h.began.IsZero() {
+		h.began = h.cursor.log.opts.Clock.Now()
+	}
+}
+
+// moved has it told that the cursor has moved behind what was handled.
+func (h *handling) moved() {
+	h.tell(HandledStats{Began: h.began, Events: h.count, DeadLetters: h.dead})
+	h.began = time.Time{}
+}
+
+// tell tells a step. The caller has no lock and no token.
+func (h *handling) tell(s HandledStats) {
+	m := h.cursor.log.opts.Metrics
+	if m == nil || m.Handled == nil {
+		return
+	}
+	if s.Began.IsZero() {
+		s.Began = h.cursor.log.opts.Clock.Now()
+	} else {
+		s.Took = h.cursor.log.sinceThen(s.Began)
+	}
+	s.Cursor, s.Through = h.cursor.name, max(h.position, h.scanned, max(h.cursor.query.FromSequence, 1)-1)
+	m.Handled(s)
 }

@@ -55,8 +55,8 @@ func (l *listener) metrics() *engine.Metrics {
 			for _, ctx := range g.Contexts {
 				calls = append(calls, ctx.Value(traceKey{}))
 			}
-			l.line("group     calls %v: %d calls, %d batches, %d refusals, %d hits, %d events, %d bytes, from batch %d, synced %t, gather %v, decide %v, write %v, sync %v, in %v: %v",
-				calls, g.Calls, g.Batches, g.Refusals, g.Hits, g.Events, g.Bytes, g.Batch, g.Synced, g.Gather, g.Decide, g.Write, g.Sync, g.Took, g.Err)
+			l.line("group     calls %v: %v, %d calls, %d batches, %d refusals, %d hits, %d events, %d bytes, from batch %d, synced %t, gather %v, decide %v, write %v, sync %v, in %v: %v",
+				calls, g.Outcome, g.Calls, g.Batches, g.Refusals, g.Hits, g.Events, g.Bytes, g.Batch, g.Synced, g.Gather, g.Decide, g.Write, g.Sync, g.Took, g.Err)
 		},
 		Sync: func(s engine.SyncStats) {
 			l.line("sync      %v, %d batches, in %v: %v", s.Cause, s.Batches, s.Took, s.Err)
@@ -70,6 +70,10 @@ func (l *listener) metrics() *engine.Metrics {
 		},
 		Read: func(r engine.ReadStats) {
 			l.line("read      %d events, %d bytes, in %v: %v", r.Events, r.Bytes, r.Took, r.Err)
+		},
+		Handled: func(h engine.HandledStats) {
+			l.line("handled   by %s, through %d, ended %t, attempt %d, %d events, %d dead letters, in %v: %v",
+				h.Cursor, h.Through, h.Ended, h.Attempt, h.Events, h.DeadLetters, h.Took, h.Err)
 		},
 		Failed: func(cause error) { l.line("failed    %v", cause) },
 	}
@@ -187,6 +191,87 @@ func TestMetricsTellALife(t *testing.T) {
 	}
 }
 
+// TestMetricsTellHowEventsAreHandled: that it begins, each attempt that failed, each
+// move, and what the query leaves out; here a handler takes a second.
+func TestMetricsTellHowEventsAreHandled(t *testing.T) {
+	letters := engine.StreamName{Stream: "dead"}
+	for _, c := range []struct {
+		title string
+		query engine.Query
+		how   engine.Handling
+		from  uint64 // position of the cursor before
+		want  []string
+	}{
+		{"one by one", engine.Query{Stream: "orders", ToSequence: 6}, engine.Handling{Attempts: 2, Wait: time.Second, DeadLetter: letters}, 0, []string{
+			"through 0, ended false, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+			"through 1, ended false, attempt 0, 1 events, 0 dead letters, in 1s: <nil>",
+			"through 1, ended false, attempt 1, 0 events, 0 dead letters, in 0s: not now",
+			"through 2, ended false, attempt 0, 1 events, 0 dead letters, in 3s: <nil>",
+			"through 2, ended false, attempt 1, 0 events, 0 dead letters, in 0s: poison",
+			"through 2, ended false, attempt 2, 0 events, 0 dead letters, in 0s: poison",
+			"through 3, ended false, attempt 0, 0 events, 1 dead letters, in 3s: <nil>",
+			"through 4, ended false, attempt 0, 1 events, 0 dead letters, in 1s: <nil>",
+			"through 6, ended false, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+			"through 6, ended true, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+		}},
+		// The move of the first event commits when the second fails.
+		{"together", engine.Query{Stream: "orders", ToSequence: 2}, engine.Handling{Batch: 10, Wait: time.Second}, 0, []string{
+			"through 0, ended false, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+			"through 1, ended false, attempt 0, 1 events, 0 dead letters, in 2s: <nil>",
+			"through 1, ended false, attempt 1, 0 events, 0 dead letters, in 0s: not now",
+			"through 2, ended false, attempt 0, 1 events, 0 dead letters, in 1s: <nil>",
+			"through 2, ended true, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+		}},
+		{"no dead-letter stream", engine.Query{Stream: "orders"}, engine.Handling{Attempts: 1}, 2, []string{
+			"through 2, ended false, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+			"through 2, ended false, attempt 1, 0 events, 0 dead letters, in 0s: poison",
+		}},
+		{"from the fourth", engine.Query{Stream: "orders", FromSequence: 4, ToSequence: 4}, engine.Handling{}, 0, []string{
+			"through 3, ended false, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+			"through 4, ended false, attempt 0, 1 events, 0 dead letters, in 1s: <nil>",
+			"through 4, ended true, attempt 0, 0 events, 0 dead letters, in 0s: <nil>",
+		}},
+	} {
+		t.Run(c.title, func(t *testing.T) {
+			l := &listener{t: t}
+			m := newMachine(t, engine.Options{Metrics: &engine.Metrics{Handled: l.metrics().Handled}})
+			log := m.open()
+			l.log = log
+			orders(t, log, "1", "2", "poison", "4")
+			appended(t, log, "of another stream", "too")
+			handler := cursor(t, log, "billing", c.query)
+			if c.from > 0 {
+				if _, err := log.AppendBatch(t.Context(), engine.Batch{Notes: []engine.NoteDraft{handler.Move(0, c.from)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			attempts := 0
+			err := handler.Handle(t.Context(), c.how, func(_ context.Context, event engine.Event, _ *engine.Effects) error {
+				m.clock.Pass(time.Second)
+				switch string(event.Data) {
+				case "2":
+					if attempts++; attempts == 1 {
+						return errors.New("not now")
+					}
+				case "poison":
+					return errors.New("poison")
+				}
+				return nil
+			})
+			var dead *engine.HandleError
+			if err != nil && !errors.As(err, &dead) {
+				t.Fatal(err)
+			}
+			want := slices.Clone(c.want)
+			for i := range want {
+				want[i] = "handled   by billing, " + want[i]
+			}
+			is(t, "told", l.lines, want)
+			closed(t, log)
+		})
+	}
+}
+
 // TestMetricsOfACrowd: whatever the order of the turns, and though a write
 // fails, each call is begun once, told once, with what its caller gets,
 // and in one group at most; and what groups say of their calls adds up.
@@ -290,6 +375,20 @@ func TestMetricsOfACrowd(t *testing.T) {
 			}
 			if g.Calls != len(g.Contexts) || g.Calls != g.Batches+g.Refusals+g.Hits || g.Gather+g.Decide+g.Write+g.Sync > g.Took {
 				t.Errorf("seed %d: group %+v", seed, g)
+			}
+			outcome := engine.OutcomeDurable
+			switch {
+			case errors.Is(g.Err, engine.ErrInDoubt):
+				outcome = engine.OutcomeInDoubt
+			case errors.Is(g.Err, engine.ErrFailed):
+				outcome = engine.OutcomeFailed
+			case g.Err != nil:
+				outcome = engine.OutcomeRejected
+			case g.Batches > 0 && !g.Synced:
+				outcome = engine.OutcomeBuffered
+			}
+			if g.Outcome != outcome {
+				t.Errorf("seed %d: the outcome is %v, want %v: %+v", seed, g.Outcome, outcome, g)
 			}
 			if g.Calls > 1 {
 				shared++
@@ -408,6 +507,12 @@ func TestMetricsThatPanic(t *testing.T) {
 			})
 			if name == "Signature" {
 				try(func() { _, _ = log.Sign(ctx) })
+			}
+			if name == "Handled" {
+				c := cursor(t, log, "c", engine.Query{ToSequence: 1})
+				try(func() {
+					_ = c.Handle(ctx, engine.Handling{}, func(context.Context, engine.Event, *engine.Effects) error { return nil })
+				})
 			}
 			if name == "Failed" {
 				m.happen()
