@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/untorn-db/untorn/engine"
@@ -30,6 +32,7 @@ type Metrics struct {
 	moveErrs atomic.Uint64
 	opens    opens
 	reads    reads
+	handled  cursors
 	failures atomic.Uint64
 
 	log atomic.Pointer[engine.Log] // that Watch has named
@@ -57,9 +60,42 @@ type reads struct {
 	events, bytes, errs atomic.Uint64
 }
 
+// cursors are the events that cursors have handled, by the cursor's name.
+type cursors struct {
+	mu sync.Mutex
+	of map[string]*handled
+}
+
+type handled struct {
+	took                      histogram
+	events, letters, failures atomic.Uint64
+	through                   atomic.Uint64
+	ended                     atomic.Bool
+}
+
+// get returns the counters of a cursor.
+func (c *cursors) get(name string) *handled {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.of[name]
+	if !ok {
+		h = &handled{}
+		h.took.seconds()
+		c.of[name] = h
+	}
+	return h
+}
+
+// all are those that there are now.
+func (c *cursors) all() map[string]*handled {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.of)
+}
+
 // New returns a Metrics that has counted nothing.
 func New() *Metrics {
-	m := &Metrics{rejected: make([]atomic.Uint64, len(reasons()))}
+	m := &Metrics{rejected: make([]atomic.Uint64, len(reasons())), handled: cursors{of: map[string]*handled{}}}
 	g := &m.groups
 	for _, h := range []*histogram{&g.took, &g.gather, &g.decide, &g.write, &g.sync, &m.full, &m.fresh, &m.opens.took, &m.reads.took} {
 		h.seconds()
@@ -80,7 +116,7 @@ func New() *Metrics {
 func (m *Metrics) Listen() *engine.Metrics {
 	return &engine.Metrics{
 		CallBegin: m.callBegin, Call: m.call, Group: m.group, Sync: m.sync, Rotation: m.rotation,
-		Open: m.open, Read: m.read, Failed: func(error) { m.failures.Add(1) },
+		Open: m.open, Read: m.read, Handled: m.handle, Failed: func(error) { m.failures.Add(1) },
 	}
 }
 
@@ -120,18 +156,13 @@ func (m *Metrics) group(g engine.GroupStats) {
 			m.syncErrs.Add(1)
 		}
 	}
-	switch {
-	case g.Err == nil:
-		counts.batches.Add(uint64(g.Batches))
-		counts.events.Add(uint64(g.Events))
-		counts.bytes.Add(uint64(g.Bytes))
-	case errors.Is(g.Err, engine.ErrInDoubt):
-		counts.errs[engine.OutcomeInDoubt].Add(1)
-	case errors.Is(g.Err, engine.ErrFailed):
-		counts.errs[engine.OutcomeFailed].Add(1)
-	default:
-		counts.errs[engine.OutcomeRejected].Add(1)
+	if g.Err != nil {
+		counts.errs[g.Outcome].Add(1)
+		return
 	}
+	counts.batches.Add(uint64(g.Batches))
+	counts.events.Add(uint64(g.Events))
+	counts.bytes.Add(uint64(g.Bytes))
 }
 
 func (m *Metrics) sync(s engine.SyncStats) {
@@ -174,20 +205,38 @@ func (m *Metrics) read(r engine.ReadStats) {
 	}
 }
 
+func (m *Metrics) handle(h engine.HandledStats) {
+	counts := m.handled.get(h.Cursor)
+	if h.Events+h.DeadLetters > 0 {
+		counts.took.took(h.Took)
+	}
+	counts.events.Add(uint64(h.Events))
+	counts.letters.Add(uint64(h.DeadLetters))
+	if h.Err != nil {
+		counts.failures.Add(1)
+	}
+	counts.through.Store(h.Through)
+	counts.ended.Store(h.Ended)
+}
+
 // reason is why a call is rejected.
 type reason struct {
 	name string
 	err  error // that the call's error matches; the first of reasons counts
 }
 
-// reasons are in the order in which they are looked for: a log that has failed
-// says so, whatever its cause was. The last is what remains.
+// reasons are in the order in which they are looked for: a denial matches what the
+// gate's own error does, too, and a log that has failed the cause of that; a move
+// of a cursor is a note. The last is what remains.
 func reasons() []reason {
 	return []reason{
+		{"denied", engine.ErrDenied},
 		{"log_failed", engine.ErrLogFailed},
 		{"closed", engine.ErrClosed},
 		{"read_only", engine.ErrReadOnly},
 		{"wrong_version", engine.ErrWrongVersion},
+		{"cursor_moved", engine.ErrCursorMoved},
+		{"note_changed", engine.ErrNoteChanged},
 		{"key_conflict", engine.ErrKeyConflict},
 		{"limit", engine.ErrLimit},
 		{"invalid", engine.ErrInvalid},

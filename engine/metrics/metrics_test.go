@@ -7,8 +7,12 @@ import (
 	"expvar"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -67,9 +71,9 @@ func TestSnapshot(t *testing.T) {
 	l.CallBegin(ctx, engine.CallStats{})
 	l.Group(engine.GroupStats{Gather: ms, Decide: 2 * ms, Write: 3 * ms, Sync: 4 * ms, Took: 10 * ms, Calls: 5, Batches: 2, Refusals: 2, Hits: 1, Events: 7, Bytes: 700, Synced: true})
 	l.Group(engine.GroupStats{Gather: ms, Decide: ms, Took: 2 * ms, Calls: 1, Hits: 1})
-	l.Group(engine.GroupStats{Took: ms, Calls: 1, Batches: 1, Events: 100, Bytes: 10_000, Err: fmt.Errorf("%w: no", engine.ErrFailed)})
-	l.Group(engine.GroupStats{Took: ms, Calls: 1, Batches: 1, Events: 100, Bytes: 10_000, Synced: true, Err: fmt.Errorf("%w: no", engine.ErrInDoubt)})
-	l.Group(engine.GroupStats{Took: ms, Calls: 1, Err: engine.ErrRejected})
+	l.Group(engine.GroupStats{Took: ms, Calls: 1, Batches: 1, Events: 100, Bytes: 10_000, Err: fmt.Errorf("%w: no", engine.ErrFailed), Outcome: engine.OutcomeFailed})
+	l.Group(engine.GroupStats{Took: ms, Calls: 1, Batches: 1, Events: 100, Bytes: 10_000, Synced: true, Err: fmt.Errorf("%w: no", engine.ErrInDoubt), Outcome: engine.OutcomeInDoubt})
+	l.Group(engine.GroupStats{Took: ms, Calls: 1, Err: engine.ErrRejected, Outcome: engine.OutcomeRejected})
 	for cause := engine.SyncCadence; cause <= engine.SyncClose; cause++ {
 		for range cause + 1 {
 			l.Sync(engine.SyncStats{Cause: cause, Took: ms})
@@ -84,6 +88,12 @@ func TestSnapshot(t *testing.T) {
 	l.Open(engine.OpenStats{Took: ms, Err: errors.New("no")})
 	l.Read(engine.ReadStats{Took: ms, Events: 3, Bytes: 30})
 	l.Read(engine.ReadStats{Took: ms, Events: 1, Bytes: 1, Err: errors.New("no")})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 5})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 7, Took: ms, Events: 2})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 7, Attempt: 1, Err: errors.New("no")})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 7, Attempt: 2, Err: errors.New("no")})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 8, Took: ms, DeadLetters: 1})
+	l.Handled(engine.HandledStats{Cursor: "mail", Through: 9, Ended: true})
 	l.Failed(errors.New("no"))
 
 	var all any
@@ -126,6 +136,11 @@ func TestReason(t *testing.T) {
 		want string
 	}{
 		{&engine.WrongVersionError{Stream: "s"}, "wrong_version"},
+		{&engine.DeniedError{Err: errors.New("no")}, "denied"},
+		{&engine.DeniedError{Err: context.Canceled}, "denied"},
+		{&engine.DeniedError{Err: engine.ErrLogFailed}, "denied"},
+		{&engine.NoteChangedError{Name: "n"}, "note_changed"},
+		{&engine.NoteChangedError{Name: "untorn.cursor/c"}, "cursor_moved"},
 		{&engine.ItemError{Err: &engine.KeyConflictError{}}, "key_conflict"},
 		{fmt.Errorf("%w: %w", engine.ErrLogFailed, engine.ErrNoSpace), "log_failed"},
 		{engine.ErrNoSpace, "no_space"},
@@ -142,6 +157,109 @@ func TestReason(t *testing.T) {
 		if got := metrics.Reason(c.err); got != "" {
 			t.Errorf("%v, which is no rejection: %q", c.err, got)
 		}
+	}
+}
+
+// TestEveryErrorHasAReason: of package engine's errors each has a reason of its own,
+// or is none of a rejected call's, for the reason given here.
+func TestEveryErrorHasAReason(t *testing.T) {
+	counted := map[string]error{
+		"ErrClosed": engine.ErrClosed, "ErrReadOnly": engine.ErrReadOnly, "ErrNoSpace": engine.ErrNoSpace, "ErrLimit": engine.ErrLimit,
+		"ErrInvalid": engine.ErrInvalid, "ErrWrongVersion": engine.ErrWrongVersion, "ErrKeyConflict": engine.ErrKeyConflict,
+		"ErrLogFailed": engine.ErrLogFailed, "ErrDenied": engine.ErrDenied, "ErrNoteChanged": engine.ErrNoteChanged, "ErrCursorMoved": engine.ErrCursorMoved,
+	}
+	left := map[string]string{
+		"ErrRejected":    "the outcome itself",
+		"ErrFailed":      "another outcome",
+		"ErrInDoubt":     "another outcome",
+		"ErrNotFound":    "of reads",
+		"ErrRecovered":   "of reads: a log that follows is read-only",
+		"ErrLocked":      "of Open",
+		"ErrVersion":     "of Open, and of reads",
+		"ErrCorrupt":     "of Open, and of reads; a call only meets it where it compares with an event that is damaged",
+		"ErrCursorQuery": "of Log.Cursor",
+		"ErrTxDone":      "of Tx, before there is a call",
+	}
+	names, err := filepath.Glob("../*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no source: %v", err)
+	}
+	declared, reasons := map[string]bool{}, map[string]string{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, declaration := range file.Decls {
+			vars, ok := declaration.(*ast.GenDecl)
+			if !ok || vars.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range vars.Specs {
+				for _, ident := range spec.(*ast.ValueSpec).Names {
+					if strings.HasPrefix(ident.Name, "Err") {
+						declared[ident.Name] = true
+					}
+				}
+			}
+		}
+	}
+	for name := range declared {
+		sentinel, isCounted := counted[name]
+		if _, isLeft := left[name]; isCounted == isLeft {
+			t.Errorf("%s: give it a reason, or say here why it has none", name)
+		}
+		if !isCounted {
+			continue
+		}
+		reason := metrics.Reason(fmt.Errorf("%w: %w", engine.ErrRejected, sentinel))
+		if other, taken := reasons[reason]; taken || reason == "other" {
+			t.Errorf("the reason of %s is %q, as that of %s", name, reason, other)
+		}
+		reasons[reason] = name
+		if _, ok := metrics.New().Snapshot().Rejected[reason]; !ok {
+			t.Errorf("%q is not counted", reason)
+		}
+	}
+	if len(declared) != len(counted)+len(left) {
+		t.Errorf("package engine has %d errors, here are %d", len(declared), len(counted)+len(left))
+	}
+}
+
+// TestLag: of a cursor behind the log that is watched, which has five events.
+func TestLag(t *testing.T) {
+	watched := metrics.StateOf(engine.Stats{Visible: engine.Frontier{Sequence: 5}})
+	for _, c := range []struct {
+		log    *metrics.Log
+		cursor metrics.Cursor
+		want   uint64
+	}{
+		{watched, metrics.Cursor{}, 5},
+		{watched, metrics.Cursor{Through: 3}, 2},
+		{watched, metrics.Cursor{Through: 5}, 0},
+		{watched, metrics.Cursor{Through: 6}, 0}, // of another log
+		{watched, metrics.Cursor{Through: 3, Ended: true}, 0},
+		{nil, metrics.Cursor{Through: 3}, 0},
+	} {
+		if got := c.cursor.Lag(c.log); got != c.want {
+			t.Errorf("%+v lags by %d, want %d", c.cursor, got, c.want)
+		}
+	}
+}
+
+// TestStateOf: each number is in its place.
+func TestStateOf(t *testing.T) {
+	at := func(sequence uint64) engine.Frontier { return engine.Frontier{Sequence: sequence} }
+	got := *metrics.StateOf(engine.Stats{
+		Accepted: at(9), Written: at(8), Durable: at(6), Visible: at(5), Events: 8, Batches: 4, Streams: 3, Failed: engine.ErrLogFailed,
+		Segments: []engine.SegmentStats{{Used: 10, Size: 100}, {Used: 20, Size: 200}},
+	})
+	want := metrics.Log{Segments: 2, UsedBytes: 30, AllocatedBytes: 300, Events: 8, Batches: 4, Streams: 3, Accepted: 9, Written: 8, Durable: 6, Visible: 5, Unsynced: 2, Failed: true}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -194,6 +312,20 @@ func TestHistogram(t *testing.T) {
 		if got > 2*want+1e-6 || got < want/2 {
 			t.Errorf("quantile %v is %v, want about %v", q, got, want)
 		}
+	}
+	last := h.Buckets[0]
+	for _, b := range h.Buckets[1:] {
+		if b.UpTo != 2*last.UpTo || b.Count < last.Count {
+			t.Errorf("%+v is behind %+v", b, last)
+		}
+		last = b
+	}
+	if h.Count != 1000 || last.Count != 1000 {
+		t.Errorf("%d values, %d up to the last bound", h.Count, last.Count)
+	}
+	m.Listen().Read(engine.ReadStats{Took: time.Minute})
+	if h := m.Snapshot().Reads.Took; h.Count != 1001 || h.Buckets[len(h.Buckets)-1].Count != 1000 || h.Quantile(1) != last.UpTo {
+		t.Errorf("one above the last bound: %d values, the largest %v", h.Count, h.Quantile(1))
 	}
 	if mean := h.Mean(); math.Abs(mean-500.5e-6) > 1e-12 {
 		t.Errorf("the mean is %v", mean)
@@ -261,6 +393,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		l.Call(l.CallBegin(ctx, engine.CallStats{}), engine.CallStats{Took: time.Second})
 		l.Group(engine.GroupStats{Took: time.Second, Calls: 3, Batches: 3})
 		l.Read(engine.ReadStats{})
+		l.Handled(engine.HandledStats{Cursor: "c", Events: 1})
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -3,7 +3,7 @@ package metrics
 import "github.com/untorn-db/untorn/engine"
 
 // Snapshot is all that was counted so far. Maps have all their keys from the
-// beginning.
+// beginning, but for Cursors, which has a cursor once its Handle has begun.
 type Snapshot struct {
 	InFlight int64             `json:"in_flight"` // calls that are not answered yet
 	Calls    map[string]Calls  `json:"calls"`     // by outcome: durable, buffered, hit, rejected, failed, in_doubt
@@ -20,9 +20,10 @@ type Snapshot struct {
 	Rotations      map[string]Histogram `json:"rotations"`
 	RotationErrors uint64               `json:"rotation_errors"`
 
-	Opens    Opens  `json:"opens"`
-	Reads    Reads  `json:"reads"`
-	Failures uint64 `json:"failures"` // logs that take no more writes
+	Opens    Opens             `json:"opens"`
+	Reads    Reads             `json:"reads"`
+	Cursors  map[string]Cursor `json:"cursors"`  // by name
+	Failures uint64            `json:"failures"` // logs that take no more writes
 
 	Log *Log `json:"log,omitempty"` // nil if none is watched
 }
@@ -65,6 +66,26 @@ type Reads struct {
 	Errors uint64    `json:"errors"`
 }
 
+// Cursor is how the events of a cursor were handled.
+type Cursor struct {
+	Took        Histogram `json:"took"`         // seconds, of a move: from the first attempt to its commit
+	Events      uint64    `json:"events"`       // that were handled
+	DeadLetters uint64    `json:"dead_letters"` // events that could not be
+	Failures    uint64    `json:"failures"`     // attempts that failed
+	Through     uint64    `json:"through"`      // sequence up to which nothing is left to handle
+	Ended       bool      `json:"ended"`        // its query has no more events
+}
+
+// Lag is how many events the log shows that Handle has still to look at, whether its
+// query selects them or not: 0 when that has no more, and when log is nil. It goes
+// on rising when Handle is stuck, or has ended with an error.
+func (c Cursor) Lag(log *Log) uint64 {
+	if log == nil || c.Ended || log.Visible < c.Through {
+		return 0
+	}
+	return log.Visible - c.Through
+}
+
 // Log is the state of the log that is watched.
 type Log struct {
 	Segments       int    `json:"segments"`
@@ -104,7 +125,14 @@ func (m *Metrics) Snapshot() Snapshot {
 		Rotations:  map[string]Histogram{"full": m.full.snapshot(), "fresh": m.fresh.snapshot()}, RotationErrors: m.moveErrs.Load(),
 		Opens:    Opens{Took: m.opens.took.snapshot(), Errors: m.opens.errs.Load(), Torn: m.opens.torn.Load(), Fresh: m.opens.fresh.Load()},
 		Reads:    Reads{Took: m.reads.took.snapshot(), Events: m.reads.events.Load(), Bytes: m.reads.bytes.Load(), Errors: m.reads.errs.Load()},
+		Cursors:  map[string]Cursor{},
 		Failures: m.failures.Load(),
+	}
+	for name, h := range m.handled.all() {
+		s.Cursors[name] = Cursor{
+			Took: h.took.snapshot(), Events: h.events.Load(), DeadLetters: h.letters.Load(), Failures: h.failures.Load(),
+			Through: h.through.Load(), Ended: h.ended.Load(),
+		}
 	}
 	for i := range m.calls {
 		c := &m.calls[i]
@@ -120,12 +148,13 @@ func (m *Metrics) Snapshot() Snapshot {
 		s.Commits.Errors[outcome.String()] = g.errs[outcome].Load()
 	}
 	if log := m.log.Load(); log != nil {
-		s.Log = stateOf(log.Stats())
+		s.Log = StateOf(log.Stats())
 	}
 	return s
 }
 
-func stateOf(stats engine.Stats) *Log {
+// StateOf is a log's Stats in numbers.
+func StateOf(stats engine.Stats) *Log {
 	log := &Log{
 		Segments: len(stats.Segments), Events: stats.Events, Batches: stats.Batches, Streams: stats.Streams,
 		Accepted: stats.Accepted.Sequence, Written: stats.Written.Sequence, Durable: stats.Durable.Sequence, Visible: stats.Visible.Sequence,
