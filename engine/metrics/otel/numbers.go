@@ -3,6 +3,8 @@ package otel
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -28,6 +30,11 @@ type numbers struct {
 	commitErrs, syncErrs, rotationErrs              metric.Int64Counter
 	openErrs, torn, begunFresh                      metric.Int64Counter
 	readEvents, readBytes, readErrs, failures       metric.Int64Counter
+	handle                                          metric.Float64Histogram
+	handleEvents, handleErrs, deadLetters           metric.Int64Counter
+
+	mu      sync.Mutex
+	handled map[string]metrics.Cursor // how far cursors have come
 }
 
 func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, error) {
@@ -35,6 +42,7 @@ func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, 
 	inFlight, err := meter.Int64UpDownCounter("untorn.calls.in_flight", metric.WithUnit("{call}"), metric.WithDescription("Appends that are not answered yet."))
 	n := &numbers{
 		attributes: attributes,
+		handled:    map[string]metrics.Cursor{},
 		plain:      with(attributes),
 		group:      with(attributes, attribute.String("cause", "group")),
 		full:       with(attributes, attribute.String("kind", "full")),
@@ -46,6 +54,7 @@ func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, 
 		sync:     in.seconds("untorn.sync", "How long syncs took, and who wanted them."),
 		rotation: in.seconds("untorn.rotation", "How long moves to another segment took: from a full one, or to a fresh one after a failed write."),
 		open:     in.seconds("untorn.open", "How long opening, and recovery, took."),
+		handle:   in.seconds("untorn.handle", "How long moves of cursors took, from the first attempt to handle an event to the commit."),
 		read:     in.seconds("untorn.read", "How long iterations over events took, with what the caller did meanwhile."),
 
 		callEvents: in.counter("untorn.call.events", "{event}", "Events of appends, committed or not."),
@@ -68,6 +77,9 @@ func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, 
 		readEvents:   in.counter("untorn.read.events", "{event}", "Events that were read."),
 		readBytes:    in.counter("untorn.read.bytes", "By", "Bytes of data and metadata that were read."),
 		readErrs:     in.counter("untorn.read.errors", "{read}", "Iterations over events that ended in an error."),
+		handleEvents: in.counter("untorn.handle.events", "{event}", "Events that were handled."),
+		handleErrs:   in.counter("untorn.handle.failures", "{attempt}", "Attempts to handle an event that failed."),
+		deadLetters:  in.counter("untorn.handle.dead_letters", "{event}", "Events that could not be handled, and got a dead letter."),
 		failures:     in.counter("untorn.log.failures", "{log}", "Logs that took no more writes after an error of the disk."),
 	}
 	for i, name := range []string{"gather", "decide", "write", "sync"} {
@@ -80,7 +92,8 @@ func (n *numbers) listen() *engine.Metrics {
 	return &engine.Metrics{
 		CallBegin: n.callBegins, Call: n.callEnds, Group: n.groupEnds,
 		Sync: n.synced, Rotation: n.rotated, Open: n.opened, Read: n.hasRead,
-		Failed: func(error) { n.failures.Add(context.Background(), 1, n.plain) },
+		Handled: n.hasHandled,
+		Failed:  func(error) { n.failures.Add(context.Background(), 1, n.plain) },
 	}
 }
 
@@ -115,7 +128,7 @@ func (n *numbers) groupEnds(g engine.GroupStats) {
 		n.sync.Record(ctx, g.Sync.Seconds(), n.group)
 	}
 	if g.Err != nil {
-		n.commitErrs.Add(ctx, 1, with(n.attributes, attribute.String("outcome", outcomeOf(g.Err))))
+		n.commitErrs.Add(ctx, 1, with(n.attributes, attribute.String("outcome", g.Outcome.String())))
 		if g.Synced {
 			n.syncErrs.Add(ctx, 1, n.plain)
 		}
@@ -124,17 +137,6 @@ func (n *numbers) groupEnds(g engine.GroupStats) {
 	n.batches.Add(ctx, int64(g.Batches), n.plain)
 	n.events.Add(ctx, int64(g.Events), n.plain)
 	n.bytes.Add(ctx, g.Bytes, n.plain)
-}
-
-// outcomeOf is that of all calls of a group.
-func outcomeOf(err error) string {
-	switch {
-	case errors.Is(err, engine.ErrInDoubt):
-		return engine.OutcomeInDoubt.String()
-	case errors.Is(err, engine.ErrFailed):
-		return engine.OutcomeFailed.String()
-	}
-	return engine.OutcomeRejected.String()
 }
 
 func (n *numbers) synced(s engine.SyncStats) {
@@ -166,6 +168,31 @@ func (n *numbers) hasRead(r engine.ReadStats) {
 	n.readEvents.Add(ctx, int64(r.Events), n.plain)
 	n.readBytes.Add(ctx, r.Bytes, n.plain)
 	n.count(ctx, n.readErrs, r.Err != nil)
+}
+
+func (n *numbers) hasHandled(h engine.HandledStats) {
+	ctx, cursor := context.Background(), with(n.attributes, attribute.String("cursor", h.Cursor))
+	if h.Events+h.DeadLetters > 0 {
+		n.handle.Record(ctx, h.Took.Seconds(), cursor)
+	}
+	failures := int64(0)
+	if h.Err != nil {
+		failures = 1
+	}
+	// Each is there from the beginning, at 0.
+	n.handleEvents.Add(ctx, int64(h.Events), cursor)
+	n.deadLetters.Add(ctx, int64(h.DeadLetters), cursor)
+	n.handleErrs.Add(ctx, failures, cursor)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handled[h.Cursor] = metrics.Cursor{Through: h.Through, Ended: h.Ended}
+}
+
+// cursors are how far cursors have come, by their names.
+func (n *numbers) cursors() map[string]metrics.Cursor {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.handled)
 }
 
 func (n *numbers) count(ctx context.Context, c metric.Int64Counter, happened bool) {

@@ -48,7 +48,7 @@ func New(o Options) (*Telemetry, error) {
 	var err error
 	meter := o.MeterProvider.Meter(scope)
 	if t.numbers, err = newNumbers(meter, o.Attributes); err == nil {
-		t.state, err = watchState(meter, o.Attributes, &t.log)
+		t.state, err = watchState(meter, o.Attributes, &t.log, t.numbers.cursors)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("otel: %w", err)
@@ -118,8 +118,9 @@ func bounds(h metrics.Histogram) []float64 {
 	return list
 }
 
-// watchState shows the state of the log that is watched.
-func watchState(meter metric.Meter, attributes []attribute.KeyValue, log *atomic.Pointer[engine.Log]) (metric.Registration, error) {
+// watchState shows the state of the log that is watched, and how far the cursors lag
+// that handled returns by their names.
+func watchState(meter metric.Meter, attributes []attribute.KeyValue, log *atomic.Pointer[engine.Log], handled func() map[string]metrics.Cursor) (metric.Registration, error) {
 	in := instruments{meter: meter}
 	gauge := func(name, unit, help string) metric.Int64ObservableGauge {
 		g, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help))
@@ -133,6 +134,7 @@ func watchState(meter metric.Meter, attributes []attribute.KeyValue, log *atomic
 	sequence := gauge("untorn.log.sequence", "{event}", "Sequence up to which events are accepted, written, durable, visible.")
 	unsynced := gauge("untorn.log.unsynced_events", "{event}", "Events that are written and not durable.")
 	failed := gauge("untorn.log.failed", "{log}", "1 if the log takes no more writes.")
+	lag := gauge("untorn.handle.lag_events", "{event}", "Events that the log shows, and handling has still to look at.")
 	if err := errors.Join(in.errs...); err != nil {
 		return nil, err
 	}
@@ -147,29 +149,27 @@ func watchState(meter metric.Meter, attributes []attribute.KeyValue, log *atomic
 		if watched == nil {
 			return nil
 		}
-		s := watched.Stats()
-		usedBytes, allocatedBytes, isFailed := int64(0), int64(0), int64(0)
-		for _, segment := range s.Segments {
-			usedBytes += segment.Used
-			allocatedBytes += segment.Size
-		}
-		if s.Failed != nil {
+		s, isFailed := metrics.StateOf(watched.Stats()), int64(0)
+		if s.Failed {
 			isFailed = 1
 		}
-		o.ObserveInt64(segments, int64(len(s.Segments)), plain)
-		o.ObserveInt64(bytes, usedBytes, used)
-		o.ObserveInt64(bytes, allocatedBytes, allocated)
+		o.ObserveInt64(segments, int64(s.Segments), plain)
+		o.ObserveInt64(bytes, s.UsedBytes, used)
+		o.ObserveInt64(bytes, s.AllocatedBytes, allocated)
 		o.ObserveInt64(events, int64(s.Events), plain)
 		o.ObserveInt64(batches, int64(s.Batches), plain)
 		o.ObserveInt64(streams, int64(s.Streams), plain)
-		o.ObserveInt64(sequence, int64(s.Accepted.Sequence), accepted)
-		o.ObserveInt64(sequence, int64(s.Written.Sequence), written)
-		o.ObserveInt64(sequence, int64(s.Durable.Sequence), durable)
-		o.ObserveInt64(sequence, int64(s.Visible.Sequence), visible)
-		o.ObserveInt64(unsynced, int64(s.Written.Sequence-s.Durable.Sequence), plain)
+		o.ObserveInt64(sequence, int64(s.Accepted), accepted)
+		o.ObserveInt64(sequence, int64(s.Written), written)
+		o.ObserveInt64(sequence, int64(s.Durable), durable)
+		o.ObserveInt64(sequence, int64(s.Visible), visible)
+		o.ObserveInt64(unsynced, int64(s.Unsynced), plain)
 		o.ObserveInt64(failed, isFailed, plain)
+		for name, cursor := range handled() {
+			o.ObserveInt64(lag, int64(cursor.Lag(s)), with(attributes, attribute.String("cursor", name)))
+		}
 		return nil
-	}, segments, bytes, events, batches, streams, sequence, unsynced, failed)
+	}, segments, bytes, events, batches, streams, sequence, unsynced, failed, lag)
 }
 
 // with is the attributes of a number: everyone's, and its own.

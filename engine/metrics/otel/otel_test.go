@@ -176,7 +176,14 @@ func TestALog(t *testing.T) {
 	l.Open(engine.OpenStats{Took: time.Millisecond, Err: errors.New("no"), Recovery: engine.Recovery{Torn: true, Fresh: 2}})
 	l.Read(engine.ReadStats{Took: time.Millisecond, Err: errors.New("no")})
 	l.Sync(engine.SyncStats{Took: time.Millisecond, Cause: engine.SyncCadence, Err: errors.New("no")})
+	l.Handled(engine.HandledStats{Cursor: "billing"})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 1, Events: 1, Took: time.Second})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 1, Attempt: 1, Err: errors.New("no")})
+	l.Handled(engine.HandledStats{Cursor: "billing", Through: 2, DeadLetters: 1, Took: time.Second})
+	l.Handled(engine.HandledStats{Cursor: "mail", Through: 1, Ended: true})
+	l.Handled(engine.HandledStats{Cursor: "ahead", Through: 9})
 	l.Failed(errors.New("no"))
+	l.Group(engine.GroupStats{Calls: 1, Err: engine.ErrFailed, Outcome: engine.OutcomeFailed})
 	golden(t, "spans.txt", drawn(c.spans()))
 	golden(t, "numbers.txt", c.numbers(t))
 	if err := log.Close(); err != nil {
@@ -206,7 +213,7 @@ func TestAGroupOfThree(t *testing.T) {
 		contexts = append(contexts, l.CallBegin(ctx, call))
 	}
 	err := fmt.Errorf("%w: sync: no", engine.ErrInDoubt)
-	group := engine.GroupStats{Began: at(3), Gather: ms(1), Decide: ms(2), Write: ms(3), Sync: ms(4), Took: ms(11), Calls: 3, Batches: 3, Events: 6, Bytes: 600, Batch: 7, Synced: true, Err: err}
+	group := engine.GroupStats{Began: at(3), Gather: ms(1), Decide: ms(2), Write: ms(3), Sync: ms(4), Took: ms(11), Calls: 3, Batches: 3, Events: 6, Bytes: 600, Batch: 7, Synced: true, Err: err, Outcome: engine.OutcomeInDoubt}
 	group.Contexts = contexts
 	l.Group(group)
 	for i, ctx := range contexts {

@@ -103,7 +103,7 @@ func (s *spans) groupEnds(g engine.GroupStats) {
 		}
 	}
 	if g.Err != nil {
-		fails(span, outcomeOf(g.Err), g.Err)
+		fails(span, g.Outcome.String(), g.Err)
 	}
 	span.End(trace.WithTimestamp(g.Began.Add(g.Took)))
 }

@@ -16,7 +16,9 @@
 //
 // All names begin with untorn_, durations are in seconds, counters end in _total.
 // Every series is there from the first scrape on, at 0; those of the log's state,
-// untorn_log_…, while a log is watched. A scrape takes one Snapshot. Several logs in
+// untorn_log_…, while a log is watched; those of a cursor, untorn_handle_…, once its
+// Handle has begun, and its lag, to alert on, while a log is watched, too: it goes on
+// rising when a handler is stuck or gone. A scrape takes one Snapshot. Several logs in
 // one registry are told apart by labels of New, such as {"log": "orders"}.
 //
 // The package is a module of its own, so that the log depends on nothing of

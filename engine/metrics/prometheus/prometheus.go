@@ -12,8 +12,8 @@ import (
 // New returns a collector of what m has counted. The labels, which may be nil, are
 // on each of its series.
 func New(m *metrics.Metrics, labels client.Labels) client.Collector {
-	c := &collector{metrics: m}
-	for _, f := range families() {
+	c := &collector{metrics: m, families: families()}
+	for _, f := range c.families {
 		var names []string
 		if f.label != "" {
 			names = []string{f.label}
@@ -24,8 +24,9 @@ func New(m *metrics.Metrics, labels client.Labels) client.Collector {
 }
 
 type collector struct {
-	metrics *metrics.Metrics
-	descs   []*client.Desc // as families
+	metrics  *metrics.Metrics
+	families []family
+	descs    []*client.Desc // as families
 }
 
 func (c *collector) Describe(out chan<- *client.Desc) {
@@ -36,7 +37,7 @@ func (c *collector) Describe(out chan<- *client.Desc) {
 
 func (c *collector) Collect(out chan<- client.Metric) {
 	snapshot := c.metrics.Snapshot()
-	for i, f := range families() {
+	for i, f := range c.families {
 		f.collect(&snapshot, series{c.descs[i], out})
 	}
 }
@@ -121,6 +122,23 @@ func families() []family {
 		{"read_events_total", "", "Events that were read.", func(s *snapshot, to series) { to.counter(s.Reads.Events) }},
 		{"read_bytes_total", "", "Bytes of data and metadata that were read.", func(s *snapshot, to series) { to.counter(s.Reads.Bytes) }},
 		{"read_errors_total", "", "Iterations over events that ended in an error.", func(s *snapshot, to series) { to.counter(s.Reads.Errors) }},
+		{"handle_seconds", "cursor", "How long moves of cursors took, from the first attempt to handle an event to the commit.", func(s *snapshot, to series) {
+			each(s.Cursors, func(name string, c metrics.Cursor) { to.histogram(c.Took, name) })
+		}},
+		{"handle_events_total", "cursor", "Events that were handled.", func(s *snapshot, to series) {
+			each(s.Cursors, func(name string, c metrics.Cursor) { to.counter(c.Events, name) })
+		}},
+		{"handle_failures_total", "cursor", "Attempts to handle an event that failed.", func(s *snapshot, to series) {
+			each(s.Cursors, func(name string, c metrics.Cursor) { to.counter(c.Failures, name) })
+		}},
+		{"handle_dead_letters_total", "cursor", "Events that could not be handled, and got a dead letter.", func(s *snapshot, to series) {
+			each(s.Cursors, func(name string, c metrics.Cursor) { to.counter(c.DeadLetters, name) })
+		}},
+		{"handle_lag_events", "cursor", "Events that the log shows, and handling has still to look at.", func(s *snapshot, to series) {
+			if s.Log != nil {
+				each(s.Cursors, func(name string, c metrics.Cursor) { to.gauge(float64(c.Lag(s.Log)), name) })
+			}
+		}},
 		{"log_failures_total", "", "Logs that took no more writes after an error of the disk.", func(s *snapshot, to series) { to.counter(s.Failures) }},
 	}
 	state := func(name, label, help string, collect func(*metrics.Log, series)) {

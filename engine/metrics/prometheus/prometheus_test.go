@@ -49,6 +49,24 @@ type frozen struct{}
 
 func (frozen) Now() time.Time { return time.Unix(1_700_000_000, 0) }
 
+// handle handles the first event of a log, at the second attempt.
+func handle(t *testing.T, log *engine.Log) {
+	t.Helper()
+	cursor, err := log.Cursor("billing", engine.Query{Stream: "s", ToSequence: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := 0
+	if err := cursor.Handle(context.Background(), engine.Handling{Wait: time.Nanosecond}, func(context.Context, engine.Event, *engine.Effects) error {
+		if attempts++; attempts == 1 {
+			return errors.New("no")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestScrape compares the whole scrape with testdata: of a log, and of made-up
 // durations.
 func TestScrape(t *testing.T) {
@@ -69,6 +87,7 @@ func TestScrape(t *testing.T) {
 	for range 2 {
 		_, _ = log.Append(ctx, draft) // the second one expects another version
 	}
+	handle(t, log)
 	draft.Expect = engine.Any
 	if _, err := log.AppendBatch(ctx, engine.Batch{Durability: engine.Buffered, Events: []engine.Draft{draft, draft}}); err != nil {
 		t.Fatal(err)
@@ -80,12 +99,15 @@ func TestScrape(t *testing.T) {
 	told.Call(told.CallBegin(ctx, engine.CallStats{}), engine.CallStats{Took: time.Minute, Outcome: engine.OutcomeInDoubt, Err: engine.ErrInDoubt})
 	told.CallBegin(ctx, engine.CallStats{})
 	told.Group(engine.GroupStats{Gather: time.Millisecond, Decide: 2 * time.Millisecond, Write: 4 * time.Millisecond, Sync: 8 * time.Millisecond, Took: 15 * time.Millisecond,
-		Calls: 1, Batches: 1, Events: 1, Bytes: 224, Synced: true, Err: engine.ErrInDoubt})
+		Calls: 1, Batches: 1, Events: 1, Bytes: 224, Synced: true, Err: engine.ErrInDoubt, Outcome: engine.OutcomeInDoubt})
 	told.Sync(engine.SyncStats{Cause: engine.SyncCadence, Took: 16 * time.Millisecond})
 	told.Rotation(engine.RotationStats{Took: 32 * time.Millisecond, Err: errors.New("no")})
 	told.Read(engine.ReadStats{Took: 64 * time.Millisecond, Err: errors.New("no")})
 	told.Open(engine.OpenStats{Took: 128 * time.Millisecond, Recovery: engine.Recovery{Torn: true, Fresh: 2}})
 	told.Failed(errors.New("no"))
+
+	told.Handled(engine.HandledStats{Cursor: "mail"})
+	told.Handled(engine.HandledStats{Cursor: "bills", Through: 1, DeadLetters: 1, Took: 256 * time.Millisecond})
 
 	got := scrape(t, registry)
 	if *rewrite {
