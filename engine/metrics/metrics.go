@@ -241,6 +241,7 @@ func reasons() []reason {
 		{"limit", engine.ErrLimit},
 		{"invalid", engine.ErrInvalid},
 		{"no_space", engine.ErrNoSpace},
+		{"corrupt", engine.ErrCorrupt}, // the event to compare a key with
 		{"cancelled", context.Canceled},
 		{"deadline", context.DeadlineExceeded},
 		{"other", nil},

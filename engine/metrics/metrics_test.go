@@ -144,6 +144,7 @@ func TestReason(t *testing.T) {
 		{&engine.ItemError{Err: &engine.KeyConflictError{}}, "key_conflict"},
 		{fmt.Errorf("%w: %w", engine.ErrLogFailed, engine.ErrNoSpace), "log_failed"},
 		{engine.ErrNoSpace, "no_space"},
+		{&engine.CorruptError{}, "corrupt"},
 		{engine.ErrClosed, "closed"},
 		{engine.ErrReadOnly, "read_only"},
 		{engine.ErrInvalid, "invalid"},
@@ -167,6 +168,7 @@ func TestEveryErrorHasAReason(t *testing.T) {
 		"ErrClosed": engine.ErrClosed, "ErrReadOnly": engine.ErrReadOnly, "ErrNoSpace": engine.ErrNoSpace, "ErrLimit": engine.ErrLimit,
 		"ErrInvalid": engine.ErrInvalid, "ErrWrongVersion": engine.ErrWrongVersion, "ErrKeyConflict": engine.ErrKeyConflict,
 		"ErrLogFailed": engine.ErrLogFailed, "ErrDenied": engine.ErrDenied, "ErrNoteChanged": engine.ErrNoteChanged, "ErrCursorMoved": engine.ErrCursorMoved,
+		"ErrCorrupt": engine.ErrCorrupt,
 	}
 	left := map[string]string{
 		"ErrRejected":    "the outcome itself",
@@ -176,7 +178,6 @@ func TestEveryErrorHasAReason(t *testing.T) {
 		"ErrRecovered":   "of reads: a log that follows is read-only",
 		"ErrLocked":      "of Open",
 		"ErrVersion":     "of Open, and of reads",
-		"ErrCorrupt":     "of Open, and of reads; a call only meets it where it compares with an event that is damaged",
 		"ErrCursorQuery": "of Log.Cursor",
 		"ErrTxDone":      "of Tx, before there is a call",
 	}
