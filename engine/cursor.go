@@ -48,14 +48,11 @@ func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
 	v := validation{opts: &l.opts, item: -1}
 	v.text("the name of the cursor with its prefix", cursorNotes+name, len(cursorNotes)+1)
 	v.length("the note of a move", moveSize, l.opts.MaxMetadata)
-	if q.Backward || q.Limit != 0 || q.Buffered {
-		v.problem(ErrInvalid, "a cursor's query has no Backward, Limit or Buffered")
-	}
-	if err := errors.Join(v.err(), q.check()); err != nil {
+	if err := errors.Join(v.err(), q.CheckLasting()); err != nil {
 		return fail(err)
 	}
 	q.Types, q.Borrow = slices.Clone(q.Types), false
-	c := &Cursor{log: l, name: name, query: q, identity: chain.Cursor(q.identity())}
+	c := &Cursor{log: l, name: name, query: q, identity: chain.Cursor(q.AppendIdentity(nil))}
 	if _, err := c.position(); err != nil {
 		return fail(err)
 	}
@@ -147,25 +144,4 @@ func parseMove(data []byte) (identity chain.Hash, position uint64, ok bool) {
 	}
 	copy(identity[:], data[1:])
 	return identity, binary.LittleEndian.Uint64(data[1+chain.Size:]), true
-}
-
-// identity is what a query selects, in one encoding: u32 length, scope │ u32
-// length, stream │ u32 count, types sorted, each behind its length │ from and to
-// version, from and to sequence, u64.
-func (q *Query) identity() []byte {
-	text := func(b []byte, s string) []byte {
-		return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
-	}
-	types := slices.Clone(q.Types)
-	slices.Sort(types)
-	types = slices.Compact(types)
-	b := text(text(nil, q.Scope), q.Stream)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(types)))
-	for _, t := range types {
-		b = text(b, t)
-	}
-	for _, n := range []uint64{q.FromVersion, q.ToVersion, max(q.FromSequence, 1), q.ToSequence} {
-		b = binary.LittleEndian.AppendUint64(b, n)
-	}
-	return b
 }

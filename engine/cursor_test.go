@@ -95,6 +95,7 @@ func TestCursors(t *testing.T) {
 		"backward": func() error { _, err := log.Cursor("d", engine.Query{Backward: true}); return err }(),
 		"limit":    func() error { _, err := log.Cursor("d", engine.Query{Limit: 1}); return err }(),
 		"buffered": func() error { _, err := log.Cursor("d", engine.Query{Buffered: true}); return err }(),
+		"versions": func() error { _, err := log.Cursor("d", engine.Query{ToVersion: 1}); return err }(),
 	} {
 		if !errors.Is(err, engine.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)

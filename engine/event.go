@@ -183,25 +183,3 @@ type Frontier struct {
 	Time     time.Time
 	Sequence uint64
 }
-
-// Query selects events. The zero value selects all of them, in order.
-type Query struct {
-	// Stream with Scope selects one stream; Scope alone all streams of a scope;
-	// both empty the whole log.
-	Scope, Stream string
-	// Types selects events by type; empty means all.
-	Types []string
-
-	FromVersion, ToVersion   uint64 // inclusive; 0 means no bound; only with Stream
-	FromSequence, ToSequence uint64 // inclusive; 0 means no bound
-
-	Backward bool // last first
-	Limit    int  // at most so many; 0 means all
-	// Buffered also yields events that are written but not durable. They have
-	// Durable false, and may vanish in a power cut.
-	Buffered bool
-	// Borrow yields events whose Data and Metadata are valid, and not to be
-	// changed, until the next one is asked for: for those who keep little of what
-	// they read.
-	Borrow bool
-}

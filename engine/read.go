@@ -88,14 +88,6 @@ func (l *Log) Read(q Query) iter.Seq2[Event, error] {
 	}
 }
 
-// check refuses what selects nothing by mistake.
-func (q *Query) check() error {
-	if q.Stream == "" && (q.FromVersion != 0 || q.ToVersion != 0) {
-		return fmt.Errorf("%w: FromVersion and ToVersion need a Stream", ErrInvalid)
-	}
-	return nil
-}
-
 // read yields what a query selects.
 func (l *Log) read(q *Query, yield func(Event) bool) error {
 	selected := l.selection(q)
@@ -119,7 +111,7 @@ func (l *Log) read(q *Query, yield func(Event) bool) error {
 		if err := r.read(selected.at(at), selected.at(last)); err != nil {
 			return err
 		}
-		if filter && !q.wants(&r.raw) {
+		if e := &r.raw; filter && !q.selects(e.Scope, e.Stream, e.Type, e.Version) {
 			continue
 		}
 		if err := r.event(&event, q.Borrow); err != nil {
@@ -131,14 +123,6 @@ func (l *Log) read(q *Query, yield func(Event) bool) error {
 		}
 	}
 	return nil
-}
-
-// wants reports whether a query selects an event by what is in it; its stream is
-// the right one.
-func (q *Query) wants(e *record.Event) bool {
-	return (len(q.Types) == 0 || slices.Contains(q.Types, e.Type)) &&
-		(q.Scope == "" || q.Scope == e.Scope) &&
-		e.Version >= q.FromVersion && (q.ToVersion == 0 || e.Version <= q.ToVersion)
 }
 
 // ordinals is a run of ordinals, or a list.

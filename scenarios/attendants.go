@@ -66,7 +66,8 @@ func queryOf(step plan.Step) (engine.Query, error) {
 	return q, err
 }
 
-// selects reports whether a query selects an event.
+// selects reports whether a query selects an event. It is not Query.Selects: that
+// is among what is judged by it.
 func selects(q *engine.Query, e *engine.Event) bool {
 	return (q.Stream == "" || q.Stream == e.Stream && q.Scope == e.Scope) && (q.Scope == "" || q.Scope == e.Scope) &&
 		(len(q.Types) == 0 || slices.Contains(q.Types, e.Type)) && e.Sequence >= q.FromSequence

@@ -17,9 +17,8 @@ func (s *Set) MutexesFree() bool {
 	return free
 }
 
-// Wants and Union are how a pass chooses.
-func Wants(q engine.Query, e *engine.Event) bool { return wants(&q, e) }
-func Union(a, b engine.Query) engine.Query       { return union(a, b) }
+// Union is what a pass reads.
+func Union(a, b engine.Query) engine.Query { return union(a, b) }
 
 // Checkpoint is a checkpoint taken apart.
 type Checkpoint = checkpoint

@@ -113,8 +113,9 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	problem(d.Name == "" || len(d.Name) > maxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, unicode.IsControl),
 		"Name must be 1 to 64 bytes of UTF-8 without control characters")
 	problem(d.Apply == nil, "Apply is nil")
-	problem(d.Query.Backward || d.Query.Limit != 0 || d.Query.Buffered, "a projection's query has no Backward, Limit or Buffered")
-	problem(d.Query.Stream == "" && (d.Query.FromVersion != 0 || d.Query.ToVersion != 0), "FromVersion and ToVersion need a Stream")
+	if err := d.Query.CheckLasting(); err != nil {
+		problems = append(problems, err)
+	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("projection: %q: %w", d.Name, errors.Join(problems...))
 	}
@@ -128,7 +129,8 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	return p, nil
 }
 
-// identity is the name and what the query selects, in one encoding.
+// identity is the name and what the query selects, as checkpoints have it: in
+// shorter words than Query.AppendIdentity.
 func identity(name string, q *engine.Query) []byte {
 	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
 	b := text(text(text(nil, name), q.Scope), q.Stream)
@@ -314,21 +316,6 @@ type Status struct {
 	SaveErr error  // why the last attempt to write one has failed, or nil
 
 	Err error // an *ApplyError: the projection has stopped
-}
-
-// wants reports whether a projection's query selects an event.
-func wants(q *engine.Query, e *engine.Event) bool {
-	switch {
-	case q.Stream != "" && (q.Stream != e.Stream || q.Scope != e.Scope):
-		return false
-	case q.Scope != "" && q.Scope != e.Scope:
-		return false
-	case len(q.Types) > 0 && !slices.Contains(q.Types, e.Type):
-		return false
-	case e.Version < q.FromVersion, q.ToVersion > 0 && e.Version > q.ToVersion:
-		return false
-	}
-	return e.Sequence >= q.FromSequence && (q.ToSequence == 0 || e.Sequence <= q.ToSequence)
 }
 
 // union returns a query that selects at least what two queries select.

@@ -350,7 +350,7 @@ func (p *pass) stopped() error {
 func (p *pass) apply(event *engine.Event) {
 	for _, m := range p.members {
 		c := m.common()
-		if c.failed != nil || event.Sequence <= c.bound.sequence || !wants(&c.query, event) {
+		if c.failed != nil || event.Sequence <= c.bound.sequence || !c.query.Selects(event) {
 			continue
 		}
 		if err := m.step(event); err != nil {

@@ -52,7 +52,7 @@ func drawQuery(t *rapid.T) engine.Query {
 	return q
 }
 
-// TestAPassChoosesAsReadDoes: the filter in memory selects what the engine's Read
+// TestAPassChoosesAsReadDoes: Query.Selects, with which it chooses, selects what the engine's Read
 // selects, and the union of two queries at least what each of them does.
 func TestAPassChoosesAsReadDoes(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -78,7 +78,7 @@ func TestAPassChoosesAsReadDoes(t *testing.T) {
 		a, b := drawQuery(r), drawQuery(r)
 		var chosen []uint64
 		for e := range log.Read(engine.Query{}) {
-			if projection.Wants(a, &e) {
+			if a.Selects(&e) {
 				chosen = append(chosen, e.Sequence)
 			}
 		}
@@ -790,6 +790,7 @@ func TestWrongDefinitions(t *testing.T) {
 		{"a limit", projection.Definition[int]{Name: "x", Apply: apply, Query: engine.Query{Limit: 1}}, []string{"no Backward"}},
 		{"buffered", projection.Definition[int]{Name: "x", Apply: apply, Query: engine.Query{Buffered: true}}, []string{"no Backward"}},
 		{"versions of no stream", projection.Definition[int]{Name: "x", Apply: apply, Query: engine.Query{ToVersion: 1}}, []string{"need a Stream"}},
+		{"all of it", projection.Definition[int]{Name: "x", Query: engine.Query{Limit: 1, FromVersion: 1}}, []string{"no Backward", "need a Stream", "Apply is nil"}},
 	} {
 		_, err := projection.New(c.d)
 		if !errors.Is(err, engine.ErrInvalid) {
