@@ -472,7 +472,7 @@ func TestAfterClose(t *testing.T) {
 	ctx := context.Background()
 	_, err := log.Append(ctx, draft("b"))
 	matches(t, err, engine.ErrRejected, engine.ErrClosed)
-	for name, err := range map[string]error{"sync": log.Sync(ctx), "get": second(log.Get(receipts[0].ID)), "verify": second(log.Verify(ctx)), "receipt": log.VerifyReceipt(receipts[0])} {
+	for name, err := range map[string]error{"sync": log.Sync(ctx), "get": second(log.Get(receipts[0].ID)), "at": second(log.At(1)), "verify": second(log.Verify(ctx)), "receipt": log.VerifyReceipt(receipts[0])} {
 		if !errors.Is(err, engine.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -47,6 +49,63 @@ func verified(t *testing.T, log *engine.Log) engine.Verification {
 		t.Fatalf("verified head %+v, log head %+v", v.Head, log.LogHead())
 	}
 	return v
+}
+
+// atEach checks that At knows the events that Read shows, and of those up to a
+// sequence no other.
+func atEach(t *testing.T, log *engine.Log, to uint64) {
+	t.Helper()
+	shown := map[uint64]engine.Event{}
+	for _, event := range all(t, log, engine.Query{}) {
+		shown[event.Sequence] = event
+		to = max(to, event.Sequence)
+	}
+	for sequence := range to + 1 {
+		got, err := log.At(sequence)
+		switch want, ok := shown[sequence]; {
+		case ok && (err != nil || !reflect.DeepEqual(got, want)):
+			t.Errorf("event %d: %+v, %v; want %+v", sequence, got, err, want)
+		case !ok && !errors.Is(err, engine.ErrNotFound):
+			t.Errorf("event %d, which is not shown: %v", sequence, err)
+		}
+	}
+	if _, err := log.At(math.MaxUint64); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("the last event that can be: %v", err)
+	}
+}
+
+func TestAt(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	atEach(t, log, 2)
+	appended(t, log, "one", "two")
+	appended(t, log, "three")
+	buffered(t, log, "four")
+	_, err := log.At(4)
+	if text := "engine: event 4: " + engine.ErrNotFound.Error(); err == nil || err.Error() != text {
+		t.Errorf("buffered: %v, want %s", err, text)
+	}
+	atEach(t, log, 5)
+	if err := log.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if event, err := log.At(4); string(event.Data) != "four" || !event.Durable || err != nil {
+		t.Errorf("durable: %+v, %v", event, err)
+	}
+	closed(t, log)
+
+	// A follower is told when its log is another one now.
+	follower := m.readOnly()
+	other := newMachine(t, engine.Options{})
+	other.lives = 100
+	log = other.open()
+	appended(t, log, "ONE", "TWO", "THREE", "FOUR")
+	closed(t, log)
+	write(t, m.disk, tree(t, other.disk))
+	if _, err := follower.At(3); !errors.Is(err, engine.ErrRecovered) {
+		t.Errorf("of another log: %v", err)
+	}
+	closed(t, follower)
 }
 
 func TestWhatIsAppendedIsReadAgain(t *testing.T) {
@@ -93,6 +152,9 @@ func TestWhatIsAppendedIsReadAgain(t *testing.T) {
 			got, err := log.Get(e.ID)
 			if err != nil || got.Hash != e.Hash {
 				t.Errorf("Get: %+v, %v", got, err)
+			}
+			if got, err := log.At(e.Sequence); err != nil || !reflect.DeepEqual(got, e) {
+				t.Errorf("At: %+v, %v", got, err)
 			}
 		}
 		if events[0].CausedBy != cause || events[1].CausedBy != events[0].ID || events[3].CausedBy != events[0].ID {

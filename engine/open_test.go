@@ -367,6 +367,7 @@ func TestDamage(t *testing.T) {
 				}
 				got = append(got, n)
 			}
+			atEach(t, log, 11)
 			if row.salvage != nil && !slices.Equal(got, row.salvage) {
 				t.Errorf("salvaged %v, want %v", got, row.salvage)
 			}

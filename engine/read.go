@@ -24,16 +24,39 @@ func (l *Log) Get(id uuid.UUID) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
-	r := l.reader()
-	defer l.giveBack(r)
-	if err := r.read(ordinal, ordinal); err != nil {
-		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
-	}
-	var event Event
-	if err := r.event(&event, false); err != nil {
+	event, err := l.event(ordinal)
+	if err != nil {
 		return Event{}, fmt.Errorf("engine: get %v: %w", id, err)
 	}
 	return event, nil
+}
+
+// At returns the event with this sequence. The error matches ErrNotFound if the log
+// does not show one.
+func (l *Log) At(sequence uint64) (Event, error) {
+	ordinal, err := l.visibleBy(func() (uint64, bool) {
+		ordinal := l.index.Ceiling(sequence)
+		return ordinal, ordinal < l.index.Len() && l.index.Sequence(ordinal) == sequence
+	})
+	if err != nil {
+		return Event{}, fmt.Errorf("engine: event %d: %w", sequence, err)
+	}
+	event, err := l.event(ordinal)
+	if err != nil {
+		return Event{}, fmt.Errorf("engine: event %d: %w", sequence, l.recoveredOr(err))
+	}
+	return event, nil
+}
+
+// event reads the event with an ordinal.
+func (l *Log) event(ordinal uint64) (event Event, err error) {
+	r := l.reader()
+	defer l.giveBack(r)
+	if err := r.read(ordinal, ordinal); err != nil {
+		return Event{}, err
+	}
+	err = r.event(&event, false)
+	return event, err
 }
 
 // visibleBy looks the ordinal of one event up, with the mutex held. The error is

@@ -156,10 +156,8 @@ func (n eventName) find(log *engine.Log) (uuid.UUID, error) {
 	case n.whole:
 		return n.id, nil
 	case n.sequence > 0:
-		for event, err := range log.Read(engine.Query{FromSequence: n.sequence, ToSequence: n.sequence, Borrow: true}) {
-			return event.ID, err
-		}
-		return uuid.Nil, engine.ErrNotFound
+		event, err := log.At(n.sequence)
+		return event.ID, err
 	}
 	var found []uuid.UUID
 	var sequences []uint64

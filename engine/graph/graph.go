@@ -21,6 +21,9 @@ type Log interface {
 	// Get returns the event with this id, or an error that matches
 	// engine.ErrNotFound.
 	Get(uuid.UUID) (engine.Event, error)
+	// At returns the event with this sequence, or an error that matches
+	// engine.ErrNotFound.
+	At(sequence uint64) (engine.Event, error)
 }
 
 // Graph is the causality of one log. It needs no Close, and takes no part in the
@@ -84,12 +87,14 @@ func (g *Graph) learn(next *lesson) {
 	next.clear()
 }
 
-// at returns the event with a sequence.
-func (g *Graph) at(sequence uint64, borrow bool) (engine.Event, error) {
-	for event, err := range g.log.Read(engine.Query{FromSequence: sequence, ToSequence: sequence, Borrow: borrow}) {
-		return event, err
+// at returns an event that the graph knows. The error does not match
+// engine.ErrNotFound, which is for the events that are asked for.
+func (g *Graph) at(sequence uint64) (engine.Event, error) {
+	event, err := g.log.At(sequence)
+	if errors.Is(err, engine.ErrNotFound) {
+		return engine.Event{}, fmt.Errorf("event %d was there and is not any more", sequence)
 	}
-	return engine.Event{}, fmt.Errorf("event %d was there and is not any more", sequence)
+	return event, err
 }
 
 // find returns the event with an id, and what is known of the log up to that

@@ -69,6 +69,14 @@ func (l *list) Read(q engine.Query) iter.Seq2[engine.Event, error] {
 	}
 }
 
+// At is a Read of one: it is told to on, and breaks where that does.
+func (l *list) At(sequence uint64) (engine.Event, error) {
+	for event, err := range l.Read(engine.Query{FromSequence: sequence, ToSequence: sequence}) {
+		return event, err
+	}
+	return engine.Event{}, fmt.Errorf("list: %w", engine.ErrNotFound)
+}
+
 func (l *list) Get(id uuid.UUID) (engine.Event, error) {
 	if l.get != nil {
 		l.get(id)
@@ -440,6 +448,21 @@ func TestQuestionsInsideQuestions(t *testing.T) {
 		if want := (naive{full}).effects(id(1), graph.Limits{}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("asked at event %d: %v\ngot  %s\nwant %s", at, err, brief(got), brief(want))
 		}
+	}
+}
+
+// TestGone: that an event is gone which was there is no answer like that there is
+// none with the id that was asked for.
+func TestGone(t *testing.T) {
+	log := caused(0, 1, 1)
+	g := graph.New(log)
+	if _, err := walk(g.Effects(t.Context(), id(1), graph.Limits{})); err != nil {
+		t.Fatal(err)
+	}
+	log.events = log.events[:2]
+	nodes, err := walk(g.Effects(t.Context(), id(1), graph.Limits{}))
+	if brief(nodes) != "1@0+2, 2@1" || err == nil || errors.Is(err, engine.ErrNotFound) || !strings.Contains(err.Error(), "event 3 was there") {
+		t.Errorf("%s, %v", brief(nodes), err)
 	}
 }
 

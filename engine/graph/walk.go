@@ -199,7 +199,7 @@ func (g *Graph) Effects(ctx context.Context, id uuid.UUID, limits Limits) iter.S
 				}
 				cut := limits.further(node.Distance, len(walked))
 				if cut == 0 && limits.byPlace() {
-					effect, err := g.at(sequence, true)
+					effect, err := g.at(sequence)
 					if err != nil {
 						stop(err)
 						return
@@ -219,7 +219,7 @@ func (g *Graph) Effects(ctx context.Context, id uuid.UUID, limits Limits) iter.S
 				return
 			}
 			node = Node{Distance: steps[0].distance}
-			if node.Event, err = g.at(steps[0].sequence, false); err != nil {
+			if node.Event, err = g.at(steps[0].sequence); err != nil {
 				stop(err)
 				return
 			}
@@ -269,7 +269,7 @@ func (g *Graph) Correlated(ctx context.Context, id uuid.UUID) iter.Seq2[engine.E
 				stop(err)
 				return
 			}
-			event, err := g.at(sequence, false)
+			event, err := g.at(sequence)
 			if err != nil {
 				stop(err)
 				return

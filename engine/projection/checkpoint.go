@@ -121,14 +121,11 @@ func (s *Set) load(m Member) (restored uint64, reason error) {
 
 // at returns the place behind an event, or one that is not known if the log has none.
 func (s *Set) at(sequence uint64) (place, error) {
-	found := place{sequence: sequence}
-	for event, err := range s.log.Read(engine.Query{FromSequence: sequence, ToSequence: sequence, Borrow: true}) {
-		if err != nil {
-			return found, err
-		}
-		found.hash, found.known = event.Hash, true
+	event, err := s.log.At(sequence)
+	if errors.Is(err, engine.ErrNotFound) {
+		return place{sequence: sequence}, nil
 	}
-	return found, nil
+	return place{sequence, event.Hash, err == nil}, err
 }
 
 // save writes a checkpoint where a projection is, unless that is there and durable.
