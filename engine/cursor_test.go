@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,6 +237,63 @@ func TestHandleBuriesTheDead(t *testing.T) {
 		t.Errorf("%+v, want %+v", letter, want)
 	}
 	closed(t, log)
+}
+
+// TestHandleOutlivesPanics: what a handler, or a gate of what it appends, panics
+// with is no news of the batch or the cursor of Handle, whatever it matches.
+func TestHandleOutlivesPanics(t *testing.T) {
+	plain := errors.New("plain")
+	for _, value := range []any{"text", plain, engine.ErrInDoubt, engine.ErrFailed, fmt.Errorf("mine: %w", engine.ErrCursorMoved), errors.Join(plain, engine.ErrInDoubt)} {
+		for _, where := range []string{"handler", "gate"} {
+			t.Run(fmt.Sprintf("%s, %v", where, value), func(t *testing.T) {
+				panics, calls := true, 0
+				m := newMachine(t, engine.Options{Gates: []engine.Gate{gate("g", func(p *engine.Proposal) error {
+					if slices.Contains(p.Types(), "billed") && where == "gate" && panics {
+						panic(value)
+					}
+					return nil
+				})}})
+				log := m.open()
+				orders(t, log, "1", "2", "3", "4", "5")
+				c := cursor(t, log, "c", placed)
+				handler := func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+					calls++
+					if where == "handler" && panics {
+						panic(value)
+					}
+					return bill(ctx, event, effects)
+				}
+				err := c.Handle(t.Context(), engine.Handling{Attempts: 3}, handler)
+				var dead *engine.HandleError
+				var panicked *engine.PanicError
+				if !errors.As(err, &dead) || !errors.As(err, &panicked) || dead.Attempts != 3 || calls != 3 {
+					t.Fatalf("%v, after %d calls", err, calls)
+				}
+				if fmt.Sprint(panicked.Value) != fmt.Sprint(value) || !strings.Contains(string(panicked.Stack), "TestHandleOutlivesPanics.func") {
+					t.Errorf("the panic is %v, at %s", panicked.Value, panicked.Stack)
+				}
+				for _, wrong := range []error{engine.ErrInDoubt, engine.ErrFailed, engine.ErrCursorMoved} {
+					if errors.Is(err, wrong) {
+						t.Errorf("%q matches %q", err, wrong)
+					}
+				}
+				if errors.Is(err, plain) != (value == any(plain)) {
+					t.Errorf("its own error: %v", err)
+				}
+				text := fmt.Sprintf("panic: %v", value)
+				if panicked.Error() != text || strings.Contains(err.Error(), "goroutine") {
+					t.Errorf("%q, want %q", panicked, text)
+				}
+				at(t, c, 0)
+				panics = false
+				if err := c.Handle(t.Context(), engine.Handling{}, handler); err != nil {
+					t.Fatal(err)
+				}
+				is(t, "bills", payloads(all(t, log, engine.Query{Stream: "bills"})), []string{"1", "2", "3", "4", "5"})
+				closed(t, log)
+			})
+		}
+	}
 }
 
 // TestHandleMakesRoom: an event whose effects do not fit beside those of others

@@ -106,6 +106,28 @@ func (e Expect) String() string {
 	}
 }
 
+// PanicError is the error of a function of the caller's that has panicked: a
+// handler, a gate, or the Apply of a projection.
+type PanicError struct {
+	Value any    // what was panicked with
+	Stack []byte // where, as debug.Stack says it; not in the error's text, which is the same every time
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value if it is an error, but nil if that matches ErrFailed,
+// ErrInDoubt or ErrCursorMoved. The function has met these in an append of its own:
+// of the batch or the cursor at hand they would not be true.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	for _, others := range []error{ErrFailed, ErrInDoubt, ErrCursorMoved} {
+		if errors.Is(err, others) {
+			return nil
+		}
+	}
+	return err
+}
+
 // KeyConflictError answers a batch whose keys are known for another batch, or
 // only partly. It matches ErrKeyConflict.
 type KeyConflictError struct {

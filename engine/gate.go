@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime/debug"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -292,7 +293,7 @@ func (l *Log) hasKeys(c *call) bool {
 func (g *Gate) ask(ctx context.Context, p *Proposal) (reason string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{v}
+			err = &PanicError{Value: v, Stack: debug.Stack()}
 			reason = err.Error()
 		}
 	}()

@@ -76,6 +76,10 @@ func TestGates(t *testing.T) {
 		{"panicked", func(*engine.Proposal) error { panic("a bug") }, "panic: a bug", nil},
 		{"panicked with nil", func(*engine.Proposal) error { panic(nil) }, "panic: " + new(runtime.PanicNilError).Error(), nil},
 		{"panicked in telling", func(*engine.Proposal) error { return (*quotaError)(nil) }, "panic: runtime error: invalid memory address or nil pointer dereference", nil},
+		{"panicked with an error", func(*engine.Proposal) error { panic(fmt.Errorf("audit: %w", plain)) }, "panic: audit: not today", plain},
+		{"panicked with a doubt", func(*engine.Proposal) error { panic(fmt.Errorf("audit: %w", engine.ErrInDoubt)) }, "panic: audit: " + engine.ErrInDoubt.Error(), nil},
+		{"panicked with a failure", func(*engine.Proposal) error { panic(engine.ErrFailed) }, "panic: " + engine.ErrFailed.Error(), nil},
+		{"panicked with a cursor of its own", func(*engine.Proposal) error { panic(fmt.Errorf("audit: %w", engine.ErrCursorMoved)) }, "panic: audit: " + engine.ErrCursorMoved.Error(), nil},
 		{"met a doubt of its own", func(*engine.Proposal) error {
 			return fmt.Errorf("audit: %w, %w, %w", engine.ErrInDoubt, engine.ErrFailed, fs.ErrClosed)
 		}, "audit: " + engine.ErrInDoubt.Error() + ", " + engine.ErrFailed.Error() + ", " + fs.ErrClosed.Error(), fs.ErrClosed},
@@ -135,6 +139,13 @@ func TestGates(t *testing.T) {
 				var panicked *engine.PanicError
 				if errors.As(err, &panicked) != strings.HasPrefix(row.name, "panicked") {
 					t.Errorf("%s: a panic: %+v", what, panicked)
+				}
+				if panicked != nil && !strings.Contains(string(panicked.Stack), "TestGates.func") {
+					t.Errorf("%s: the stack of the panic is %s", what, panicked.Stack)
+				}
+				matches(t, err, engine.ErrRejected, engine.ErrDenied)
+				if errors.Is(err, engine.ErrCursorMoved) {
+					t.Errorf("%s: no cursor was moved: %v", what, err)
 				}
 				if log.Stats().Batches != before || fmt.Sprint(tree(t, m.disk)) != fmt.Sprint(files) {
 					t.Errorf("%s: the denial has left something", what)

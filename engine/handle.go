@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -70,11 +71,6 @@ func (e *HandleError) Error() string {
 	return fmt.Sprintf("event %d could not be handled in %d attempts, and cursor %q has no dead-letter stream: %v", e.Sequence, e.Attempts, e.Cursor, e.Err)
 }
 func (e *HandleError) Unwrap() error { return e.Err }
-
-// PanicError is the error of a handler, or of a gate, that has panicked.
-type PanicError struct{ Value any }
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Handler handles one event. What it appends to effects commits together with the
 // cursor's move: both happen or none, so such effects happen once. Others, such as
@@ -329,7 +325,7 @@ func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
 	defer func() {
 		effects.tx = nil
 		if p := recover(); p != nil {
-			err = &PanicError{p}
+			err = &PanicError{Value: p, Stack: debug.Stack()}
 		}
 		if err != nil {
 			h.tx.back(before)
@@ -398,7 +394,7 @@ func (h *handling) bury(event *Event, attempts int, cause error) error {
 func textOf(err error) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
-			text = (&PanicError{p}).Error()
+			text = (&PanicError{Value: p}).Error()
 		}
 	}()
 	return err.Error()

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/proof"
@@ -170,7 +171,7 @@ func (l *Log) sign(head proof.Head, token bool) (signed proof.SignedHead, err er
 func (l *Log) askSigner(head proof.Head) (signed proof.SignedHead, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("signing the head of batch %d: %w", head.Batch, &PanicError{v})
+			err = fmt.Errorf("signing the head of batch %d: %w", head.Batch, &PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
 	return proof.Sign(head, l.opts.Signing.KeyID, l.opts.Signing.Key)

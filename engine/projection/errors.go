@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/untorn-db/untorn/engine"
 )
 
 // Why a checkpoint is not trusted, in Status.Rebuilt; besides these a *CodecError,
@@ -30,19 +32,14 @@ type ApplyError struct {
 	Projection string
 	Sequence   uint64 // of the event
 	ID         uuid.UUID
-	Value      any    // of the panic
-	Stack      []byte // where it was
+	Err        *engine.PanicError
 }
 
 func (e *ApplyError) Error() string {
-	return fmt.Sprintf("projection %q cannot apply event %d (%v): panic: %v", e.Projection, e.Sequence, e.ID, e.Value)
+	return fmt.Sprintf("projection %q cannot apply event %d (%v): %v", e.Projection, e.Sequence, e.ID, e.Err)
 }
 
-// Unwrap returns the value of the panic, if it is an error.
-func (e *ApplyError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
+func (e *ApplyError) Unwrap() error { return e.Err }
 
 // CodecError says that a state cannot be encoded or decoded.
 type CodecError struct {

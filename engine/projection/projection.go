@@ -262,7 +262,8 @@ func (p *Projection[State]) step(event *engine.Event) (err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = &ApplyError{Projection: p.name, Sequence: event.Sequence, ID: event.ID, Value: v, Stack: debug.Stack()}
+			panicked := &engine.PanicError{Value: v, Stack: debug.Stack()}
+			err = &ApplyError{Projection: p.name, Sequence: event.Sequence, ID: event.ID, Err: panicked}
 		}
 	}()
 	p.working = p.definition.Apply(p.working, e)

@@ -474,7 +474,7 @@ func TestAPanicStopsOne(t *testing.T) {
 	err := set.ToEnd(t.Context())
 	var failed *projection.ApplyError
 	if !errors.As(err, &failed) || failed.Projection != "bad" || failed.Sequence != 4 || !errors.Is(err, cause) ||
-		!strings.Contains(string(failed.Stack), "TestAPanicStopsOne") {
+		!strings.Contains(string(failed.Err.Stack), "TestAPanicStopsOne") || failed.Err.Value != cause {
 		t.Fatalf("%+v", err)
 	}
 	if want := `projection: to end: projection "bad" cannot apply event 4`; !strings.HasPrefix(err.Error(), want) {
