@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -403,6 +404,19 @@ type (
 	loop    struct{ Next *loop }
 	private struct{ n int }
 	own     struct{ n int }
+	Outer   struct{ inner }
+	Named   struct{ N int }
+	Tagged  struct {
+		N int `json:"x"`
+	}
+	Knot struct{ *Knot }
+	fine struct {
+		A     int `json:"n,string"`
+		B     int `json:"N"` // in capitals it is another name
+		Inner inner
+		Named `json:"m"`
+		*Tagged
+	}
 )
 
 func (o own) MarshalText() ([]byte, error) { return fmt.Append(nil, o.n), nil }
@@ -431,6 +445,90 @@ func TestStatesThatJSONWouldLose(t *testing.T) {
 	refused(t, log, struct {
 		X int `json:"-"`
 	}{}, "the state.X, since its tag says so")
+	refused(t, log, struct {
+		A int `json:"x"`
+		Tagged
+	}{}, `the state.A or the state.Tagged.N, since both are "x" in it`)
+	refused(t, log, struct {
+		A int `json:"B"`
+		B int
+	}{}, `the state.A or the state.B, since both are "B" in it`)
+	refused(t, log, []struct {
+		inner
+		N int
+	}{}, `the state.inner.N or the state.N, since both are "N" in it`)
+	refused(t, log, struct {
+		N int
+		*Outer
+	}{}, `the state.N or the state.Outer.inner.N, since both are "N" in it`)
+	refused(t, log, struct {
+		inner
+		Outer
+	}{}, `the state.inner.N or the state.Outer.inner.N, since both are "N" in it`)
+	refused(t, log, Knot{}, "the state.Knot, since it is embedded in itself")
+	refused(t, log, struct {
+		S *string `json:"s,omitempty,string"`
+	}{}, "what is not UTF-8 in the state.S without a word, since its tag says string")
+	refused(t, log, struct {
+		A int `json:"a\tb"` // which is no name
+		B int `json:"A"`
+	}{}, `the state.A or the state.B, since both are "A" in it`)
+	refused(t, log, fine{}, "")
+	if restored, err := comesBack(t, fine{1, 2, inner{3}, Named{4}, &Tagged{5}}); restored != 1 || err != nil {
+		t.Errorf("restored at %d, %v", restored, err)
+	}
+}
+
+// TestTextsInJSON: a state with a text that JSON would change gets no checkpoint,
+// and any other comes back from its own as it was.
+func TestTextsInJSON(t *testing.T) {
+	type text string
+	kept1 := func(what string, ok bool, run func() (restored uint64, err error)) {
+		t.Helper()
+		restored, err := run()
+		var failed *projection.CodecError
+		switch {
+		case ok && (err != nil || restored != 1):
+			t.Errorf("%s: restored at %d, %v", what, restored, err)
+		case !ok && (restored != 0 || !errors.As(err, &failed) || failed.Op != "encode" || !strings.Contains(err.Error(), "a text is not UTF-8")):
+			t.Errorf("%s: restored at %d, %v", what, restored, err)
+		}
+	}
+	for _, c := range []struct {
+		text string
+		ok   bool
+	}{
+		{"", true}, {"abc", true}, {"\ufffd", true}, {`\ufffd`, true}, {`\\ufffd`, true}, {`\\\ufffd"`, true}, {"<\u2028>", true}, {`\ufffd` + `\ufffd`, true},
+		{"a\xffbc", false}, {"\xff", false}, {`\` + "\xff", false}, {`\\` + "\xff", false}, {`\ufffd` + "\xff", false}, {"\ufffd\xed\xa0\x80", false},
+	} {
+		kept1(fmt.Sprintf("%q", c.text), c.ok, func() (uint64, error) { return comesBack(t, c.text) })
+		kept1(fmt.Sprintf("%q of a type of its own", c.text), c.ok, func() (uint64, error) { return comesBack(t, []text{"", text(c.text)}) })
+		kept1(fmt.Sprintf("%q as a key", c.text), c.ok, func() (uint64, error) { return comesBack(t, map[text]int{text(c.text): 1}) })
+		kept1(fmt.Sprintf("%q as a key of a Map", c.text), c.ok, func() (uint64, error) {
+			return comesBack(t, projection.Map[string, int]{}.Set(c.text, 1))
+		})
+		kept1(fmt.Sprintf("%q in a Map", c.text), c.ok, func() (uint64, error) {
+			return comesBack(t, projection.Map[int, string]{}.Set(1, c.text))
+		})
+		kept1(fmt.Sprintf("%q as bytes", c.text), true, func() (uint64, error) { return comesBack(t, []byte(c.text)) })
+	}
+}
+
+// comesBack keeps a state in a checkpoint, and returns what came of that. The state
+// that is restored is the same.
+func comesBack[S any](t *testing.T, state S) (restored uint64, err error) {
+	t.Helper()
+	disk := newDisk()
+	log := opened(t, disk, 0)
+	appended(t, log, "s", "a")
+	d := projection.Definition[S]{Name: "p", Apply: func(S, engine.Event) S { return state }}
+	err = setOf(t, log, kept(disk, 1), made(t, d)).Once(t.Context())
+	p := made(t, d)
+	restored = setOf(t, log, kept(disk, 1), p).Status()[0].Restored
+	if got, _ := p.State(); restored > 0 && !reflect.DeepEqual(got, state) {
+		t.Errorf("%#v has become %#v", state, got)
+	}
+	return restored, err
 }
 
 func refused[S any](t *testing.T, log *engine.Log, _ S, want string) {

@@ -1,10 +1,15 @@
 package projection
 
 import (
+	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
+	"unicode"
 )
 
 // Codec turns a state into bytes and back. A state that was decoded must make no
@@ -17,10 +22,32 @@ type Codec[State any] interface {
 // jsonCodec is the codec of those who name none.
 type jsonCodec[State any] struct{}
 
-func (jsonCodec[State]) Encode(state State) ([]byte, error) { return json.Marshal(state) }
+func (jsonCodec[State]) Encode(state State) ([]byte, error) {
+	data, err := json.Marshal(state)
+	if err == nil && replaced(data) {
+		return nil, errors.New("a text is not UTF-8: keep bytes in a []byte, or name a Codec")
+	}
+	return data, err
+}
+
 func (jsonCodec[State]) Decode(data []byte) (state State, err error) {
 	err = json.Unmarshal(data, &state)
 	return state, err
+}
+
+// replaced reports whether there is a \ufffd, which encoding/json writes for what is
+// not UTF-8. A U+FFFD that was in a text stands there as itself.
+func replaced(data []byte) bool {
+	for {
+		before, after, found := bytes.Cut(data, []byte(`\ufffd`))
+		if !found {
+			return false
+		}
+		if backslashes := len(before) - len(bytes.TrimRight(before, `\`)); backslashes%2 == 0 {
+			return true
+		}
+		data = after // the letters behind a backslash that was in a text
+	}
 }
 
 // check refuses states that would not come back as they were.
@@ -65,20 +92,62 @@ func lossless(t reflect.Type, where string, seen map[reflect.Type]bool) error {
 		}
 		return lossless(t.Elem(), where, seen)
 	case reflect.Struct:
-		for field := range t.Fields() {
-			embedded := field.Anonymous && field.Type.Kind() == reflect.Struct // its fields count
-			switch {
-			case field.Name == "_":
-			case field.Tag.Get("json") == "-":
-				return lost(where+"."+field.Name, "its tag says so")
-			case !field.IsExported() && !embedded:
-				return lost(where+"."+field.Name, "it is not exported")
-			default:
-				if err := lossless(field.Type, where+"."+field.Name, seen); err != nil {
-					return err
-				}
+		return losslessFields(t, where, map[string]string{}, map[reflect.Type]bool{}, seen)
+	}
+	return nil
+}
+
+// losslessFields is lossless for the fields of a struct. The names are those that
+// they have in JSON, with the fields that have them: embedded structs have theirs
+// beside those around them. within is the structs that are embedded in each other.
+func losslessFields(t reflect.Type, where string, names map[string]string, within, seen map[reflect.Type]bool) error {
+	within[t] = true
+	defer delete(within, t)
+	for field := range t.Fields() {
+		place := where + "." + field.Name
+		lost := func(what, why string) error {
+			return fmt.Errorf("JSON would lose %s, since %s: name a Codec", what, why)
+		}
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if strings.ContainsFunc(name, notInNames) {
+			name = "" // as if there were none
+		}
+		bare := field.Type
+		if bare.Kind() == reflect.Pointer {
+			bare = bare.Elem()
+		}
+		switch {
+		case field.Name == "_":
+			continue
+		case field.Tag.Get("json") == "-":
+			return lost(place, "its tag says so")
+		case !field.IsExported() && (!field.Anonymous || field.Type.Kind() != reflect.Struct):
+			return lost(place, "it is not exported")
+		case field.Anonymous && name == "" && bare.Kind() == reflect.Struct:
+			if within[bare] {
+				return lost(place, "it is embedded in itself")
 			}
+			if err := losslessFields(bare, place, names, within, seen); err != nil {
+				return err
+			}
+			continue
+		case bare.Kind() == reflect.String && strings.Contains(","+options+",", ",string,"):
+			return lost("what is not UTF-8 in "+place+" without a word", "its tag says string")
+		}
+		name = cmp.Or(name, field.Name)
+		if other, ok := names[name]; ok {
+			return lost(other+" or "+place, fmt.Sprintf("both are %q in it", name))
+		}
+		names[name] = place
+		if err := lossless(field.Type, place, seen); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// notInNames reports whether encoding/json does not take a name with a character
+// from a tag.
+func notInNames(c rune) bool {
+	return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", c)
 }

@@ -36,7 +36,10 @@ type Definition[State any] struct {
 	Apply func(state State, event engine.Event) State
 	// Codec encodes states for checkpoints; nil: encoding/json, which must be able
 	// to give back what the state has: Open refuses a type with a field that it
-	// would lose. Text that is not UTF-8 needs another one.
+	// would lose, and a state with text that is not UTF-8 gets no checkpoint but a
+	// *CodecError. A type that has UnmarshalJSON or UnmarshalText, if only from a
+	// struct embedded in it, must see to that itself; a \ufffd in what its
+	// MarshalJSON returns is taken for such text.
 	Codec Codec[State]
 }
 
