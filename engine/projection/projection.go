@@ -26,8 +26,9 @@ type Definition[State any] struct {
 	// something new, and the state is computed again from the first event on.
 	Version uint64
 	// Query selects the events. Backward, Limit and Buffered are refused. With
-	// Borrow an event's Data, Metadata and Extensions are valid until Apply
-	// returns, and not to be changed; else they are Apply's to keep.
+	// Borrow an event's Data and Metadata are valid until Apply returns; these and
+	// its Extensions, which stay valid, are not to be changed, since others are given
+	// them, too. Else all are Apply's to keep and change.
 	Query engine.Query
 	// Initial returns the state before the first event; nil: the zero value.
 	Initial func() State

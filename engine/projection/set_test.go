@@ -775,6 +775,43 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// TestExtensionsStay: those of an event may be kept also when its bytes are
+// borrowed, and nobody sees what a projection does to its own.
+func TestExtensionsStay(t *testing.T) {
+	log := opened(t, newDisk(), 0)
+	const n = 100
+	for i := range n {
+		d := engine.Draft{Stream: "s", Type: "t", Data: make([]byte, 2000), Extensions: map[string][]byte{"i": fmt.Append(nil, i)}}
+		if _, err := log.Append(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type kept []map[string][]byte
+	keeps := func(name string, borrow bool) *projection.Projection[kept] {
+		return made(t, projection.Definition[kept]{Name: name, Query: engine.Query{Borrow: borrow}, Apply: func(k kept, e engine.Event) kept {
+			return append(slices.Clone(k), e.Extensions)
+		}})
+	}
+	spoils := made(t, projection.Definition[int]{Name: "spoils", Apply: func(n int, e engine.Event) int {
+		e.Extensions["i"][0] = 'x'
+		e.Extensions["more"] = nil
+		return n + 1
+	}})
+	borrows, owns := keeps("borrows", true), keeps("owns", false)
+	check(t, setOf(t, log, projection.Options{}, spoils, borrows, owns).Once(t.Context()))
+	for _, p := range []*projection.Projection[kept]{borrows, owns} {
+		all, _ := p.State()
+		if len(all) != n {
+			t.Fatalf("%s has %d events", p.Name(), len(all))
+		}
+		for i, got := range all {
+			if len(got) != 1 || string(got["i"]) != fmt.Sprint(i) {
+				t.Errorf("%s, event %d: %q", p.Name(), i+1, got)
+			}
+		}
+	}
+}
+
 func TestWrongDefinitions(t *testing.T) {
 	apply := func(n int, _ engine.Event) int { return n + 1 }
 	for _, c := range []struct {
