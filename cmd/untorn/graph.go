@@ -34,7 +34,7 @@ an event twice ends there.
 
 As a tree, an event is one line: sequence, type, stream and version, lane and depth where they are not 0.
 The other formats are texts, too: DOT is for Graphviz, Mermaid for many pages that show Markdown, SVG for
-browsers. As JSON it is one object a line with the fields of untorn read --json, "distance" in steps from
+browsers. With --json it is one object a line with the fields of untorn read --json, "distance" in steps from
 ID, negative for what it follows from; "effects", how many follow directly from it; "absent", "cut" and
 "loop" where a walk ended. Of --correlated it is the fields of untorn read alone.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
@@ -43,18 +43,18 @@ ID, negative for what it follows from; "effects", how many follow directly from 
 			flags.BoolVar(&q.causes, "causes", false, "only what the event follows from")
 			flags.BoolVar(&q.effects, "effects", false, "only what follows from the event")
 			flags.BoolVar(&q.correlated, "correlated", false, "the events with the same correlation; ID may be the correlation itself")
-			flags.StringVar(&q.format, "format", "", "the `format`: tree, dot, mermaid, svg or json; without it, tree")
+			flags.StringVar(&q.format, "format", "", "the `format`: tree, dot, mermaid or svg; without it, tree")
 			flags.IntVar(&q.limits.Nodes, "limit", 1000, "at most `n` events each way; 0 means all")
 			flags.IntVar(&q.limits.Distance, "distance", 0, "at most `n` steps from the event; 0 means any number")
 			flags.IntVar(&q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
 			salvage := salvageFlag(flags)
-			asJSON := jsonFlag(flags, "the same as --format json")
+			flags.BoolVar(&q.json, "json", false, "print one JSON object a line instead")
 			return func(e *env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				if err := q.check(e.operand, *asJSON); err != nil {
+				if err := q.check(e.operand); err != nil {
 					return err
 				}
 				return q.run(e, name, *salvage)
@@ -67,13 +67,14 @@ ID, negative for what it follows from; "effects", how many follow directly from 
 type graphQuery struct {
 	causes, effects, correlated bool
 
-	format string
+	format string // of the drawing
+	json   bool   // no drawing
 	limits graph.Limits
 	width  int
 	event  eventName
 }
 
-func (q *graphQuery) check(operand string, asJSON bool) error {
+func (q *graphQuery) check(operand string) error {
 	ways := 0
 	for _, way := range []bool{q.causes, q.effects, q.correlated} {
 		if way {
@@ -91,18 +92,15 @@ func (q *graphQuery) check(operand string, asJSON bool) error {
 		return usage("--distance counts steps from cause to effect: leave it out with --correlated")
 	case q.width < 0 || q.width > 0 && q.width < 20:
 		return usage("--width is %d: use 20 or more, or 0", q.width)
-	case asJSON && q.format != "" && q.format != "json":
-		return usage("--json is --format json, not %s: use one of them", q.format)
-	}
-	if asJSON {
-		q.format = "json"
+	case q.json && q.format != "":
+		return usage("--json draws nothing: leave --format out")
 	}
 	switch q.format {
 	case "":
 		q.format = "tree"
-	case "tree", "dot", "mermaid", "svg", "json":
+	case "tree", "dot", "mermaid", "svg":
 	default:
-		return usage("--format is %q: use tree, dot, mermaid, svg or json", q.format)
+		return usage("--format is %q: use tree, dot, mermaid or svg, or --json", q.format)
 	}
 	var err error
 	q.event, err = parseEventName(operand)
@@ -228,7 +226,7 @@ func (q *graphQuery) answer(e *env, log *engine.Log, id uuid.UUID) error {
 	if more {
 		e.note("not all events are shown: --limit is %d, and --limit 0 shows all", q.limits.Nodes)
 	}
-	if q.format == "json" {
+	if q.json {
 		for i := range nodes {
 			if _, err := e.stdout.Write(q.appendNode(e.stdout.AvailableBuffer(), &nodes[i])); err != nil {
 				return fmt.Errorf("write the output: %w", err)
@@ -261,7 +259,7 @@ func (q *graphQuery) collect(walk iter.Seq2[graph.Node, error]) (nodes []graph.N
 		if err != nil {
 			return nil, err
 		}
-		if q.format != "json" {
+		if !q.json {
 			node.Event.Data, node.Event.Metadata, node.Event.Extensions = nil, nil, nil // no drawing has them
 		}
 		nodes = append(nodes, node)

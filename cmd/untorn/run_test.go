@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,49 +145,6 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error)  { return 0, errors.New("the cable is out") }
 func (failing) Write([]byte) (int, error) { return 0, errors.New("the cable is out") }
-
-// TestTailGoesBack: of what was printed as not durable, tail says what a recovery
-// has left out, and goes on where that began; what was durable is never gone.
-func TestTailGoesBack(t *testing.T) {
-	dir := t.TempDir()
-	log, err := engine.Open(engine.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	receipts, err := log.AppendBatch(context.Background(), engine.Batch{Events: []engine.Draft{{Stream: "s", Type: "t"}, {Stream: "s", Type: "t"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, two := printed{1, receipts[0].Hash, true}, printed{2, receipts[1].Hash, false}
-	for _, test := range []struct {
-		what    string
-		printed []printed
-		from    uint64
-		note    string
-		err     string
-	}{
-		{"all is there", []printed{one, two}, 3, "", ""},
-		{"another event", []printed{one, {2, engine.Hash{1}, false}}, 2, "untorn: note: the log was recovered: 1 event from event 2 on, printed as not durable, is gone\n", ""},
-		{"no events", []printed{one, two, {3, engine.Hash{1}, false}, {4, engine.Hash{2}, false}}, 3, "untorn: note: the log was recovered: 2 events from event 3 on, printed as not durable, are gone\n", ""},
-		{"unprinted ones", []printed{one}, 3, "", ""},
-		{"a durable one", []printed{{1, engine.Hash{1}, true}, {2, engine.Hash{1}, false}}, 0, "", "event 1 was durable and is another now, or gone: this is not the log that was followed"},
-	} {
-		var errs strings.Builder
-		tail := &tail{env: &env{stderr: &errs}, printed: test.printed, begun: true}
-		tail.query.FromSequence = 9
-		err := tail.goBack(log)
-		if test.err != "" {
-			if err == nil || err.Error() != test.err {
-				t.Errorf("%s: %v", test.what, err)
-			}
-			continue
-		}
-		if err != nil || tail.query.FromSequence != test.from || errs.String() != test.note {
-			t.Errorf("%s: %v, goes on at event %d, want %d; %q", test.what, err, tail.query.FromSequence, test.from, errs.String())
-		}
-	}
-}
 
 // TestPrintEvent checks what of an event is printed, and that it is JSON
 // whatever the event holds.

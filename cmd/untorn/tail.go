@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/untorn-db/untorn/engine"
 )
@@ -18,7 +21,8 @@ func tailCommand() command {
 		name:  "tail",
 		short: "print the last events, and those that come",
 		long: `Prints the last events, as untorn read does, and with -f goes on with those that others append, batch by
-batch, until it is interrupted, which is no failure: exit code 0. It takes no lock and writes nothing.
+batch, until it is interrupted, or nobody reads its output any more; neither is a failure: exit code 0. It takes no lock and
+writes nothing. An output that takes nothing for a second after an interrupt is given up: exit code 1.
 
 An event is printed as soon as its batch is whole, marked "(not durable)" in text and "durable":false in JSON
 until something behind it proves that it was synced: the next batch, or the end of a log that was closed. It is
@@ -33,7 +37,7 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 			t := &tail{}
 			flags.IntVar(&t.last, "n", 10, "begin with the last `n` events; 0 means none")
 			flags.BoolVar(&t.follow, "f", false, "follow: print also what others append, until interrupted")
-			flags.Uint64Var(&t.query.FromSequence, "from", 0, "begin with this `sequence` instead")
+			flags.Uint64Var(&t.from, "from", 0, "begin with this `sequence` instead")
 			scoped := selectFlags(flags, &t.query)
 			flags.BoolVar(&t.durable, "durable", false, "print events only when they are known to be durable")
 			flags.BoolVar(&t.json, "json", false, "print one JSON object a line")
@@ -47,189 +51,305 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 				switch {
 				case t.last < 0:
 					return usage("-n is %d: use 0 or more", t.last)
-				case given && t.query.FromSequence > 0:
+				case given && t.from > 0:
 					return usage("-n counts from the end and --from from the beginning: give one of them")
 				}
 				if err := scoped(); err != nil {
 					return err
 				}
-				t.env, t.dir, t.query.Buffered = e, name, !t.durable
+				t.env, t.out, t.dir, t.query.Buffered = e, e.stdout, name, !t.durable
 				return t.run()
 			}
 		},
 	}
 }
 
+// patience is how long tail -f waits after an interrupt until what it has printed is
+// taken.
+const patience = time.Second
+
 // tail prints the end of a log.
 type tail struct {
 	*env
+	out     *bufio.Writer // env.stdout, also when that was given up
 	dir     string
-	query   engine.Query
-	last    int // events to begin with
+	query   engine.Query // FromSequence is what to look at next
+	from    uint64       // as the command line has it
+	last    int          // events to begin with
 	follow  bool
 	durable bool
 	json    bool
 	begun   bool // the last events were printed
 
-	printed []printed // the last events that were printed: those not durable, and one before them
+	settled uint64 // up to here all was looked at, and is durable
+	marks   []mark // those behind settled, and one before them
 }
 
-// printed is what tells whether an event is still there.
-type printed struct {
+// mark is an event that tail has come to. It tells whether the log still is what was
+// seen.
+type mark struct {
 	sequence uint64
 	hash     engine.Hash
 	durable  bool
+	printed  bool
+}
+
+// markOf returns the mark of an event, by its sequence; one without a hash if it is not
+// there.
+func markOf(log *engine.Log, sequence uint64) (mark, error) {
+	for event, err := range log.Read(engine.Query{FromSequence: sequence, ToSequence: sequence, Buffered: true, Borrow: true}) {
+		return mark{event.Sequence, event.Hash, event.Durable, false}, err
+	}
+	return mark{sequence: sequence}, nil
 }
 
 func (t *tail) run() error {
-	ctx := context.Background()
-	if t.follow {
-		// An interrupt is how tail -f ends: what was printed is flushed.
-		interrupted, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		context.AfterFunc(interrupted, stop) // the second signal ends the process
-		ctx = interrupted
+	if !t.follow {
+		return t.goOn(context.Background())
 	}
+	// An interrupt is how tail -f ends.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process
+	// A write that nobody reads fails, instead of ending the process.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		if unread(ctx, os.Stdout) {
+			cancel() // the next event may be far
+		}
+	}()
+	return t.until(ctx, patience)
+}
+
+// until goes on until the context ends, and then waits so long for an output that takes
+// nothing.
+func (t *tail) until(ctx context.Context, patience time.Duration) error {
+	ended := make(chan error, 1)
+	go func() { ended <- t.goOn(ctx) }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		select {
+		case err = <-ended:
+		case <-time.After(patience):
+			t.giveUp()
+			return fmt.Errorf("write the output: nothing was taken for %v after the interrupt: not all is printed", patience)
+		}
+	}
+	if errors.Is(err, syscall.EPIPE) { // whoever read it has enough
+		t.giveUp()
+		return nil
+	}
+	return err
+}
+
+// giveUp leaves the output alone, and what was not written to it.
+func (t *tail) giveUp() { t.env.stdout = bufio.NewWriter(io.Discard) }
+
+// goOn prints until nothing is left or the context ends, and opens a log again that
+// was recovered.
+func (t *tail) goOn(ctx context.Context) error {
 	for {
-		log, err := t.open()
-		if err != nil {
-			return err
-		}
-		err = t.print(ctx, log)
-		log.Close()
+		err := t.open(func(log *engine.Log) error { return t.print(ctx, log) })
+		flushed := t.flush()
+		ended := err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err())
+		recovered := t.follow && errors.Is(err, engine.ErrRecovered)
 		switch {
-		case t.follow && errors.Is(err, engine.ErrRecovered):
-			continue
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-			return nil
+		case !ended && !recovered:
+			return err
+		case ended, flushed != nil:
+			return flushed
 		}
-		return err
 	}
 }
 
-func (t *tail) open() (*engine.Log, error) {
+// open calls a function with the log, which is open so long.
+func (t *tail) open(do func(log *engine.Log) error) error {
+	open := t.openToRead
 	if t.follow {
-		return t.openQuietly(t.dir, false) // what is empty now need not stay so
+		open = t.openQuietly // what is empty now need not stay so
 	}
-	return t.openToRead(t.dir, false)
+	log, err := open(t.dir, false)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return do(log)
 }
 
 // print prints what is there, and follows if that is asked for.
 func (t *tail) print(ctx context.Context, log *engine.Log) error {
 	begin := t.goBack
-	if !t.begun && t.query.FromSequence == 0 {
+	if !t.begun && t.from == 0 {
 		begin = t.printLast
 	}
 	if err := begin(log); err != nil {
 		return err
 	}
 	t.begun = true
-	read := log.Read(t.query)
-	if t.follow {
-		if err := t.stdout.Flush(); err != nil {
-			return fmt.Errorf("write the output: %w", err)
+	for {
+		if err := t.look(ctx, log); err != nil {
+			return err
 		}
-		read = log.Subscribe(ctx, t.query)
+		if !t.follow {
+			break
+		}
+		// All that is there was printed. Whoever looks on sees it before the next comes.
+		if err := t.flush(); err != nil {
+			return err
+		}
+		next := engine.Query{FromSequence: t.query.FromSequence, Limit: 1, Buffered: t.query.Buffered, Borrow: true}
+		for _, err := range log.Subscribe(ctx, next) {
+			if err != nil {
+				return err
+			}
+		}
 	}
-	for event, err := range read {
+	if unproven := log.Recovery().Unproven; unproven > 0 && t.durable {
+		t.note("%s at the end may not be durable yet, and not shown: without --durable they are", count(unproven, "event", "events"))
+	}
+	return nil
+}
+
+// look prints the events that the query selects up to the end of the log.
+func (t *tail) look(ctx context.Context, log *engine.Log) error {
+	stats := log.Stats()
+	query := t.query
+	if query.ToSequence = t.end(&stats); query.ToSequence < query.FromSequence {
+		return nil
+	}
+	for event, err := range log.Read(query) {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return err
 		}
 		if err := t.show(&event); err != nil {
 			return err
 		}
-		if !t.follow {
-			continue
-		}
-		// Whoever looks on sees each event when it comes.
-		if err := t.stdout.Flush(); err != nil {
-			return fmt.Errorf("write the output: %w", err)
-		}
 	}
-	if unproven := log.Recovery().Unproven; unproven > 0 && t.durable && !t.follow {
-		t.note("%s at the end may not be durable yet, and not shown: without --durable they are", count(unproven, "event", "events"))
-	}
+	t.passed(query.ToSequence, &stats)
 	return nil
+}
+
+// end returns the last sequence that may be printed.
+func (t *tail) end(stats *engine.Stats) uint64 {
+	if t.query.Buffered {
+		return stats.Written.Sequence
+	}
+	return stats.Visible.Sequence
 }
 
 // printLast prints the last events that are there, and leaves a query for what
 // comes behind them.
 func (t *tail) printLast(log *engine.Log) error {
 	stats := log.Stats()
-	end := stats.Visible.Sequence
-	if t.query.Buffered {
-		end = stats.Written.Sequence
+	end := t.end(&stats)
+	if end == 0 {
+		return nil
 	}
-	if t.last > 0 && end > 0 {
+	// No query says that what is left out here is not to be printed: a mark does.
+	begins, err := markOf(log, end)
+	if err != nil {
+		return err
+	}
+	var events []engine.Event
+	if t.last > 0 {
 		query := t.query
 		query.Backward, query.Limit, query.ToSequence = true, t.last, end
-		var events []engine.Event
 		for event, err := range log.Read(query) {
 			if err != nil {
 				return err
 			}
 			events = append(events, event)
 		}
-		for _, event := range slices.Backward(events) {
-			if err := t.show(&event); err != nil {
-				return err
-			}
+	}
+	for _, event := range slices.Backward(events) {
+		if err := t.show(&event); err != nil {
+			return err
 		}
 	}
-	t.query.FromSequence = end + 1
+	if n := len(t.marks); n == 0 || t.marks[n-1].sequence < end {
+		t.marks = append(t.marks, begins)
+	}
+	t.passed(end, &stats)
 	return nil
 }
 
 func (t *tail) show(event *engine.Event) error {
-	line := t.stdout.AvailableBuffer()
+	line := t.out.AvailableBuffer()
 	if t.json {
 		line = appendEvent(line, event)
 	} else {
 		line = appendEventText(line, event)
 	}
-	if _, err := t.stdout.Write(line); err != nil {
+	if _, err := t.out.Write(line); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
-	t.query.FromSequence = event.Sequence + 1
 	if event.Durable {
-		t.printed = t.printed[:0] // and so is all before it
+		t.marks = t.marks[:0] // and so is all before it
 	}
-	t.printed = append(t.printed, printed{event.Sequence, event.Hash, event.Durable})
+	t.marks = append(t.marks, mark{event.Sequence, event.Hash, event.Durable, true})
 	return nil
 }
 
-// goBack looks which of the printed events a recovery has left out, and goes on
-// behind the last that is still there.
+func (t *tail) flush() error {
+	if err := t.out.Flush(); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+// passed notes that all was looked at up to the end, and drops the marks that nothing
+// can make void any more, but the last of them.
+func (t *tail) passed(end uint64, stats *engine.Stats) {
+	t.query.FromSequence = max(t.query.FromSequence, end+1)
+	t.settled = max(t.settled, min(stats.Visible.Sequence, end))
+	settled := 0
+	for settled < len(t.marks) && t.marks[settled].sequence <= t.settled {
+		settled++
+	}
+	if settled > 0 {
+		t.marks[settled-1].durable = true
+		t.marks = slices.Delete(t.marks, 0, settled-1)
+	}
+}
+
+// goBack looks which of the events that tail has come to a recovery has left out, and
+// goes on behind the last that is still there.
 func (t *tail) goBack(log *engine.Log) error {
-	gone := len(t.printed)
-	for gone > 0 {
-		last := t.printed[gone-1]
-		there := false
-		for event, err := range log.Read(engine.Query{FromSequence: last.sequence, ToSequence: last.sequence, Buffered: true}) {
-			if err != nil {
-				return err
-			}
-			there = event.Hash == last.hash
+	const another = "event %d was durable and is another now, or gone: this is not the log that was followed"
+	if log.Stats().Written.Sequence < t.settled {
+		return fmt.Errorf(another, t.settled)
+	}
+	from, there := t.settled, len(t.marks)
+	for ; there > 0; there-- {
+		last := t.marks[there-1]
+		now, err := markOf(log, last.sequence)
+		if err != nil {
+			return err
 		}
-		if there {
+		if now.hash == last.hash {
+			from = max(from, last.sequence)
 			break
 		}
 		if last.durable {
-			return fmt.Errorf("event %d was durable and is another now, or gone: this is not the log that was followed", last.sequence)
+			return fmt.Errorf(another, last.sequence)
 		}
-		gone--
 	}
-	if t.begun {
-		t.query.FromSequence = min(t.query.FromSequence, log.Stats().Written.Sequence+1)
+	t.query.FromSequence = max(t.from, from+1)
+	gone := slices.DeleteFunc(slices.Clone(t.marks[there:]), func(m mark) bool { return !m.printed })
+	if len(gone) > 0 {
+		t.note("the log was recovered: %s from event %d on, printed as not durable, %s gone",
+			count(uint64(len(gone)), "event", "events"), gone[0].sequence, isAre(len(gone)))
 	}
-	if gone == len(t.printed) {
-		return nil
-	}
-	from := t.printed[gone]
-	t.note("the log was recovered: %s from event %d on, printed as not durable, %s gone",
-		count(uint64(len(t.printed)-gone), "event", "events"), from.sequence, isAre(len(t.printed)-gone))
-	t.query.FromSequence = from.sequence
-	t.printed = t.printed[:gone]
+	t.marks = t.marks[:there]
 	return nil
 }
 
