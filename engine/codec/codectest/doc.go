@@ -27,7 +27,9 @@
 //	UNTORN_REWRITE=1 go test ./…
 //
 // but those of old versions never: nothing encodes them any more. Nothing is
-// removed, either. The files belong under version control. They hold the bytes of a
+// removed, either. In the name of a file stands the event's name, where all but a-z,
+// 0-9, dot, dash and underscore is %XX, its byte in hex: also capitals, which not
+// every file system tells apart. The files belong under version control. They hold the bytes of a
 // payload and nothing else, without a newline at the end; in .gitattributes,
 // *.golden -text keeps them so.
 package codectest

@@ -356,12 +356,28 @@ func TestLeftovers(t *testing.T) {
 // Names of events are made fit for files.
 func TestFileNames(t *testing.T) {
 	w := newWorld(t)
-	r := registry(t, reg[paid]("../a/b:c ä", 1), reg[placed]("a.v1", 4294967295), reg[placedV2]("a.v1.upcast", 0))
-	w.rewrite(r, []any{paid{1}, placed{1, "EUR"}, placedV2{1}})
-	w.golden(r, []any{paid{1}, placed{1, "EUR"}, placedV2{1}})
-	want := []string{"..%2Fa%2Fb%3Ac%20%C3%A4.v1.golden", "a.v1.upcast.v0.golden", "a.v1.v4294967295.golden"}
-	if got := slices.Sorted(maps.Keys(w.files())); !slices.Equal(got, want) {
+	r := registry(t, reg[paid]("../a/b:c ä", 1), reg[placed]("a.v1", 4294967295), reg[placedV2]("a.v1.upcast", 0),
+		reg[*paid]("order-9_z.Paid", 1), reg[*placed]("order-9_z.paid", 1), reg[*placedV2]("A.V1", 4294967295))
+	examples := []any{paid{1}, placed{1, "EUR"}, placedV2{1}, &paid{2}, &placed{2, "EUR"}, &placedV2{2}}
+	w.rewrite(r, examples)
+	w.golden(r, examples)
+	got := slices.Sorted(maps.Keys(w.files()))
+	if want := []string{
+		"%41.%561.v4294967295.golden",
+		"..%2Fa%2Fb%3Ac%20%C3%A4.v1.golden",
+		"a.v1.upcast.v0.golden",
+		"a.v1.v4294967295.golden",
+		"order-9_z.%50aid.v1.golden",
+		"order-9_z.paid.v1.golden",
+	}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	folded := map[string]string{} // as a disk that does not tell capitals apart has them
+	for _, name := range got {
+		if other, taken := folded[strings.ToLower(name)]; taken {
+			t.Errorf("%s and %s are one file on some disks", name, other)
+		}
+		folded[strings.ToLower(name)] = name
 	}
 }
 
