@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"unicode/utf8"
 )
 
@@ -33,9 +34,15 @@ type Codec interface {
 // a MarshalJSON method returns, is refused for the same reason.
 //
 // Decode refuses bytes that are not UTF-8, fields that the type does not have, and
-// anything behind the value. Numbers in an any are json.Number, with all their
-// digits. Fields that are missing stay zero. As in encoding/json, names match
-// whatever their case, and the last of two equal names counts.
+// anything behind the value. It refuses a payload that is null, of which
+// encoding/json makes a zero value, unless null is a value of the type: if that is
+// a map, slice, interface or pointer, or has a method UnmarshalJSON, as
+// json.RawMessage has, which then says what null is. For a type that was registered
+// as *T it is T that counts. Encode refuses what Decode would refuse for that.
+//
+// Numbers in an any are json.Number, with all their digits. Fields that are missing
+// stay zero. As in encoding/json, null inside a payload leaves what it stands for
+// zero, names match whatever their case, and the last of two equal names counts.
 type JSON struct {
 	// IgnoreUnknown decodes payloads with fields that the type does not have, and
 	// drops these. Without it such a payload is refused: its writer knew something
@@ -54,6 +61,9 @@ func (JSON) Encode(value any) ([]byte, error) {
 	data := bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))
 	if replaced(data) {
 		return nil, errors.New("a text is not UTF-8: keep bytes in a []byte")
+	}
+	if string(data) == "null" && !takesNull(value) {
+		return nil, fmt.Errorf("the %T says null, and cannot be decoded from it", value)
 	}
 	return data, nil
 }
@@ -74,6 +84,9 @@ func replaced(data []byte) bool {
 	}
 }
 
+// whitespace is what JSON takes for that.
+const whitespace = " \t\r\n"
+
 // Decode sets the value that a pointer points to.
 func (c JSON) Decode(data []byte, value any) error {
 	if !utf8.Valid(data) {
@@ -89,9 +102,26 @@ func (c JSON) Decode(data []byte, value any) error {
 	} else if err != nil {
 		return err
 	}
+	if string(bytes.Trim(data, whitespace)) == "null" && !takesNull(value) {
+		return fmt.Errorf("the payload is null, which is no %v", reflect.TypeOf(value).Elem())
+	}
 	end := decoder.InputOffset()
-	if rest := bytes.TrimLeft(data[end:], " \t\r\n"); len(rest) > 0 {
+	if rest := bytes.TrimLeft(data[end:], whitespace); len(rest) > 0 {
 		return fmt.Errorf("%d bytes follow the value, which ends at byte %d", len(rest), end)
 	}
 	return nil
+}
+
+// takesNull reports whether null is a value of what a pointer points to. Of what is
+// no pointer nobody has said that it is to be decoded.
+func takesNull(pointer any) bool {
+	t := reflect.TypeOf(pointer)
+	if _, own := pointer.(json.Unmarshaler); own || t == nil || t.Kind() != reflect.Pointer {
+		return true
+	}
+	switch t.Elem().Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		return true
+	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"reflect"
 	"slices"
@@ -51,7 +52,7 @@ func next[Old, New ~struct{ N int }](old Old) (New, error) {
 // must is a registry whose registrations are all good.
 func must(t testing.TB, register ...func(r *codec.Registry) error) *codec.Registry {
 	t.Helper()
-	r := codec.New()
+	r := codec.New(codec.Options{})
 	for _, f := range register {
 		if err := f(r); err != nil {
 			t.Fatal(err)
@@ -60,12 +61,20 @@ func must(t testing.TB, register ...func(r *codec.Registry) error) *codec.Regist
 	return r
 }
 
-func reg[T any](name string, version uint32, options ...codec.Option) func(*codec.Registry) error {
-	return func(r *codec.Registry) error { return codec.Register[T](r, name, version, options...) }
+func reg[T any](name string, version uint32) func(*codec.Registry) error {
+	return regWith[T](name, version, nil)
 }
 
-func up[Old, New any](name string, from uint32, f func(Old) (New, error), options ...codec.Option) func(*codec.Registry) error {
-	return func(r *codec.Registry) error { return codec.Upcast(r, name, from, f, options...) }
+func regWith[T any](name string, version uint32, own codec.Codec) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.RegisterWith[T](r, name, version, own) }
+}
+
+func upWith[Old, New any](name string, from uint32, own codec.Codec, f func(Old) (New, error)) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.UpcastWith(r, name, from, own, f) }
+}
+
+func up[Old, New any](name string, from uint32, f func(Old) (New, error)) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.Upcast(r, name, from, f) }
 }
 
 func event(name string, version uint32, data string) engine.Event {
@@ -140,6 +149,7 @@ func TestRegistrations(t *testing.T) {
 				return
 			}
 			contains(t, err, codec.ErrRegistration, c.want)
+			contains(t, err, engine.ErrInvalid, c.want)
 			if after := r.Types(); !slices.Equal(after, before) {
 				t.Errorf("a refused registration left %v", after)
 			}
@@ -165,7 +175,7 @@ func TestCheck(t *testing.T) {
 			`codec: nothing upcasts "b" from version 8 to 9 (the current one is 9): give the function to Upcast`,
 		}},
 		{"no current version", must(t, up("a", 1, next[v1, v2]), up("a", 2, next[v2, v3])), []string{
-			`codec: wrong registration: "a" has no current version: register codec_test.v3, to which version 2 is upcast`,
+			`codec: invalid registration: "a" has no current version: register codec_test.v3, to which version 2 is upcast`,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -190,6 +200,7 @@ func TestDecode(t *testing.T) {
 		up("fails", 1, func(w1) (w2, error) { return w2{}, boom }), reg[w2]("fails", 2),
 		up("panics", 1, func(w3) (other, error) { panic(boom) }), reg[other]("panics", 2),
 		up("nil", 1, func(Paid) (*Paid, error) { return nil, nil }), reg[*Paid]("nil", 2),
+		up("asks another", 1, func(*w1) (*v0, error) { return nil, &codec.UnknownError{Type: "inner"} }), reg[*v0]("asks another", 2),
 		up("current", 1, func(*Placed) (*other, error) { return nil, nil }),
 	)
 	for _, c := range []struct {
@@ -214,13 +225,16 @@ func TestDecode(t *testing.T) {
 		{"upcaster panics", event("panics", 1, `{}`), nil, codec.ErrPanic, `codec: upcast "panics" version 1 to 2: panic: boom`},
 		{"a panic with an error", event("panics", 1, `{}`), nil, boom, ""},
 		{"upcaster gives nil", event("nil", 1, `{}`), nil, nil, `codec: upcast "nil" version 1 to 2: the upcaster has returned a nil *codec_test.Paid`},
+		{"upcaster meets an unknown one", event("asks another", 1, `{}`), nil, codec.ErrUnknown, `codec: upcast "asks another" version 1 to 2: event type "inner" is unknown`},
+		{"null", event("a", 3, " null\n"), nil, nil, `codec: decode "a" version 3: the payload is null, which is no codec_test.v3`},
+		{"null for a pointer", event("nil", 2, `null`), nil, nil, `codec: decode "nil" version 2: the payload is null, which is no codec_test.Paid`},
 		{"pointer", event("pointer", 1, `"<x>"`), &byPointer{"x"}, nil, ""},
 		{"wrong payload", event("a", 3, `{"N":"x"}`), nil, nil, `codec: decode "a" version 3: json: cannot unmarshal string`},
 		{"wrong payload of an old version", event("a", 1, `[]`), nil, nil, `codec: decode "a" version 1: json: cannot unmarshal array`},
 		{"of a log", engine.Event{Sequence: 12, Type: "a", PayloadVersion: 3}, nil, nil, `codec: event 12: decode "a" version 3: the payload is empty`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := codec.Decode(r, c.event)
+			got, err := r.Decode(c.event)
 			if c.err == nil && c.text == "" {
 				if err != nil || !reflect.DeepEqual(got, c.want) {
 					t.Errorf("got %#v, %v, want %#v", got, err, c.want)
@@ -235,8 +249,8 @@ func TestDecode(t *testing.T) {
 			}
 			contains(t, err, c.err, c.text)
 			// Only what is unknown comes raw.
-			got, err = codec.Decode(r, c.event, codec.OrRaw)
-			if want := (codec.Raw{Type: c.event.Type, Version: c.event.PayloadVersion, Data: c.event.Data}); errors.Is(c.err, codec.ErrUnknown) {
+			got, err = r.DecodeOrRaw(c.event)
+			if want := (codec.Raw{Type: c.event.Type, Version: c.event.PayloadVersion, Data: c.event.Data}); errors.Is(c.err, codec.ErrUnknown) && c.event.Type != "asks another" {
 				if err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("raw: got %#v, %v, want %#v", got, err, want)
 				}
@@ -257,8 +271,9 @@ func TestErrorFields(t *testing.T) {
 		{event("b", 5, ""), &codec.UnknownError{Type: "b", Version: 5}},
 		{event("a", 5, ""), &codec.NewerError{Type: "a", Version: 5, Current: 3}},
 		{event("a", 1, ""), &codec.GapError{Type: "a", Version: 2, Current: 3}},
+		{engine.Event{Type: "b", PayloadVersion: 5, Erased: true}, &codec.ErasedError{Type: "b", Version: 5}},
 	} {
-		_, err := codec.Decode(r, c.event)
+		_, err := r.Decode(c.event)
 		if got := errors.Unwrap(err); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("got %#v, want %#v", got, c.want)
 		}
@@ -266,14 +281,14 @@ func TestErrorFields(t *testing.T) {
 }
 
 func TestDraft(t *testing.T) {
-	r := must(t, up("a", 1, next[v1, v2]), reg[v2]("a", 2), reg[*byPointer]("pointer", 7), reg[unsafeCodec]("panics", 1, codec.With(unsafeCodec{})))
+	r := must(t, up("a", 1, next[v1, v2]), reg[v2]("a", 2), reg[*byPointer]("pointer", 7), regWith[unsafeCodec]("panics", 1, unsafeCodec{}))
 	base := engine.Draft{Stream: "s", Scope: "x", Key: "k", Type: "old", PayloadVersion: 9, Data: []byte("old"), Erasable: true}
-	got, err := codec.Draft(r, v2{3}, base)
+	got, err := r.Draft(v2{3}, base)
 	want := engine.Draft{Stream: "s", Scope: "x", Key: "k", Type: "a", PayloadVersion: 2, Data: []byte(`{"N":3}`), Erasable: true}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	got, err = codec.Draft(r, &byPointer{"x"}, engine.Draft{})
+	got, err = r.Draft(&byPointer{"x"}, engine.Draft{})
 	if want := (engine.Draft{Type: "pointer", PayloadVersion: 7, Data: []byte(`"<x>"`)}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
@@ -293,19 +308,69 @@ func TestDraft(t *testing.T) {
 		{"codec panics", unsafeCodec{}, codec.ErrPanic, `codec: encode "panics" version 1: panic: encode`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := codec.Draft(r, c.value, base)
+			got, err := r.Draft(c.value, base)
 			contains(t, err, c.err, c.text)
 			if !reflect.DeepEqual(got, engine.Draft{}) {
 				t.Errorf("a draft beside the error: %+v", got)
 			}
 		})
 	}
-	_, err = codec.Decode(r, event("panics", 1, ""))
+	_, err = r.Decode(event("panics", 1, ""))
 	contains(t, err, codec.ErrPanic, `codec: decode "panics" version 1: panic: decode`)
 	if panicked, ok := errors.AsType[*codec.PanicError](err); !ok || !strings.Contains(string(panicked.Stack), "unsafeCodec") {
 		t.Errorf("the stack does not say where the panic was: %v", err)
 	}
 }
+
+// The content of an event that is erased is gone, whatever its type is, and
+// nothing is made of it, not even by a codec that needs no bytes.
+func TestErased(t *testing.T) {
+	r := must(t, up("a", 1, next[v1, v2]), reg[v2]("a", 2), regWith[other]("empty", 1, noBytes{}), up("gap", 1, next[w1, w2]), reg[w3]("gap", 3))
+	if _, err := r.Decode(event("empty", 1, "")); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []engine.Event{event("a", 2, ""), event("a", 1, ""), event("a", 3, ""), event("empty", 1, ""), event("gap", 1, ""), event("unknown", 7, "")} {
+		e.Sequence, e.Erased, e.Data = 12, true, nil
+		got, err := r.Decode(e)
+		contains(t, err, codec.ErrErased, fmt.Sprintf("codec: event 12: the content of this %q is erased: read it with ReadOrRaw", e.Type))
+		if got != nil || errors.Is(err, codec.ErrUnknown) {
+			t.Errorf("%s: got %#v, %v", e.Type, got, err)
+		}
+		_, err = codec.As[codec.Raw](r, e)
+		contains(t, err, codec.ErrErased, "")
+		got, err = r.DecodeOrRaw(e)
+		if want := (codec.Raw{Type: e.Type, Version: e.PayloadVersion, Erased: true}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("raw: got %#v, %v, want %#v", got, err, want)
+		}
+	}
+	events := func(yield func(engine.Event, error) bool) {
+		_ = yield(engine.Event{Sequence: 1, Type: "a", PayloadVersion: 1, Data: []byte(`{"N":1}`)}, nil) &&
+			yield(engine.Event{Sequence: 2, Type: "a", PayloadVersion: 1, Erased: true}, nil) &&
+			yield(engine.Event{Sequence: 3, Type: "a", PayloadVersion: 2, Data: []byte(`{"N":3}`)}, nil)
+	}
+	read := func(events iter.Seq2[codec.Event, error]) (got []any) {
+		for event, err := range events {
+			got = append(got, event.Value)
+			if err != nil {
+				contains(t, err, codec.ErrErased, "codec: event 2: ")
+				got = append(got, "error")
+			}
+		}
+		return got
+	}
+	if got, want := read(r.Read(events)), []any{v2{2}, nil, "error"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, want := read(r.ReadOrRaw(events)), []any{v2{2}, codec.Raw{Type: "a", Version: 1, Erased: true}, v2{3}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// noBytes has one value.
+type noBytes struct{}
+
+func (noBytes) Encode(any) ([]byte, error) { return nil, nil }
+func (noBytes) Decode([]byte, any) error   { return nil }
 
 // unsafeCodec panics.
 type unsafeCodec struct{}
@@ -340,15 +405,15 @@ func TestCodecs(t *testing.T) {
 		{nil, named("v"), `v{"N":1}`},
 		{named("r"), named("v"), `v{"N":1}`},
 	} {
-		r := codec.New(codec.With(c.registry))
+		r := codec.New(codec.Options{Codec: c.registry})
 		if err := errors.Join(
-			codec.Register[v2](r, "a", 2, codec.With(c.version)),
-			codec.Upcast(r, "a", 1, next[v1, v2], codec.With(named("old"))),
+			codec.RegisterWith[v2](r, "a", 2, c.version),
+			codec.UpcastWith(r, "a", 1, named("old"), next[v1, v2]),
 			codec.Upcast(r, "a", 0, next[v0, v1]),
 		); err != nil {
 			t.Fatal(err)
 		}
-		draft, err := codec.Draft(r, v2{1}, engine.Draft{})
+		draft, err := r.Draft(v2{1}, engine.Draft{})
 		if err != nil || string(draft.Data) != c.want {
 			t.Errorf("got %q, %v, want %q", draft.Data, err, c.want)
 		}
@@ -357,7 +422,7 @@ func TestCodecs(t *testing.T) {
 			plain = "r" + plain
 		}
 		for version, data := range []string{plain, `old{"N":1}`, c.want} {
-			got, err := codec.Decode(r, event("a", uint32(version), data))
+			got, err := r.Decode(event("a", uint32(version), data))
 			if want := (v2{3 - version}); err != nil || got != want {
 				t.Errorf("version %d: got %v, %v, want %v", version, got, err, want)
 			}
@@ -382,7 +447,7 @@ func TestAs(t *testing.T) {
 }
 
 func TestTypes(t *testing.T) {
-	r := must(t, reg[other]("b", 1), reg[v2]("a", 10), up("a", 9, next[v1, v2], codec.With(named("x"))), up("a", 8, next[v0, v1]))
+	r := must(t, reg[other]("b", 1), reg[v2]("a", 10), upWith("a", 9, named("x"), next[v1, v2]), up("a", 8, next[v0, v1]))
 	want := []codec.Type{
 		{Name: "a", Version: 8, Go: reflect.TypeFor[v0](), Codec: codec.JSON{}},
 		{Name: "a", Version: 9, Go: reflect.TypeFor[v1](), Codec: named("x")},
@@ -407,7 +472,7 @@ func TestNothingIsShared(t *testing.T) {
 	text := `{"Text":"abc","Raw":[1,2],"Data":"AAAA","Any":{"k":"v","n":17}}`
 	for _, name := range []string{"a", "unknown"} {
 		e := event(name, 1, text)
-		got, err := codec.Decode(r, e, codec.OrRaw)
+		got, err := r.DecodeOrRaw(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -444,30 +509,34 @@ func TestRead(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name    string
-		query   engine.Query
-		options []codec.DecodeOption
-		want    []string
+		name  string
+		query engine.Query
+		raw   bool
+		want  []string
 	}{
-		{"up to an unknown one", engine.Query{}, nil, []string{
+		{"up to an unknown one", engine.Query{}, false, []string{
 			"1 codec_test.Placed {1 200 EUR}",
-			`2 <nil> <nil> codec: event 2: event type "order.sent" is unknown: register it, or read it with OrRaw`,
+			`2 <nil> <nil> codec: event 2: event type "order.sent" is unknown: register it, or read it with ReadOrRaw`,
 		}},
-		{"up to a newer one", engine.Query{Borrow: true}, []codec.DecodeOption{codec.OrRaw}, []string{
+		{"up to a newer one", engine.Query{Borrow: true}, true, []string{
 			"1 codec_test.Placed {1 200 EUR}",
-			"2 codec.Raw {order.sent 1 [120]}",
+			"2 codec.Raw {order.sent 1 [120] false}",
 			"3 codec_test.Placed {2 7 EUR}",
 			`4 <nil> <nil> codec: event 4: "order.placed" has version 4, and this program knows it up to version 3: upgrade it`,
 		}},
-		{"to the end", engine.Query{FromSequence: 5}, nil, []string{"5 codec_test.Paid {1}"}},
-		{"of nothing", engine.Query{Stream: "none"}, nil, nil},
-		{"what the log says", engine.Query{FromVersion: 1}, nil, []string{
+		{"to the end", engine.Query{FromSequence: 5}, false, []string{"5 codec_test.Paid {1}"}},
+		{"of nothing", engine.Query{Stream: "none"}, false, nil},
+		{"what the log says", engine.Query{FromVersion: 1}, false, []string{
 			"0 <nil> <nil> engine: read: invalid: FromVersion and ToVersion need a Stream",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for event, err := range codec.Read(r, log.Read(c.query), c.options...) {
+			read := r.Read
+			if c.raw {
+				read = r.ReadOrRaw
+			}
+			for event, err := range read(log.Read(c.query)) {
 				text := fmt.Sprintf("%d %T %v", event.Sequence, event.Value, event.Value)
 				if err != nil {
 					text += " " + err.Error()
@@ -479,7 +548,7 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
-	for event := range codec.Read(r, log.Read(engine.Query{})) { // break releases everything
+	for event := range r.Read(log.Read(engine.Query{})) { // break releases everything
 		if event.Sequence != 1 {
 			t.Error(event.Sequence)
 		}
@@ -493,9 +562,9 @@ func TestConcurrent(t *testing.T) {
 	r := must(t, reg[Paid]("order.paid", 1))
 	var group sync.WaitGroup
 	for _, read := range []func() error{
-		func() error { _, err := codec.Draft(r, Paid{1}, engine.Draft{}); return err },
+		func() error { _, err := r.Draft(Paid{1}, engine.Draft{}); return err },
 		func() error {
-			got, err := codec.Decode(r, event("a", 0, `{"N":1}`))
+			got, err := r.Decode(event("a", 0, `{"N":1}`))
 			if errors.Is(err, codec.ErrUnknown) || errors.Is(err, codec.ErrRegistration) || errors.Is(err, codec.ErrGap) || got == (v3{4}) {
 				return nil
 			}
@@ -524,7 +593,7 @@ func TestConcurrent(t *testing.T) {
 		t.Error(err)
 	}
 	group.Wait()
-	if got, err := codec.Decode(r, event("a", 0, `{"N":1}`)); err != nil || got != (v3{4}) {
+	if got, err := r.Decode(event("a", 0, `{"N":1}`)); err != nil || got != (v3{4}) {
 		t.Error(got, err)
 	}
 }
@@ -587,6 +656,9 @@ func TestJSON(t *testing.T) {
 		{"unknown field inside", `{"i":{"B":1,"C":2}}`, value{I: &inner{1}}, `unknown field "C"`, true},
 		{"empty", ``, value{}, "the payload is empty", false},
 		{"blank", " \n", value{}, "the payload is empty", false},
+		{"null", `null`, value{}, "the payload is null, which is no codec_test.value", false},
+		{"null and more", `null 1`, value{}, "1 bytes follow the value, which ends at byte 4", false},
+		{"null inside", `{"a":null,"t":null,"i":null,"p":null}`, value{}, "", false},
 		{"cut", `{"a":1`, value{}, "unexpected EOF", false},
 		{"more behind", `{"a":1} {"a":2}`, value{}, "7 bytes follow the value, which ends at byte 7", false},
 		{"a letter behind", `{"a":1}x`, value{}, "1 bytes follow", false},
@@ -612,5 +684,89 @@ func TestJSON(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// meansNull says what null is.
+type meansNull struct{ Given string }
+
+func (m *meansNull) UnmarshalJSON(data []byte) error {
+	m.Given = string(data)
+	return nil
+}
+
+// embedsNull has the method by embedding.
+type embedsNull struct{ meansNull }
+
+// saysNull has no method that takes null.
+type saysNull struct{}
+
+func (saysNull) MarshalJSON() ([]byte, error) { return []byte(" null "), nil }
+
+// Null is a value of some types, and of the others none, not even the zero one.
+func TestNull(t *testing.T) {
+	type (
+		list   []int
+		table  map[string]int
+		bits   []byte
+		number int
+		text   string
+		truth  bool
+		array  [2]int
+	)
+	for _, c := range []struct {
+		pointer any
+		want    any // what it points to then; nil if null is refused
+	}{
+		{new(Paid), nil},
+		{new(number), nil},
+		{new(text), nil},
+		{new(truth), nil},
+		{new(array), nil},
+		{new(byPointer), nil}, // UnmarshalText is not asked
+		{new(list), list(nil)},
+		{new(table), table(nil)},
+		{new(bits), bits(nil)},
+		{new(*Paid), (*Paid)(nil)},
+		{new(json.RawMessage), json.RawMessage("null")},
+		{new(meansNull), meansNull{"null"}},
+		{new(embedsNull), embedsNull{meansNull{"null"}}},
+	} {
+		for _, data := range []string{"null", " null\r\n\t"} {
+			err := codec.JSON{}.Decode([]byte(data), c.pointer)
+			got := reflect.ValueOf(c.pointer).Elem()
+			if c.want == nil {
+				if want := fmt.Sprintf("the payload is null, which is no %v", got.Type()); err == nil || err.Error() != want {
+					t.Errorf("%T, %q: got %v, want %q", c.pointer, data, err, want)
+				}
+			} else if err != nil || !reflect.DeepEqual(got.Interface(), c.want) {
+				t.Errorf("%T, %q: got %#v, %v, want %#v", c.pointer, data, got, err, c.want)
+			}
+		}
+	}
+	var value any = "old"
+	if err := (codec.JSON{}).Decode([]byte("null"), &value); err != nil || value != nil {
+		t.Error(value, err)
+	}
+	for _, wrong := range []any{nil, Paid{}, (*Paid)(nil)} { // an error, and no panic
+		if err := (codec.JSON{}).Decode([]byte("null"), wrong); err == nil {
+			t.Errorf("%T is decoded to", wrong)
+		}
+	}
+	_, err := must(t, reg[saysNull]("null", 1)).Draft(saysNull{}, engine.Draft{})
+	if want := `codec: encode "null" version 1: the *codec_test.saysNull says null, and cannot be decoded from it`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if data, err := (codec.JSON{}).Encode(nil); err != nil || string(data) != "null" { // it is no pointer
+		t.Errorf("%s, %v", data, err)
+	}
+	// A type that is a value when it is nil comes back from what it is encoded to.
+	r := must(t, reg[orderV1]("map", 1))
+	draft, err := r.Draft(orderV1(nil), engine.Draft{})
+	if err != nil || string(draft.Data) != "null" {
+		t.Fatalf("%s, %v", draft.Data, err)
+	}
+	if got, err := codec.As[orderV1](r, event("map", 1, "null")); err != nil || got != nil {
+		t.Error(got, err)
 	}
 }

@@ -1,7 +1,7 @@
 // Package codec turns Go values into events of the log, and events of any age
 // back into the Go values of today.
 //
-//	events := codec.New()
+//	events := codec.New(codec.Options{})
 //	err := errors.Join(
 //		codec.Register[Placed](events, "order.placed", 2),
 //		codec.Upcast(events, "order.placed", 1, func(old placedV1) (Placed, error) {
@@ -9,9 +9,9 @@
 //		}),
 //		events.Check(),
 //	)
-//	draft, err := codec.Draft(events, Placed{Order: 42, Cents: 300}, engine.Draft{Stream: "order-42"})
+//	draft, err := events.Draft(Placed{Order: 42, Cents: 300}, engine.Draft{Stream: "order-42"})
 //	receipt, err := log.Append(ctx, draft)
-//	for event, err := range codec.Read(events, log.Read(engine.Query{Stream: "order-42"})) {
+//	for event, err := range events.Read(log.Read(engine.Query{Stream: "order-42"})) {
 //		switch value := event.Value.(type) {
 //		case Placed: …
 //		}
@@ -37,12 +37,14 @@
 // Version 0 is a version like the others: that of events which were appended
 // without one.
 //
-// What an event holds is never guessed. An unknown name is an [*UnknownError], or
-// a [Raw] for those who ask for it with [OrRaw]; a version that is newer than the
-// current one is a [*NewerError]; a missing step on the way from an old version is
-// a [*GapError]; between registered versions [Registry.Check] finds it before any
-// event does. A payload that does not fit its type is an error, and so is the panic
-// of an upcaster or of a codec. Errors name the event by its sequence.
+// What an event holds is never guessed. An unknown name is an [*UnknownError], and
+// an event whose content is gone an [*ErasedError], or both are a [Raw] for those
+// who ask for it with [Registry.DecodeOrRaw] or [Registry.ReadOrRaw]; a version that
+// is newer than the current one is a [*NewerError]; a missing step on the way from
+// an old version is a [*GapError]; between registered versions [Registry.Check]
+// finds it before any event does. A payload that does not fit its type is an error,
+// and so is the panic of an upcaster or of a codec. Errors name the event by its
+// sequence.
 //
 // What is decoded shares no bytes with the event, also not with a borrowed one,
 // as long as the [Codec] keeps to that; [JSON], the default, does.

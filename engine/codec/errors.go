@@ -3,15 +3,20 @@ package codec
 import (
 	"errors"
 	"fmt"
+
+	"github.com/untorn-db/untorn/engine"
 )
 
 // What can go wrong. An error of an upcaster or of a codec is wrapped.
 var (
-	// ErrRegistration: a registration contradicts another one, or is no good by itself.
-	ErrRegistration = errors.New("wrong registration")
+	// ErrRegistration: a registration contradicts another one, or is no good by
+	// itself. It matches engine.ErrInvalid.
+	ErrRegistration = fmt.Errorf("%w registration", engine.ErrInvalid)
 	// ErrGoType: the registry does not encode values of this Go type, or an event
 	// is not of the Go type that was asked for.
 	ErrGoType = errors.New("wrong Go type")
+	// ErrErased is matched by *ErasedError.
+	ErrErased = errors.New("the event is erased")
 	// ErrUnknown is matched by *UnknownError.
 	ErrUnknown = errors.New("unknown event type")
 	// ErrNewer is matched by *NewerError.
@@ -22,6 +27,20 @@ var (
 	ErrPanic = errors.New("panic")
 )
 
+// ErasedError answers an event whose content is gone, whether or not its type is
+// registered. The event's hashes hold all the same. It matches ErrErased.
+type ErasedError struct {
+	Type    string
+	Version uint32
+}
+
+func (e *ErasedError) Error() string {
+	return fmt.Sprintf("the content of this %q is erased: read it with ReadOrRaw", e.Type)
+}
+
+// Is reports whether target is ErrErased.
+func (e *ErasedError) Is(target error) bool { return target == ErrErased }
+
 // UnknownError answers an event whose type nobody has registered. It matches
 // ErrUnknown.
 type UnknownError struct {
@@ -30,7 +49,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("event type %q is unknown: register it, or read it with OrRaw", e.Type)
+	return fmt.Sprintf("event type %q is unknown: register it, or read it with ReadOrRaw", e.Type)
 }
 
 // Is reports whether target is ErrUnknown.

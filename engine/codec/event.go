@@ -14,7 +14,7 @@ import (
 // current version: with Type, PayloadVersion and Data set, whatever they were. All
 // else, the stream first, is the caller's to say. The error matches ErrGoType, or
 // is what the codec says.
-func Draft(r *Registry, value any, base engine.Draft) (engine.Draft, error) {
+func (r *Registry) Draft(value any, base engine.Draft) (engine.Draft, error) {
 	v, err := r.encodes(value)
 	if err != nil {
 		return engine.Draft{}, fmt.Errorf("codec: draft: %w", err)
@@ -27,46 +27,52 @@ func Draft(r *Registry, value any, base engine.Draft) (engine.Draft, error) {
 	return base, nil
 }
 
-// Raw is an event of a type that nobody has registered.
+// Raw is an event of a type that nobody has registered, or one whose content was
+// erased.
 type Raw struct {
 	Type    string
 	Version uint32
 	Data    []byte // a copy
+	Erased  bool   // the content is gone, whether or not the type is registered
 }
 
-// DecodeOption changes what an event is decoded to.
-type DecodeOption uint8
-
-// OrRaw decodes an event of an unknown type to a Raw. An event of a known type
-// that cannot be decoded, such as one of a newer version, stays an error: it was
-// meant for this program.
-const OrRaw DecodeOption = 1
-
 // Decode returns the value of an event, upcast to the current version: a T for
-// what was registered as T. Only Type, PayloadVersion and Data of the event are
-// looked at, and its Sequence for errors.
+// what was registered as T. Only Type, PayloadVersion, Data and Erased of the event
+// are looked at, and its Sequence for errors.
 //
-// The error matches ErrUnknown, ErrNewer, ErrGap or ErrPanic, or ErrRegistration if
-// the type has no current version, or is what the codec or an upcaster says.
-func Decode(r *Registry, event engine.Event, options ...DecodeOption) (any, error) {
-	value, err := r.decode(&event, options)
+// The error matches ErrErased if the content is gone, whatever the type is; else
+// ErrUnknown, ErrNewer, ErrGap or ErrPanic, or ErrRegistration if the type has no
+// current version, or is what the codec or an upcaster says.
+func (r *Registry) Decode(event engine.Event) (any, error) {
+	return r.decode(&event, false)
+}
+
+// DecodeOrRaw is Decode for those who want to see every event: one that is erased
+// or of an unknown type is a Raw. An event of a known type that cannot be decoded,
+// such as one of a newer version, stays an error: it was meant for this program.
+func (r *Registry) DecodeOrRaw(event engine.Event) (any, error) {
+	return r.decode(&event, true)
+}
+
+func (r *Registry) decode(event *engine.Event, orRaw bool) (any, error) {
+	v, later, err := r.find(event)
+	// Only what find says counts: an upcaster may have met another unknown event.
+	if orRaw && (errors.Is(err, ErrErased) || errors.Is(err, ErrUnknown)) {
+		return Raw{Type: event.Type, Version: event.PayloadVersion, Data: bytes.Clone(event.Data), Erased: event.Erased}, nil
+	}
+	var value any
+	if err == nil {
+		value, err = v.value(event.Data, later)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("codec: %w", at(&event, err))
+		return nil, fmt.Errorf("codec: %w", at(event, err))
 	}
 	return value, nil
 }
 
-func (r *Registry) decode(event *engine.Event, options []DecodeOption) (any, error) {
-	v, later, err := r.find(event.Type, event.PayloadVersion)
-	if err != nil {
-		for _, option := range options {
-			if option == OrRaw && errors.Is(err, ErrUnknown) {
-				return Raw{Type: event.Type, Version: event.PayloadVersion, Data: bytes.Clone(event.Data)}, nil
-			}
-		}
-		return nil, err
-	}
-	value, err := v.decode(event.Data)
+// value decodes bytes, and upcasts what they are.
+func (v *version) value(data []byte, later []*version) (any, error) {
+	value, err := v.decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("decode %v: %w", v, err)
 	}
@@ -92,7 +98,7 @@ func at(event *engine.Event, err error) error {
 // ErrGoType if the event is of another one.
 func As[T any](r *Registry, event engine.Event) (T, error) {
 	var none T
-	decoded, err := Decode(r, event)
+	decoded, err := r.Decode(event)
 	if err != nil {
 		return none, err
 	}
@@ -107,24 +113,35 @@ func As[T any](r *Registry, event engine.Event) (T, error) {
 // Event is an event with its value.
 type Event struct {
 	engine.Event
-	// Value is what Decode returns: of the Go type of a current version, or a Raw.
+	// Value is of the Go type of a current version, or, of ReadOrRaw, a Raw. It is nil
+	// beside an error.
 	Value any
 }
 
 // Read decodes what a log yields, be it from Read or from any other sequence of
-// its events. On an error it yields that once and stops, with the event if it is
-// one that cannot be decoded.
+// its events, as Decode does. On an error it yields that once and stops, with the
+// event if it is one that cannot be decoded. Where events may be erased, ReadOrRaw
+// goes on behind them.
 //
 // With Query.Borrow the bytes of an event are valid until the next one is asked
 // for, and its value for good.
-func Read(r *Registry, events iter.Seq2[engine.Event, error], options ...DecodeOption) iter.Seq2[Event, error] {
+func (r *Registry) Read(events iter.Seq2[engine.Event, error]) iter.Seq2[Event, error] {
+	return read(events, r.Decode)
+}
+
+// ReadOrRaw is Read with DecodeOrRaw.
+func (r *Registry) ReadOrRaw(events iter.Seq2[engine.Event, error]) iter.Seq2[Event, error] {
+	return read(events, r.DecodeOrRaw)
+}
+
+func read(events iter.Seq2[engine.Event, error], decode func(engine.Event) (any, error)) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for event, err := range events {
 			if err != nil {
 				yield(Event{}, err)
 				return
 			}
-			value, err := Decode(r, event, options...)
+			value, err := decode(event)
 			if !yield(Event{Event: event, Value: value}, err) || err != nil {
 				return
 			}

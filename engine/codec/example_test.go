@@ -41,7 +41,7 @@ type (
 
 // shop is what the program of today registers.
 func shop() (*codec.Registry, error) {
-	events := codec.New()
+	events := codec.New(codec.Options{})
 	err := errors.Join(
 		codec.Register[Placed](events, "order.placed", 3),
 		codec.Upcast(events, "order.placed", 1, func(old placedV1) (placedV2, error) {
@@ -65,7 +65,7 @@ func Example() {
 	}
 	defer orders.Close()
 	put := func(events *codec.Registry, value any) {
-		draft, err := codec.Draft(events, value, engine.Draft{Stream: "order-42"})
+		draft, err := events.Draft(value, engine.Draft{Stream: "order-42"})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func Example() {
 		}
 	}
 
-	lastYear := codec.New()
+	lastYear := codec.New(codec.Options{})
 	if err := codec.Register[placedV1](lastYear, "order.placed", 1); err != nil {
 		log.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func Example() {
 	put(today, Placed{Order: 43, Cents: 250, Currency: "SEK"})
 	put(today, Paid{Order: 42})
 
-	for event, err := range codec.Read(today, orders.Read(engine.Query{})) {
+	for event, err := range today.Read(orders.Read(engine.Query{})) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func Example() {
 
 // Everything is registered before anything is reported.
 func ExampleRegister() {
-	events := codec.New()
+	events := codec.New(codec.Options{})
 	err := errors.Join(
 		codec.Register[Placed](events, "order.placed", 1),
 		codec.Register[Paid](events, "order.placed", 1),
@@ -115,14 +115,14 @@ func ExampleRegister() {
 	)
 	fmt.Println(err)
 	// Output:
-	// codec: register "order.placed" version 1: wrong registration: the version is registered already, as codec_test.Placed
-	// codec: register "order.moved" version 1: wrong registration: codec_test.Placed is the Go type of "order.placed" version 1 already: declare another one
-	// codec: register "order.counted" version 1: wrong registration: int says nothing about an event: declare a type of its own
+	// codec: register "order.placed" version 1: invalid registration: the version is registered already, as codec_test.Placed
+	// codec: register "order.moved" version 1: invalid registration: codec_test.Placed is the Go type of "order.placed" version 1 already: declare another one
+	// codec: register "order.counted" version 1: invalid registration: int says nothing about an event: declare a type of its own
 }
 
 // A step of the way from an old version is missing.
 func ExampleUpcast() {
-	events := codec.New()
+	events := codec.New(codec.Options{})
 	err := errors.Join(
 		codec.Register[Placed](events, "order.placed", 3),
 		codec.Upcast(events, "order.placed", 1, func(old placedV1) (placedV2, error) {
@@ -135,21 +135,21 @@ func ExampleUpcast() {
 	// codec: nothing upcasts "order.placed" from version 2 to 3 (the current one is 3): give the function to Upcast
 }
 
-func ExampleDraft() {
+func ExampleRegistry_Draft() {
 	events, err := shop()
 	if err != nil {
 		log.Fatal(err)
 	}
-	draft, err := codec.Draft(events, Paid{Order: 42}, engine.Draft{Stream: "order-42", Expect: engine.Exactly(1)})
+	draft, err := events.Draft(Paid{Order: 42}, engine.Draft{Stream: "order-42", Expect: engine.Exactly(1)})
 	fmt.Println(draft.Stream, draft.Type, draft.PayloadVersion, string(draft.Data), err)
-	_, err = codec.Draft(events, placedV1{Order: 42}, engine.Draft{Stream: "order-42"})
+	_, err = events.Draft(placedV1{Order: 42}, engine.Draft{Stream: "order-42"})
 	fmt.Println(err)
 	// Output:
 	// order-42 order.paid 1 {"order":42} <nil>
 	// codec: draft: wrong Go type: codec_test.placedV1 is "order.placed" version 1, an old one: only the current version is encoded
 }
 
-func ExampleDecode() {
+func ExampleRegistry_Decode() {
 	events, err := shop()
 	if err != nil {
 		log.Fatal(err)
@@ -160,29 +160,42 @@ func ExampleDecode() {
 		{Type: "order.paid", PayloadVersion: 1, Data: []byte(`{"order":42,"by":"card"}`)},
 		{Type: "order.sent", PayloadVersion: 1, Data: []byte(`{"order":42}`)},
 	} {
-		value, err := codec.Decode(events, event)
+		value, err := events.Decode(event)
 		fmt.Printf("%+v %v\n", value, err)
 	}
 	// Output:
 	// {Order:42 Cents:300 Currency:EUR} <nil>
 	// <nil> codec: "order.placed" has version 4, and this program knows it up to version 3: upgrade it
 	// <nil> codec: decode "order.paid" version 1: json: unknown field "by"
-	// <nil> codec: event type "order.sent" is unknown: register it, or read it with OrRaw
+	// <nil> codec: event type "order.sent" is unknown: register it, or read it with ReadOrRaw
 }
 
-// What nobody has registered is readable all the same.
-func ExampleDecode_orRaw() {
+// What nobody has registered, or what is erased, can be shown all the same.
+func ExampleRegistry_DecodeOrRaw() {
 	events, err := shop()
 	if err != nil {
 		log.Fatal(err)
 	}
-	event := engine.Event{Type: "order.sent", PayloadVersion: 1, Data: []byte(`{"order":42}`)}
-	value, err := codec.Decode(events, event, codec.OrRaw)
-	if raw, ok := value.(codec.Raw); ok {
-		fmt.Printf("%s %d %s %v\n", raw.Type, raw.Version, raw.Data, err)
+	for _, event := range []engine.Event{
+		{Type: "order.paid", PayloadVersion: 1, Data: []byte(`{"order":42}`)},
+		{Type: "order.sent", PayloadVersion: 1, Data: []byte(`{"order":42}`)},
+		{Type: "order.placed", PayloadVersion: 2, Erased: true},
+	} {
+		value, err := events.DecodeOrRaw(event)
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch value := value.(type) {
+		case Paid:
+			fmt.Printf("order %d was paid\n", value.Order)
+		case codec.Raw:
+			fmt.Printf("%s version %d: %q, erased: %t\n", value.Type, value.Version, value.Data, value.Erased)
+		}
 	}
 	// Output:
-	// order.sent 1 {"order":42} <nil>
+	// order 42 was paid
+	// order.sent version 1: "{\"order\":42}", erased: false
+	// order.placed version 2: "", erased: true
 }
 
 func ExampleAs() {
@@ -214,11 +227,11 @@ func (Gob) Decode(data []byte, value any) error {
 }
 
 // One type in a form of its own.
-func ExampleWith() {
-	events := codec.New()
+func ExampleRegisterWith() {
+	events := codec.New(codec.Options{})
 	err := errors.Join(
 		codec.Register[Placed](events, "order.placed", 3),
-		codec.Register[Paid](events, "order.paid", 1, codec.With(Gob{})),
+		codec.RegisterWith[Paid](events, "order.paid", 1, Gob{}),
 		events.Check(),
 	)
 	if err != nil {

@@ -13,10 +13,13 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/untorn-db/untorn/engine"
 )
 
 // Registry knows which Go type stands for which version of which event type. The
-// zero value is empty and encodes as JSON, as New() does. It is not to be copied.
+// zero value is empty and encodes as JSON, as New(Options{}) does. It is not to be
+// copied.
 type Registry struct {
 	codec Codec // of registrations that name none; nil is JSON
 
@@ -48,35 +51,26 @@ type version struct {
 	next reflect.Type               // what up returns
 }
 
-// Option changes a registry, or one registration.
-type Option func(*settings)
-
-type settings struct{ codec Codec }
-
-// With sets the codec: for New that of the whole registry, for Register and
-// Upcast that of the one version. Nil is none: what would be used without.
-func With(codec Codec) Option {
-	return func(s *settings) { s.codec = codec }
-}
-
-func settingsOf(options []Option) (s settings) {
-	for _, option := range options {
-		option(&s)
-	}
-	return s
+// Options say how a registry works. The zero value is good.
+type Options struct {
+	Codec Codec // of all versions that are registered without one; nil: JSON{}
 }
 
 // New returns an empty registry.
-func New(options ...Option) *Registry {
-	return &Registry{codec: settingsOf(options).codec}
-}
+func New(options Options) *Registry { return &Registry{codec: options.Codec} }
 
 // Register makes T the Go type of the current version of an event type: the one
 // that is encoded. The name is 1 to 255 bytes of UTF-8 without control characters.
 // T is a declared type or a pointer to one. The error matches ErrRegistration;
 // nothing has changed then.
-func Register[T any](r *Registry, name string, version uint32, options ...Option) error {
-	return r.add(newVersion[T](name, version, options))
+func Register[T any](r *Registry, name string, version uint32) error {
+	return RegisterWith[T](r, name, version, nil)
+}
+
+// RegisterWith is Register for a version with a codec of its own; nil is that of
+// the registry.
+func RegisterWith[T any](r *Registry, name string, version uint32, codec Codec) error {
+	return r.add(newVersion[T](name, version, codec))
 }
 
 // Upcast makes Old the Go type of an old version of an event type, and says how to
@@ -86,8 +80,14 @@ func Register[T any](r *Registry, name string, version uint32, options ...Option
 // Up is called by Decode, from many goroutines at a time. It should depend on
 // nothing but its argument. The error matches ErrRegistration; nothing has changed
 // then.
-func Upcast[Old, New any](r *Registry, name string, from uint32, up func(Old) (New, error), options ...Option) error {
-	v := newVersion[Old](name, from, options)
+func Upcast[Old, New any](r *Registry, name string, from uint32, up func(Old) (New, error)) error {
+	return UpcastWith(r, name, from, nil, up)
+}
+
+// UpcastWith is Upcast for an old version with a codec of its own; nil is that of
+// the registry.
+func UpcastWith[Old, New any](r *Registry, name string, from uint32, codec Codec, up func(Old) (New, error)) error {
+	v := newVersion[Old](name, from, codec)
 	v.next = reflect.TypeFor[New]()
 	v.up = func(old any) (_ any, err error) {
 		defer catch(&err)
@@ -103,8 +103,8 @@ func Upcast[Old, New any](r *Registry, name string, from uint32, up func(Old) (N
 	return r.add(v)
 }
 
-func newVersion[T any](name string, number uint32, options []Option) *version {
-	v := &version{name: name, number: number, goType: reflect.TypeFor[T](), codec: settingsOf(options).codec}
+func newVersion[T any](name string, number uint32, codec Codec) *version {
+	v := &version{name: name, number: number, goType: reflect.TypeFor[T](), codec: codec}
 	if v.goType.Kind() == reflect.Pointer {
 		v.zero = func() any { return reflect.New(v.goType.Elem()).Interface() }
 		v.to = func(value any) any { return value }
@@ -273,7 +273,11 @@ func (r *Registry) Types() []Type {
 
 // find returns the version that an event has, and the later ones that it is
 // upcast to.
-func (r *Registry) find(name string, number uint32) (v *version, later []*version, err error) {
+func (r *Registry) find(event *engine.Event) (v *version, later []*version, err error) {
+	name, number := event.Type, event.PayloadVersion
+	if event.Erased { // before a codec takes no bytes for a value
+		return nil, nil, &ErasedError{Type: name, Version: number}
+	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	h := r.names[name]

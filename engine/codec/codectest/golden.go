@@ -79,12 +79,12 @@ func (g *golden) encodeAll(examples []any) map[reflect.Type][]byte {
 
 // encode returns the bytes of a value, which must be the same each time.
 func (g *golden) encode(value any) ([]byte, error) {
-	draft, err := codec.Draft(g.registry, value, engine.Draft{})
+	draft, err := g.registry.Draft(value, engine.Draft{})
 	if err != nil {
 		return nil, err
 	}
 	for range 8 { // what comes from the order of a map does not always differ
-		again, err := codec.Draft(g.registry, value, engine.Draft{})
+		again, err := g.registry.Draft(value, engine.Draft{})
 		if err != nil {
 			return nil, fmt.Errorf("the second time: %w", err)
 		}
@@ -99,7 +99,7 @@ func (g *golden) encode(value any) ([]byte, error) {
 // comesBack checks that a value survives.
 func (g *golden) comesBack(value any, data []byte) error {
 	registered, _ := g.find(reflect.TypeOf(value))
-	back, err := codec.Decode(g.registry, engine.Event{Type: registered.Name, PayloadVersion: registered.Version, Data: data})
+	back, err := g.registry.Decode(engine.Event{Type: registered.Name, PayloadVersion: registered.Version, Data: data})
 	if err != nil {
 		return fmt.Errorf("it was encoded as %q, which is not decoded: %w", data, err)
 	}
@@ -154,7 +154,7 @@ func (g *golden) old(registered codec.Type) {
 		g.Errorf("codectest: %v", err)
 		return
 	}
-	value, err := codec.Decode(g.registry, engine.Event{Type: registered.Name, PayloadVersion: registered.Version, Data: data})
+	value, err := g.registry.Decode(engine.Event{Type: registered.Name, PayloadVersion: registered.Version, Data: data})
 	if err != nil {
 		g.Errorf("codectest: %s, which logs may hold, cannot be read: %v\nChange the registered %v or its Upcast, not the file.", filepath.Join(g.dir, name), err, registered.Go)
 		return

@@ -129,7 +129,7 @@ func (w *world) remove(name string) {
 // registry puts one together.
 func registry(t *testing.T, register ...func(r *codec.Registry) error) *codec.Registry {
 	t.Helper()
-	r := codec.New()
+	r := codec.New(codec.Options{})
 	for _, f := range register {
 		if err := f(r); err != nil {
 			t.Fatal(err)
@@ -138,8 +138,12 @@ func registry(t *testing.T, register ...func(r *codec.Registry) error) *codec.Re
 	return r
 }
 
-func reg[T any](name string, version uint32, options ...codec.Option) func(*codec.Registry) error {
-	return func(r *codec.Registry) error { return codec.Register[T](r, name, version, options...) }
+func reg[T any](name string, version uint32) func(*codec.Registry) error {
+	return regWith[T](name, version, nil)
+}
+
+func regWith[T any](name string, version uint32, own codec.Codec) func(*codec.Registry) error {
+	return func(r *codec.Registry) error { return codec.RegisterWith[T](r, name, version, own) }
 }
 
 func up[Old, New any](name string, from uint32, f func(Old) (New, error)) func(*codec.Registry) error {
@@ -280,10 +284,10 @@ func TestExamples(t *testing.T) {
 		{"with a field that is lost", registry(t, reg[forgot]("f", 1)), []any{forgot{1, 2}}, []string{
 			"example 0, codectest_test.forgot: it does not come back equal (a field that is not exported, or one that the codec cannot keep?):\n" +
 				"  gave {Order:1 hidden:2}\n  got  {Order:1 hidden:0}\n  from \"{\\\"Order\\\":1}\""}},
-		{"with a codec that counts this as equal", registry(t, reg[forgot]("f", 1, codec.With(careless{}))), []any{forgot{1, 2}}, nil},
-		{"of a codec that cannot decide", registry(t, reg[paid]("p", 1, codec.With(&counting{}))), []any{paid{1}}, []string{"the same value gives different bytes:\nThey part at byte 11"}},
-		{"of a codec that cannot decode", registry(t, reg[paid]("p", 1, codec.With(oneWay{}))), []any{paid{1}}, []string{`it was encoded as "{\"Order\":1}", which is not decoded`}},
-		{"without bytes", registry(t, reg[paid]("p", 1, codec.With(empty{}))), []any{paid{}}, nil},
+		{"with a codec that counts this as equal", registry(t, regWith[forgot]("f", 1, careless{})), []any{forgot{1, 2}}, nil},
+		{"of a codec that cannot decide", registry(t, regWith[paid]("p", 1, &counting{})), []any{paid{1}}, []string{"the same value gives different bytes:\nThey part at byte 11"}},
+		{"of a codec that cannot decode", registry(t, regWith[paid]("p", 1, oneWay{})), []any{paid{1}}, []string{`it was encoded as "{\"Order\":1}", which is not decoded`}},
+		{"without bytes", registry(t, regWith[paid]("p", 1, empty{})), []any{paid{}}, nil},
 		{"a pointer", registry(t, reg[*paid]("p", 1)), []any{&paid{1}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
