@@ -43,8 +43,8 @@
 // is newer than the current one is a [*NewerError]; a missing step on the way from
 // an old version is a [*GapError]; between registered versions [Registry.Check]
 // finds it before any event does. A payload that does not fit its type is an error,
-// and so is the panic of an upcaster or of a codec. Errors name the event by its
-// sequence.
+// and so is the panic of an upcaster or of a codec, an [*engine.PanicError]. Errors
+// name the event by its sequence.
 //
 // What is decoded shares no bytes with the event, also not with a borrowed one,
 // as long as the [Codec] keeps to that; [JSON], the default, does.

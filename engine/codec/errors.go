@@ -7,7 +7,8 @@ import (
 	"github.com/untorn-db/untorn/engine"
 )
 
-// What can go wrong. An error of an upcaster or of a codec is wrapped.
+// What can go wrong. An error of an upcaster or of a codec is wrapped, and its
+// panic is an *engine.PanicError.
 var (
 	// ErrRegistration: a registration contradicts another one, or is no good by
 	// itself. It matches engine.ErrInvalid.
@@ -23,8 +24,6 @@ var (
 	ErrNewer = errors.New("event version is newer than this program")
 	// ErrGap is matched by *GapError.
 	ErrGap = errors.New("no upcaster")
-	// ErrPanic is matched by *PanicError.
-	ErrPanic = errors.New("panic")
 )
 
 // ErasedError answers an event whose content is gone, whether or not its type is
@@ -85,21 +84,3 @@ func (e *GapError) Error() string {
 
 // Is reports whether target is ErrGap.
 func (e *GapError) Is(target error) bool { return target == ErrGap }
-
-// PanicError is the panic of an upcaster or of a codec. It matches ErrPanic, and
-// what was panicked with if that is an error.
-type PanicError struct {
-	Value any    // what was panicked with
-	Stack []byte // where, as debug.Stack says it
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Is reports whether target is ErrPanic.
-func (e *PanicError) Is(target error) bool { return target == ErrPanic }
-
-// Unwrap returns the value if it is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}

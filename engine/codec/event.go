@@ -41,8 +41,9 @@ type Raw struct {
 // are looked at, and its Sequence for errors.
 //
 // The error matches ErrErased if the content is gone, whatever the type is; else
-// ErrUnknown, ErrNewer, ErrGap or ErrPanic, or ErrRegistration if the type has no
-// current version, or is what the codec or an upcaster says.
+// ErrUnknown, ErrNewer or ErrGap, or ErrRegistration if the type has no current
+// version, or is what the codec or an upcaster says, or an *engine.PanicError if one
+// of these has panicked.
 func (r *Registry) Decode(event engine.Event) (any, error) {
 	return r.decode(&event, false)
 }

@@ -350,6 +350,6 @@ func (v *version) decode(data []byte) (_ any, err error) {
 // catch makes an error of the panic of a caller's function. It is to be deferred.
 func catch(err *error) {
 	if value := recover(); value != nil {
-		*err = &PanicError{Value: value, Stack: debug.Stack()}
+		*err = &engine.PanicError{Value: value, Stack: debug.Stack()}
 	}
 }
