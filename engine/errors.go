@@ -107,7 +107,7 @@ func (e Expect) String() string {
 }
 
 // PanicError is the error of a function of the caller's that has panicked: a
-// handler, a gate, or the Apply of a projection.
+// handler, a gate, the Apply of a projection, an upcaster or a codec.
 type PanicError struct {
 	Value any    // what was panicked with
 	Stack []byte // where, as debug.Stack says it; not in the error's text, which is the same every time

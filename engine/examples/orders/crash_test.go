@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
-	"github.com/untorn-db/untorn/engine/codec"
 	"github.com/untorn-db/untorn/scenarios/crashtest"
 	"github.com/untorn-db/untorn/simclock"
 )
@@ -102,7 +101,7 @@ func whole(s *shop, h crashtest.History) error {
 	outcomes := map[uuid.UUID][]string{}
 	stock, bills := map[string]int{}, map[string]int{}
 	stockSeen, billsSeen := seen(s.stock.State()), seen(s.bills.State())
-	for event, err := range codec.Read(s.events, s.log.Read(engine.Query{}), codec.OrRaw) {
+	for event, err := range s.events.ReadOrRaw(s.log.Read(engine.Query{})) {
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ type placedV1 struct {
 // newEvents gives the events names, which stay when a Go type is renamed. There are
 // still orders of version 1 in the log, and no other code has to know.
 func newEvents() (*codec.Registry, error) {
-	events := codec.New()
+	events := codec.New(codec.Options{})
 	return events, errors.Join(
 		codec.Register[Placed](events, "order.placed", 2),
 		codec.Upcast(events, "order.placed", 1, func(old placedV1) (Placed, error) {

@@ -63,7 +63,7 @@ func firstProgram(ctx context.Context, options engine.Options) error {
 		return err
 	}
 	defer log.Close()
-	events := codec.New()
+	events := codec.New(codec.Options{})
 	err = errors.Join(codec.Register[placedV1](events, "order.placed", 1), codec.Register[Moved](events, "stock.moved", 1))
 	if err != nil {
 		return err

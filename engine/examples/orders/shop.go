@@ -50,7 +50,7 @@ func open(options engine.Options) (_ *shop, err error) {
 // permit is the gate: nobody places a larger order, by whatever code.
 func (s *shop) permit(_ context.Context, proposal *engine.Proposal) error {
 	for _, draft := range proposal.Events() {
-		value, err := codec.Decode(s.events, engine.Event{Type: draft.Type, PayloadVersion: draft.PayloadVersion, Data: draft.Data}, codec.OrRaw)
+		value, err := s.events.DecodeOrRaw(engine.Event{Type: draft.Type, PayloadVersion: draft.PayloadVersion, Data: draft.Data})
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (s *shop) permit(_ context.Context, proposal *engine.Proposal) error {
 // append appends one event. A request that comes again has one effect: its key is
 // known, and it gets the receipt of the first time.
 func (s *shop) append(ctx context.Context, value any, to engine.Draft) (engine.Receipt, error) {
-	draft, err := codec.Draft(s.events, value, to)
+	draft, err := s.events.Draft(value, to)
 	if err != nil {
 		return engine.Receipt{}, err
 	}
@@ -75,7 +75,7 @@ func (s *shop) append(ctx context.Context, value any, to engine.Draft) (engine.R
 func (s *shop) place(ctx context.Context, request string, order Placed) (engine.Receipt, error) {
 	for stream := "customer-" + order.Customer; ; {
 		version, owed, known := uint64(0), order.Cents, false
-		for event, err := range codec.Read(s.events, s.log.Read(engine.Query{Stream: stream})) {
+		for event, err := range s.events.Read(s.log.Read(engine.Query{Stream: stream})) {
 			if err != nil {
 				return engine.Receipt{}, err
 			}
@@ -113,14 +113,14 @@ func (s *shop) fulfil(_ context.Context, event engine.Event, effects *engine.Eff
 		return err
 	}
 	stage := func(value any, to engine.Draft) error {
-		draft, err := codec.Draft(s.events, value, to)
+		draft, err := s.events.Draft(value, to)
 		if err == nil {
 			_, err = effects.Append(draft)
 		}
 		return err
 	}
 	stock, version, left := "stock-"+order.Item, uint64(0), 0
-	for event, err := range codec.Read(s.events, s.log.Read(engine.Query{Stream: stock})) {
+	for event, err := range s.events.Read(s.log.Read(engine.Query{Stream: stock})) {
 		if err != nil {
 			return err
 		}
