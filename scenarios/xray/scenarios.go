@@ -125,6 +125,8 @@ func Corners() []Corner {
 			`step 1 open`, `step 2 batch buffered=true 0="s t size=700"`, `step 3 sync`}},
 		{"a wait for buffered events", "mixed", wide, []string{
 			`step 1 open`, `step 2 batch buffered=true 0="s t size=700"`, `step 3 wait`}},
+		{"a full segment with buffered events", "rotate", "preallocate = -1, depth = 0, deviation = 1, images = 800, samples = 0", []string{
+			`step 1 open`, `step 2 batch buffered=true 0="s t size=30000"`, `step 3 batch buffered=true 0="s t size=30000"`, `step 4 batch 0="s t size=9000"`}},
 		{"a close with buffered events", "mixed", wide, []string{
 			`step 1 open`, `step 2 batch 0="s t size=100"`, `step 3 batch buffered=true 0="s t size=3000"`, `step 4 close`}},
 		{"buffered events, a kill, and no room to carry them", "nospace", wide, []string{
