@@ -2,6 +2,7 @@ package simfs
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,12 +20,13 @@ type config struct {
 
 // disk is the state that a running disk and an image share.
 type disk struct {
-	cfg   *config
-	own   *owner
-	epoch int32
-	seq   int32 // of the next operation; never starts again along a lineage
-	base  int32 // seq of the first operation of this run
-	past  int32 // base of the run that the crash ended, to which options refer
+	cfg    *config
+	own    *owner
+	epoch  int32
+	seq    int32   // of the next operation; never starts again along a lineage
+	base   int32   // seq of the first operation of this run
+	losses []int32 // seq of the first operation after each power loss, where a page is several cells
+	past   int32   // base of the run that the crash ended, to which options refer
 
 	inodes   []*inode // by number; nil where gone. 0 is the root
 	orphaned bool     // some inode may be unreachable
@@ -556,7 +558,7 @@ func (d *disk) cut(r ref, p int) {
 	ch.vs = ch.vs[:p]
 	d.setChain(r, ch)
 	if r.kind == refCells {
-		d.untie(r, gone[0].seq)
+		d.untie(r, gone)
 	}
 	for _, v := range gone {
 		if v.atom != 0 {
@@ -565,9 +567,21 @@ func (d *disk) cut(r ref, p int) {
 	}
 }
 
-// untie takes away the sizes that writes grew from operation seq on, where they
-// need the page of a cell whose versions from seq on are impossible.
-func (d *disk) untie(r ref, seq int32) {
+// powerOn returns the first operation after the last power loss before operation
+// seq. What an older one did the crash has decided, known or not: no page that is
+// written back after it says more about that.
+func (d *disk) powerOn(seq int32) int32 {
+	for i := len(d.losses) - 1; i >= 0; i-- {
+		if d.losses[i] <= seq {
+			return d.losses[i]
+		}
+	}
+	return 0
+}
+
+// untie takes away the sizes that writes grew, where they need the page of a cell
+// whose last versions, gone, are impossible.
+func (d *disk) untie(r ref, gone []ver) {
 	if !d.cfg.g.SizeAfterData {
 		return
 	}
@@ -576,7 +590,12 @@ func (d *disk) untie(r ref, seq int32) {
 		return
 	}
 	for p := len(ch.vs) - 1; p > 0; p-- {
-		if v := ch.vs[p]; v.why == whyWrite && v.atom == 0 && v.page >= seq && d.lastPage(v.n, r.c0) {
+		v := ch.vs[p]
+		if v.why != whyWrite || v.atom != 0 || !d.lastPage(v.n, r.c0) {
+			continue
+		}
+		on := d.powerOn(v.page)
+		if slices.ContainsFunc(gone, func(w ver) bool { return on <= w.seq && w.seq <= v.page }) {
 			ch = d.ownChain(ch)
 			ch.vs = append(ch.vs[:p], ch.vs[p+1:]...)
 			d.setChain(ref{kind: refSize, ino: r.ino}, ch)
@@ -597,7 +616,7 @@ func (d *disk) tie(ino int32, size int64, seq int32) {
 	first := (size - 1) / PageSize * PageSize / d.cfg.unit
 	last := first + PageSize/d.cfg.unit
 	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(last)}, func(r ref, ch *chain) {
-		if p := needs(ch, seq); p > 0 {
+		if p := d.needs(ch, seq); p > 0 {
 			d.raise(r, p, false)
 		}
 	})
@@ -605,13 +624,16 @@ func (d *disk) tie(ino int32, size int64, seq int32) {
 
 // needs returns the position of the oldest version that a cell may have where its
 // page was written back after operation seq.
-func needs(ch *chain, seq int32) int {
+func (d *disk) needs(ch *chain, seq int32) int {
 	p := len(ch.vs) - 1
 	for p > 0 && ch.vs[p].seq > seq {
 		p--
 	}
 	for p > 0 && (ch.vs[p].why == whyFlush || ch.vs[p-1].seq == ch.vs[p].seq) {
 		p--
+	}
+	if ch.vs[p].seq < d.powerOn(seq) {
+		return 0
 	}
 	return p
 }
@@ -722,7 +744,7 @@ func (d *disk) settle(r ref, ch *chain, o run) {
 			next++
 		}
 		if next < len(vs) {
-			d.untie(r, vs[next].seq)
+			d.untie(r, vs[next:])
 		}
 	}
 	for i := len(vs) - 1; i > o.to; i-- {

@@ -179,6 +179,9 @@ func (f *FS) Crash(k Kind) *Image {
 	m.d.choose = nil
 	if k == PowerLoss || f.shutdown {
 		m.d.epoch++
+		if g := &m.d.cfg.g; g.SizeAfterData && g.Tear {
+			m.d.losses = append(m.d.losses[:len(m.d.losses):len(m.d.losses)], m.d.seq)
+		}
 	}
 	m.d.sweep(func(int32) bool { return false })
 	return m

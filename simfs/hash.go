@@ -228,7 +228,7 @@ func (d *disk) tieHash(h *digest, ino int32, v ver) {
 	}
 	first := (v.n - 1) / PageSize * PageSize / d.cfg.unit
 	d.each(ref{kind: refCells, ino: ino, c0: int32(first), c1: int32(first + PageSize/d.cfg.unit)}, func(r ref, ch *chain) {
-		p := needs(ch, v.page)
+		p := d.needs(ch, v.page)
 		if p == 0 {
 			return
 		}
