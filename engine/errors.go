@@ -67,6 +67,20 @@ func noSpace(err error) error {
 	return err
 }
 
+// within is an error of this package's for the text of another one: "engine:" stands
+// at the front of that, once.
+func within(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &innerError{err}
+}
+
+type innerError struct{ err error }
+
+func (e *innerError) Error() string { return strings.TrimPrefix(textOf(e.err), "engine: ") }
+func (e *innerError) Unwrap() error { return e.err }
+
 // ItemError says which draft of a batch is wrong, and how. What is wrong with the
 // place of a batch's only draft, such as its version, stands without it.
 type ItemError struct {

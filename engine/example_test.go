@@ -160,6 +160,44 @@ func ExampleCursor_Handle() {
 	// handled up to event 3 <nil>
 }
 
+// A handler that goes on by its own effects: the query selects them, so each brings
+// the handler to the next step. It has to end somewhere.
+func ExampleCursor_Handle_ownEffects() {
+	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer log.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	if _, err := log.Append(ctx, engine.Draft{Stream: "offer", Type: "sent"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	offer, err := log.Cursor("reminders", engine.Query{Stream: "offer"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	const mostReminders = 2
+	err = offer.Handle(ctx, engine.Handling{}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+		fmt.Println(event.Sequence, event.Type)
+		if event.Depth == mostReminders {
+			stop()
+			return nil // without an effect: here it ends
+		}
+		_, err := effects.Append(engine.Draft{Stream: "offer", Type: "reminded", Depth: event.Depth + 1})
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// 1 sent
+	// 2 reminded
+	// 3 reminded
+	// engine: handle "reminders": context canceled
+}
+
 // A note is a named fact beside the events: the last of a name counts.
 func ExampleLog_Notes() {
 	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -68,7 +69,11 @@ type HandleError struct {
 }
 
 func (e *HandleError) Error() string {
-	return fmt.Sprintf("event %d could not be handled in %d attempts, and cursor %q has no dead-letter stream: %v", e.Sequence, e.Attempts, e.Cursor, e.Err)
+	attempts := "1 attempt"
+	if e.Attempts != 1 {
+		attempts = fmt.Sprintf("%d attempts", e.Attempts)
+	}
+	return fmt.Sprintf("event %d could not be handled in %s, and cursor %q has no dead-letter stream: %v", e.Sequence, attempts, e.Cursor, within(e.Err))
 }
 func (e *HandleError) Unwrap() error { return e.Err }
 
@@ -126,8 +131,21 @@ func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 //
 // An attempt fails when the handler returns an error or panics, whatever the error
 // is, or when its effects are refused, as with ErrWrongVersion or ErrDenied. What
-// the disk says is no fault of an event, and ends Handle.
-// A dead-letter stream that the query selects is refused with ErrInvalid.
+// the disk says is no fault of an event, and ends Handle. Options.Logger is warned of
+// each failed attempt, with cursor, sequence, attempt and error, and Metrics.Handled
+// is told. If Handle ends before the next attempt, because of the context or the log,
+// errors.Is finds both that and the error of the last attempt.
+//
+// Effects that the query selects are events as all others: they are handled in their
+// turn. A process that goes on by its own events wants that. But a handler that
+// answers each event with one that the query selects never comes to an end, and
+// fills the disk. Have the query leave the effects out, by stream or by type; or have
+// the handler append nothing at some of them, for which Draft.Depth can count the
+// steps. ToSequence bounds both. A dead-letter stream that the query selects is
+// refused with ErrInvalid.
+//
+// Two Handles of one name, in one process or in several, are safe and of no use: the
+// one whose batch comes later ends with ErrCursorMoved, and its effects are not there.
 func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) error {
 	how, err := how.withDefaults()
 	if err == nil && handler == nil {
@@ -144,7 +162,7 @@ func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) erro
 		err = h.run(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("engine: handle %q: %w", c.name, err)
+		return fmt.Errorf("engine: handle %q: %w", c.name, within(err))
 	}
 	return nil
 }
@@ -293,28 +311,54 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 				continue // there is room now
 			}
 		}
-		if err := ctx.Err(); err != nil {
-			return false, err
+		if end := ctx.Err(); end != nil {
+			return false, afterAttempt(end, event, err)
 		}
 		failures++
-		h.tell(HandledStats{Attempt: failures, Err: err})
+		h.failed(event, failures, err)
 		if failures >= h.how.Attempts {
 			return false, h.bury(event, failures, err)
 		}
-		if err := l.writable(); err != nil {
-			return false, err
-		}
-		if err := l.sleep(ctx, wait); err != nil {
-			return false, err
-		}
-		if err := l.writable(); err != nil { // it may have been closed meanwhile
-			return false, err
+		if end := h.pause(ctx, wait); end != nil {
+			return false, afterAttempt(end, event, err)
 		}
 		if *event, err = l.Get(event.ID); err != nil { // the handler may have changed its bytes
 			return false, err
 		}
 		wait = min(2*wait, h.how.MostWait)
 	}
+}
+
+// failed tells that an attempt has failed: those that succeed later leave no other
+// trace.
+func (h *handling) failed(event *Event, attempt int, cause error) {
+	logger := h.cursor.log.opts.Logger
+	if logger.Enabled(h.ctx, slog.LevelWarn) {
+		logger.WarnContext(h.ctx, "an event could not be handled", "cursor", h.cursor.name,
+			"sequence", event.Sequence, "attempt", attempt, "error", cut(oneLine(textOf(cause)), maxReason))
+	}
+	h.tell(HandledStats{Attempt: attempt, Err: cause})
+}
+
+// pause waits for the next attempt, or returns why there is none.
+func (h *handling) pause(ctx context.Context, wait time.Duration) error {
+	l := h.cursor.log
+	if err := l.writable(); err != nil {
+		return err
+	}
+	if err := l.sleep(ctx, wait); err != nil {
+		return err
+	}
+	return l.writable() // it may have been closed meanwhile
+}
+
+// afterAttempt is the end of Handle where an attempt has failed before. A handler
+// that says of its context what the end is has said all.
+func afterAttempt(end error, event *Event, last error) error {
+	if errors.Is(last, end) {
+		return fmt.Errorf("event %d: %w", event.Sequence, within(last))
+	}
+	return fmt.Errorf("%w; the last attempt at event %d: %w", end, event.Sequence, within(last))
 }
 
 // attempt calls the handler once. What it has staged is undone if it fails.

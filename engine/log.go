@@ -56,6 +56,7 @@ type Log struct {
 	spare        *reader                 // that no call has; nil: none
 	followers    [2]followers            // of what is visible, and of what is written
 	looking      looking                 // what others have added, if the log is open read-only
+	cursors      map[string]chain.Hash   // the queries of the cursors that were given out, by name
 
 	signed   signatures
 	prepared *preparation // (t) the next segment, being made or made
@@ -105,7 +106,11 @@ func timeOf(ns int64, sequence uint64) time.Time {
 func Open(options Options) (*Log, error) {
 	l, err := open(options)
 	if err != nil {
-		return nil, fmt.Errorf("engine: open %s: %w", options.Dir, noSpace(err))
+		what := "open"
+		if options.Dir != "" {
+			what += " " + options.Dir
+		}
+		return nil, fmt.Errorf("engine: %s: %w", what, noSpace(err))
 	}
 	if logger := l.opts.Logger; logger.Enabled(context.Background(), slog.LevelInfo) {
 		logger.Info("log opened", "dir", options.Dir, "recovery", l.recovery)

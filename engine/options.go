@@ -149,7 +149,7 @@ func (o Options) withDefaults() (Options, error) {
 	checkGates(&o, problem)
 	checkSigning(&o, problem)
 	if len(problems) > 0 {
-		return o, fmt.Errorf("engine: options: %w", errors.Join(problems...))
+		return o, fmt.Errorf("%w options: %w", ErrInvalid, errors.Join(problems...))
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}
