@@ -127,7 +127,12 @@ type PanicError struct {
 	Stack []byte // where, as debug.Stack says it; not in the error's text, which is the same every time
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string {
+	if err, ok := e.Value.(error); ok {
+		return fmt.Sprintf("panic: %v", within(err))
+	}
+	return fmt.Sprintf("panic: %v", e.Value)
+}
 
 // Unwrap returns the value if it is an error, but nil if that matches ErrFailed,
 // ErrInDoubt or ErrCursorMoved. The function has met these in an append of its own:

@@ -171,9 +171,9 @@ const (
 )
 
 func (e *DeniedError) Error() string {
-	text := fmt.Sprintf("gate %q has denied the batch: %s", e.Gate, e.Reason)
+	text := fmt.Sprintf("gate %q has denied the batch: %s", e.Gate, strings.TrimPrefix(e.Reason, "engine: "))
 	if e.RecordErr != nil {
-		text += fmt.Sprintf(" (and that could not be recorded: %v)", e.RecordErr)
+		text += fmt.Sprintf(" (and that could not be recorded: %v)", within(e.RecordErr))
 	}
 	return oneLine(text)
 }

@@ -264,19 +264,24 @@ func (l *Log) WaitDurable(ctx context.Context, sequence uint64) error {
 		}
 		return sequence <= l.durable.sequence, nil
 	}
-	done, err := covered()
-	if done || err != nil {
-		return err
+	wait := func() error {
+		if done, err := covered(); done || err != nil {
+			return err
+		}
+		if err := l.begin(ctx); err != nil {
+			return err
+		}
+		defer l.end()
+		if done, err := covered(); done || err != nil {
+			return err
+		}
+		if err := l.syncFor(SyncWait); err != nil {
+			return fmt.Errorf("%w: %w", ErrInDoubt, err)
+		}
+		return nil
 	}
-	if err := l.begin(ctx); err != nil {
+	if err := wait(); err != nil {
 		return fmt.Errorf("engine: wait for event %d: %w", sequence, err)
-	}
-	defer l.end()
-	if done, err := covered(); done || err != nil {
-		return err
-	}
-	if err := l.syncFor(SyncWait); err != nil {
-		return fmt.Errorf("engine: wait for event %d: %w: %w", sequence, ErrInDoubt, err)
 	}
 	return nil
 }

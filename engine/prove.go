@@ -98,7 +98,7 @@ func (l *Log) Prove(ctx context.Context, id uuid.UUID) (proof.Proof, error) {
 	}
 	for signed, err := range l.signatures(batch.Number) {
 		if err != nil {
-			return proof.Proof{}, fmt.Errorf("engine: prove %v: %w", id, err)
+			return proof.Proof{}, fmt.Errorf("engine: prove %v: %w", id, within(err))
 		}
 		return l.ProveTo(ctx, id, signed)
 	}
@@ -375,7 +375,7 @@ func (l *Log) VerifyReceiptSigned(ctx context.Context, r Receipt, keys proof.Key
 		return proof.Verdict{}, err
 	}
 	fail := func(err error) (proof.Verdict, error) {
-		return proof.Verdict{}, fmt.Errorf("engine: verify the receipt of event %v: %w", r.ID, err)
+		return proof.Verdict{}, fmt.Errorf("engine: verify the receipt of event %v: %w", r.ID, within(err))
 	}
 	head := proof.SignedHead{Head: l.durableHead()}
 	var refused error

@@ -347,7 +347,7 @@ func (l *Log) Sign(ctx context.Context) (proof.SignedHead, error) {
 		}
 	}
 	if err := l.append(ctx, l.signatureCall(&signed)); err != nil {
-		return proof.SignedHead{}, fmt.Errorf("engine: sign: %w", err)
+		return proof.SignedHead{}, fmt.Errorf("engine: sign: %w", within(err))
 	}
 	return signed, nil
 }
