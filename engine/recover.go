@@ -384,13 +384,29 @@ func (r *recovering) acceptAll(s *segmentFile, limit int64) (found segment.Found
 			accepted = r.acceptBatch(s, &found)
 		case segment.FoundEnd:
 			accepted = r.acceptEnd(s, &found)
+		default:
+			return found, false, nil
 		}
 		if !accepted {
-			return found, false, nil
+			return r.beforeGap(found), false, scanner.Err()
 		}
 		scanner.Advance(found)
 	}
 	return found, true, nil
+}
+
+// beforeGap makes a tear at the scanner's place of one behind a gap: what lies there
+// is whole, so that what should be before it is missing.
+func (r *recovering) beforeGap(refused segment.Found) segment.Found {
+	scanner := &r.reader.scanner
+	if refused.Offset == scanner.Offset() {
+		return refused
+	}
+	tear := scanner.Here()
+	if tear.Kind != segment.FoundTear {
+		tear = segment.Found{Kind: segment.FoundTear, Offset: scanner.Offset(), Reason: refused.Reason}
+	}
+	return tear
 }
 
 // acceptBatch takes a whole batch into the index, if it continues the log.

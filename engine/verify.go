@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,8 +168,12 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 		}
 		switch found.Kind {
 		case segment.FoundBatch:
-			v.batch(number, found.Batch)
+			v.batch(number, found.Batch, scanner.Offset())
 		case segment.FoundEnd:
+			if found.End.Batch != v.last.batch {
+				v.problem(number, scanner.Offset(), cmp.Or(scanner.Here().Reason, "it ends too early"))
+				return nil
+			}
 		case segment.FoundNothing:
 			v.problem(number, found.Offset, "it ends too early")
 			return nil
@@ -182,14 +187,15 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 	return nil
 }
 
-// batch recomputes every hash of a batch.
-func (v *verifying) batch(number uint64, b *segment.Batch) {
+// batch recomputes every hash of a batch, which should be at an offset, or behind a
+// gap that begins there.
+func (v *verifying) batch(number uint64, b *segment.Batch, offset int64) {
 	m := &b.Mark
 	switch {
 	case m.Batch != v.last.batch+1:
-		v.problem(number, b.Offset, fmt.Sprintf("batch %d follows batch %d", m.Batch, v.last.batch))
+		v.problem(number, offset, fmt.Sprintf("batch %d follows batch %d", m.Batch, v.last.batch))
 	case m.Sequence != v.last.sequence+1:
-		v.problem(number, b.Offset, fmt.Sprintf("event %d follows event %d", m.Sequence, v.last.sequence))
+		v.problem(number, offset, fmt.Sprintf("event %d follows event %d", m.Sequence, v.last.sequence))
 	case v.last.batch > 0 && m.Time < v.last.time:
 		v.problem(number, b.Offset, "its time is before that of the batch before it")
 	}

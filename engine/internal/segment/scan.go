@@ -203,6 +203,11 @@ func (s *Scanner) Next() Found {
 	return found
 }
 
+// Here is what lies at the scanner's place itself, where Next has found something
+// behind a gap that cannot follow: it may be what should. It is FoundTear, or
+// FoundNothing. A batch that Next has found is not valid any more.
+func (s *Scanner) Here() Found { return s.at(s.offset) }
+
 // Advance moves behind what Next has found.
 func (s *Scanner) Advance(found Found) {
 	switch found.Kind {
