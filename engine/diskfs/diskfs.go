@@ -234,11 +234,15 @@ func (d *FS) Create(name string) (afero.File, error) {
 // Open opens a file or a directory for reading.
 func (d *FS) Open(name string) (afero.File, error) { return d.OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile opens a file with the flags of os.OpenFile.
+// OpenFile opens a file with the flags of os.OpenFile. Pipes, sockets and devices are
+// refused, and not opened.
 func (d *FS) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
 	const changes = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
 	if d.readOnly && flag&changes != 0 {
 		return nil, d.told("open", name, errReadOnly)
+	}
+	if err := d.notSpecial(local(name)); err != nil {
+		return nil, d.told("open", name, err)
 	}
 	f, err := d.root.OpenFile(local(name), flag, perm)
 	if err != nil {
@@ -249,6 +253,18 @@ func (d *FS) OpenFile(name string, flag int, perm os.FileMode) (afero.File, erro
 		return nil, d.told("open", name, closeAfter(f, err))
 	}
 	return &file{File: f, raw: raw, name: name}, nil
+}
+
+var errSpecial = errors.New("not a regular file: move it away")
+
+// notSpecial returns an error for a pipe, a socket or a device: to open one may block,
+// or do something.
+func (d *FS) notSpecial(name string) error {
+	const special = fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice | fs.ModeCharDevice
+	if info, err := d.root.Stat(name); err == nil && info.Mode()&special != 0 {
+		return errSpecial
+	}
+	return nil // what else is wrong is told when it is opened
 }
 
 // Mkdir makes a directory; its name is durable after SyncDir of its parent.

@@ -24,7 +24,8 @@
 // # Contract
 //
 // Names are relative to the directory; a leading slash changes nothing, and ""
-// is the directory itself. A name that leads out of it is an error.
+// is the directory itself. A name that leads out of it is an error, and so is one of
+// a pipe, a socket or a device: no call waits for somebody at the other end.
 //
 // An error is one line with the operation and the whole path, and matches
 // fs.ErrNotExist, fs.ErrExist, fs.ErrPermission or the system's number

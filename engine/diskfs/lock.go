@@ -40,6 +40,9 @@ func (d *FS) TryLock(name string) (unlock func() error, ok bool, err error) {
 func (d *FS) lock(name string) (_ *os.File, ok bool, err error) {
 	const tries = 10
 	for range tries {
+		if err := d.notSpecial(name); err != nil {
+			return nil, false, err
+		}
 		f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
 			return nil, false, err
