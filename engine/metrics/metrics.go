@@ -33,6 +33,8 @@ type Metrics struct {
 	opens    opens
 	reads    reads
 	handled  cursors
+	signed   histogram
+	signErrs atomic.Uint64
 	failures atomic.Uint64
 
 	log atomic.Pointer[engine.Log] // that Watch has named
@@ -97,7 +99,7 @@ func (c *cursors) all() map[string]*handled {
 func New() *Metrics {
 	m := &Metrics{rejected: make([]atomic.Uint64, len(reasons())), handled: cursors{of: map[string]*handled{}}}
 	g := &m.groups
-	for _, h := range []*histogram{&g.took, &g.gather, &g.decide, &g.write, &g.sync, &m.full, &m.fresh, &m.opens.took, &m.reads.took} {
+	for _, h := range []*histogram{&g.took, &g.gather, &g.decide, &g.write, &g.sync, &m.full, &m.fresh, &m.opens.took, &m.reads.took, &m.signed} {
 		h.seconds()
 	}
 	for i := range m.calls {
@@ -116,7 +118,7 @@ func New() *Metrics {
 func (m *Metrics) Listen() *engine.Metrics {
 	return &engine.Metrics{
 		CallBegin: m.callBegin, Call: m.call, Group: m.group, Sync: m.sync, Rotation: m.rotation,
-		Open: m.open, Read: m.read, Handled: m.handle, Failed: func(error) { m.failures.Add(1) },
+		Open: m.open, Read: m.read, Signature: m.sign, Handled: m.handle, Failed: func(error) { m.failures.Add(1) },
 	}
 }
 
@@ -202,6 +204,13 @@ func (m *Metrics) read(r engine.ReadStats) {
 	m.reads.bytes.Add(uint64(r.Bytes))
 	if r.Err != nil {
 		m.reads.errs.Add(1)
+	}
+}
+
+func (m *Metrics) sign(s engine.SignatureStats) {
+	m.signed.took(s.Took)
+	if s.Err != nil {
+		m.signErrs.Add(1)
 	}
 }
 

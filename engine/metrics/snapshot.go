@@ -20,10 +20,12 @@ type Snapshot struct {
 	Rotations      map[string]Histogram `json:"rotations"`
 	RotationErrors uint64               `json:"rotation_errors"`
 
-	Opens    Opens             `json:"opens"`
-	Reads    Reads             `json:"reads"`
-	Cursors  map[string]Cursor `json:"cursors"`  // by name
-	Failures uint64            `json:"failures"` // logs that take no more writes
+	Opens           Opens             `json:"opens"`
+	Reads           Reads             `json:"reads"`
+	Signatures      Histogram         `json:"signatures"`       // seconds, of each time that the signer was asked
+	SignatureErrors uint64            `json:"signature_errors"` // times that there was no signature then
+	Cursors         map[string]Cursor `json:"cursors"`          // by name
+	Failures        uint64            `json:"failures"`         // logs that take no more writes
 
 	Log *Log `json:"log,omitempty"` // nil if none is watched
 }
@@ -123,8 +125,9 @@ func (m *Metrics) Snapshot() Snapshot {
 		Syncs:      map[string]Histogram{"group": g.sync.snapshot()},
 		SyncErrors: m.syncErrs.Load(),
 		Rotations:  map[string]Histogram{"full": m.full.snapshot(), "fresh": m.fresh.snapshot()}, RotationErrors: m.moveErrs.Load(),
-		Opens:    Opens{Took: m.opens.took.snapshot(), Errors: m.opens.errs.Load(), Torn: m.opens.torn.Load(), Fresh: m.opens.fresh.Load()},
-		Reads:    Reads{Took: m.reads.took.snapshot(), Events: m.reads.events.Load(), Bytes: m.reads.bytes.Load(), Errors: m.reads.errs.Load()},
+		Opens:      Opens{Took: m.opens.took.snapshot(), Errors: m.opens.errs.Load(), Torn: m.opens.torn.Load(), Fresh: m.opens.fresh.Load()},
+		Reads:      Reads{Took: m.reads.took.snapshot(), Events: m.reads.events.Load(), Bytes: m.reads.bytes.Load(), Errors: m.reads.errs.Load()},
+		Signatures: m.signed.snapshot(), SignatureErrors: m.signErrs.Load(),
 		Cursors:  map[string]Cursor{},
 		Failures: m.failures.Load(),
 	}

@@ -22,16 +22,16 @@ type numbers struct {
 	full       metric.MeasurementOption
 	fresh      metric.MeasurementOption
 
-	call, commit, phase, sync, rotation, open, read metric.Float64Histogram
-	callEvents, callBytes, rejected                 metric.Int64Counter
-	inFlight                                        metric.Int64UpDownCounter
-	commitCalls, commitBytes                        metric.Int64Histogram
-	batches, events, bytes                          metric.Int64Counter
-	commitErrs, syncErrs, rotationErrs              metric.Int64Counter
-	openErrs, torn, begunFresh                      metric.Int64Counter
-	readEvents, readBytes, readErrs, failures       metric.Int64Counter
-	handle                                          metric.Float64Histogram
-	handleEvents, handleErrs, deadLetters           metric.Int64Counter
+	call, commit, phase, sync, rotation, open, read, sign metric.Float64Histogram
+	callEvents, callBytes, rejected                       metric.Int64Counter
+	inFlight                                              metric.Int64UpDownCounter
+	commitCalls, commitBytes                              metric.Int64Histogram
+	batches, events, bytes                                metric.Int64Counter
+	commitErrs, syncErrs, rotationErrs                    metric.Int64Counter
+	openErrs, torn, begunFresh                            metric.Int64Counter
+	readEvents, readBytes, readErrs, failures, signErrs   metric.Int64Counter
+	handle                                                metric.Float64Histogram
+	handleEvents, handleErrs, deadLetters                 metric.Int64Counter
 
 	mu      sync.Mutex
 	handled map[string]metrics.Cursor // how far cursors have come
@@ -56,6 +56,7 @@ func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, 
 		open:     in.seconds("untorn.open", "How long opening, and recovery, took."),
 		handle:   in.seconds("untorn.handle", "How long moves of cursors took, from the first attempt to handle an event to the commit."),
 		read:     in.seconds("untorn.read", "How long iterations over events took, with what the caller did meanwhile."),
+		sign:     in.seconds("untorn.signature", "How long the signer of heads took, with or without an answer."),
 
 		callEvents: in.counter("untorn.call.events", "{event}", "Events of appends, committed or not."),
 		callBytes:  in.counter("untorn.call.bytes", "By", "Bytes of data and metadata of appends, committed or not."),
@@ -77,6 +78,7 @@ func newNumbers(meter metric.Meter, attributes []attribute.KeyValue) (*numbers, 
 		readEvents:   in.counter("untorn.read.events", "{event}", "Events that were read."),
 		readBytes:    in.counter("untorn.read.bytes", "By", "Bytes of data and metadata that were read."),
 		readErrs:     in.counter("untorn.read.errors", "{read}", "Iterations over events that ended in an error."),
+		signErrs:     in.counter("untorn.signature.errors", "{signature}", "Heads that were to be signed, and got no signature."),
 		handleEvents: in.counter("untorn.handle.events", "{event}", "Events that were handled."),
 		handleErrs:   in.counter("untorn.handle.failures", "{attempt}", "Attempts to handle an event that failed."),
 		deadLetters:  in.counter("untorn.handle.dead_letters", "{event}", "Events that could not be handled, and got a dead letter."),
@@ -92,8 +94,8 @@ func (n *numbers) listen() *engine.Metrics {
 	return &engine.Metrics{
 		CallBegin: n.callBegins, Call: n.callEnds, Group: n.groupEnds,
 		Sync: n.synced, Rotation: n.rotated, Open: n.opened, Read: n.hasRead,
-		Handled: n.hasHandled,
-		Failed:  func(error) { n.failures.Add(context.Background(), 1, n.plain) },
+		Signature: n.signed, Handled: n.hasHandled,
+		Failed: func(error) { n.failures.Add(context.Background(), 1, n.plain) },
 	}
 }
 
@@ -168,6 +170,12 @@ func (n *numbers) hasRead(r engine.ReadStats) {
 	n.readEvents.Add(ctx, int64(r.Events), n.plain)
 	n.readBytes.Add(ctx, r.Bytes, n.plain)
 	n.count(ctx, n.readErrs, r.Err != nil)
+}
+
+func (n *numbers) signed(s engine.SignatureStats) {
+	ctx := context.Background()
+	n.sign.Record(ctx, s.Took.Seconds(), n.plain)
+	n.count(ctx, n.signErrs, s.Err != nil)
 }
 
 func (n *numbers) hasHandled(h engine.HandledStats) {

@@ -182,6 +182,8 @@ func TestALog(t *testing.T) {
 	l.Handled(engine.HandledStats{Cursor: "billing", Through: 2, DeadLetters: 1, Took: time.Second})
 	l.Handled(engine.HandledStats{Cursor: "mail", Through: 1, Ended: true})
 	l.Handled(engine.HandledStats{Cursor: "ahead", Through: 9})
+	l.Signature(engine.SignatureStats{Took: time.Millisecond, Batch: 7})
+	l.Signature(engine.SignatureStats{Took: time.Millisecond, Batch: 8, Err: errors.New("no")})
 	l.Failed(errors.New("no"))
 	l.Group(engine.GroupStats{Calls: 1, Err: engine.ErrFailed, Outcome: engine.OutcomeFailed})
 	golden(t, "spans.txt", drawn(c.spans()))

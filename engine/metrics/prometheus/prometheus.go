@@ -122,6 +122,8 @@ func families() []family {
 		{"read_events_total", "", "Events that were read.", func(s *snapshot, to series) { to.counter(s.Reads.Events) }},
 		{"read_bytes_total", "", "Bytes of data and metadata that were read.", func(s *snapshot, to series) { to.counter(s.Reads.Bytes) }},
 		{"read_errors_total", "", "Iterations over events that ended in an error.", func(s *snapshot, to series) { to.counter(s.Reads.Errors) }},
+		{"signature_seconds", "", "How long the signer of heads took, with or without an answer.", func(s *snapshot, to series) { to.histogram(s.Signatures) }},
+		{"signature_errors_total", "", "Heads that were to be signed, and got no signature.", func(s *snapshot, to series) { to.counter(s.SignatureErrors) }},
 		{"handle_seconds", "cursor", "How long moves of cursors took, from the first attempt to handle an event to the commit.", func(s *snapshot, to series) {
 			each(s.Cursors, func(name string, c metrics.Cursor) { to.histogram(c.Took, name) })
 		}},

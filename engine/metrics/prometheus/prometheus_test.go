@@ -104,6 +104,7 @@ func TestScrape(t *testing.T) {
 	told.Rotation(engine.RotationStats{Took: 32 * time.Millisecond, Err: errors.New("no")})
 	told.Read(engine.ReadStats{Took: 64 * time.Millisecond, Err: errors.New("no")})
 	told.Open(engine.OpenStats{Took: 128 * time.Millisecond, Recovery: engine.Recovery{Torn: true, Fresh: 2}})
+	told.Signature(engine.SignatureStats{Took: 512 * time.Millisecond, Err: errors.New("no")})
 	told.Failed(errors.New("no"))
 
 	told.Handled(engine.HandledStats{Cursor: "mail"})
