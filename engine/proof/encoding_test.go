@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/google/uuid"
 
@@ -85,6 +87,45 @@ func TestProofRoundTrip(t *testing.T) {
 			t.Errorf("proof %d as JSON is %+v, %v, was %+v", i, decoded, err, p)
 		}
 	}
+}
+
+// TestNamesSurviveJSON: whatever is in them, or they are refused.
+func TestNamesSurviveJSON(t *testing.T) {
+	for _, name := range []string{"", "😀", "\ufffd", `\ud83d`, `\\ud83d`, "<&>\u2028\x00\"\\", "a\U0010ffffz"} {
+		s := proof.Statement{Scope: name, Stream: name}
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read proof.Statement
+		if err := json.Unmarshal(text, &read); err != nil || read != s {
+			t.Errorf("%q is read from %s as %q, %v", name, text, read.Scope, err)
+		}
+		// As others escape it: every character above ASCII in one or two units.
+		var escaped strings.Builder
+		for _, unit := range utf16.Encode([]rune(name)) {
+			fmt.Fprintf(&escaped, `\u%04x`, unit)
+		}
+		text = bytes.Replace(text, quoted(t, name), []byte(`"`+escaped.String()+`"`), 2)
+		read = proof.Statement{}
+		if err := json.Unmarshal(text, &read); err != nil || read != s {
+			t.Errorf("%q is read from %s as %q, %v", name, text, read.Scope, err)
+		}
+	}
+	for _, s := range []proof.Statement{{Scope: "\xff"}, {Stream: "a\xed\xa0\x80"}} {
+		if text, err := json.Marshal(s); !isMalformed(err) {
+			t.Errorf("%q is written %s, %v", s.Scope+s.Stream, text, err)
+		}
+	}
+}
+
+func quoted(t *testing.T, s string) []byte {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // TestMalformedIsNotEncoded: what a decoder would refuse no encoder writes.
@@ -199,8 +240,8 @@ func TestJSONIsStrict(t *testing.T) {
 		{"an index behind the batch", "proof", `"index":1`, `"index":3`, `index 3 of a batch of 3 events`},
 		{"half a byte of a header", "proof", header, header + "0", `a proof: the field header: it has`},
 		{"a byte more of a header", "proof", header, header + "00", `the canonical header: `},
-		{"no key", "proof", `"key":"ops-2020",`, "", `a proof: the field head: malformed: a head: it has one of key and signature`},
-		{"an empty key", "proof", `"ops-2020"`, `""`, `a proof: the field head: malformed: a head: the field key: malformed: a key id has 1 to 64 bytes, not 0`},
+		{"no key", "proof", `"key":"ops-2020",`, "", `a proof: the field head: a head: it has one of key and signature`},
+		{"an empty key", "proof", `"ops-2020"`, `""`, `a proof: the field head: a head: the field key: a key id has 1 to 64 bytes, not 0`},
 		{"no object", "proof", string(encoded), "[]", `a proof: it is no JSON object`},
 		{"null", "proof", string(encoded), "null", `a proof: it is no JSON object`},
 
@@ -209,6 +250,13 @@ func TestJSONIsStrict(t *testing.T) {
 		{"an id without dashes", "statement", s.ID.String(), strings.ReplaceAll(s.ID.String(), "-", ""), `a statement: the field id: "016f5e66e80070008000000000000003" is written 016f5e66-e800-7000-8000-000000000003`},
 		{"a log as a URN", "statement", s.LogID.String(), "urn:uuid:" + s.LogID.String(), `a statement: the field log: "urn:uuid:10600102-0304-0506-0708-090a0b0c0d0e" is written 10600102-0304-0506-0708-090a0b0c0d0e`},
 		{"bytes that are no UTF-8", "statement", `"shop"`, "\"shop\xff\"", `a statement: the field scope: it is not UTF-8`},
+		{"half a character", "statement", `"shop"`, `"shop\ud83d"`, `a statement: the field scope: \ud83d is half a character`},
+		{"the other half", "statement", `"shop"`, `"sh\uDE00op"`, `a statement: the field scope: \uDE00 is half a character`},
+		{"two halves in the other order", "statement", `"shop"`, `"\ude00\ud83d"`, `a statement: the field scope: \ude00 is half a character`},
+		{"half a character and another escape", "statement", `"shop"`, `"\ud83d\n"`, `a statement: the field scope: \ud83d is half a character`},
+		{"an escaped name", "statement", `"shop"`, `"\u0073hop"`, ""},
+		{"half a character as a key", "proof", `"ops-2020"`, `"\ud83d"`, `a proof: the field head: a head: the field key: \ud83d is half a character`},
+		{"half a character in a list", "proof", `"following":[`, `"following":["\ud83d",`, `a proof: the field following: element 0: it has`},
 		{"a hash in capitals", "statement", s.Hash.String(), strings.ToUpper(s.Hash.String()), `a statement: the field hash: hexadecimal digits are lower-case`},
 	} {
 		t.Run(c.of+"/"+c.name, func(t *testing.T) {
@@ -237,7 +285,7 @@ func TestJSONIsStrict(t *testing.T) {
 			switch {
 			case c.want == "" && err != nil:
 				t.Error(err)
-			case c.want != "" && (!isMalformed(err) || !strings.HasPrefix(err.Error(), "malformed: "+c.want)):
+			case c.want != "" && (!isMalformed(err) || !strings.HasPrefix(err.Error(), "malformed: "+c.want) || strings.Count(err.Error(), "malformed") != 1):
 				t.Errorf("error %v, want malformed: %s", err, c.want)
 			}
 		})

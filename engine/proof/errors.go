@@ -1,6 +1,9 @@
 package proof
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reason is a way of being invalid. It is an error, so that errors.Is tells them
 // apart:
@@ -114,6 +117,14 @@ func (e *Error) Error() string {
 
 // Unwrap is the Reason.
 func (e *Error) Unwrap() error { return e.Reason }
+
+// within is an error for the text of another one, which is Malformed: that says so.
+func within(err error) error {
+	if e, ok := err.(*Error); ok && e.Reason == Malformed {
+		return errors.New(e.Detail)
+	}
+	return err
+}
 
 func invalid(reason Reason, format string, args ...any) error {
 	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}

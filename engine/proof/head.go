@@ -221,7 +221,7 @@ func ParseSignedHead(text string) (SignedHead, error) {
 			return SignedHead{}, invalid(Malformed, "a head has the line %q where this one has %.40q", line.name+" …", whole)
 		}
 		if err := line.parse(value); err != nil {
-			return SignedHead{}, invalid(Malformed, "the line %s: %v", line.name, err)
+			return SignedHead{}, invalid(Malformed, "the line %s: %v", line.name, within(err))
 		}
 		rest = behind
 	}

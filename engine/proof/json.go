@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -26,8 +28,14 @@ type statementJSON struct {
 }
 
 // MarshalJSON is an object with the fields log, id, scope, stream, sequence,
-// version, batch and hash.
-func (s Statement) MarshalJSON() ([]byte, error) { return json.Marshal(statementJSON(s)) }
+// version, batch and hash. The error is an *Error with the Reason Malformed: the
+// scope or the stream is not UTF-8, and would not survive.
+func (s Statement) MarshalJSON() ([]byte, error) {
+	if !utf8.ValidString(s.Scope) || !utf8.ValidString(s.Stream) {
+		return nil, invalid(Malformed, "a statement: scope %q and stream %q are not both UTF-8", s.Scope, s.Stream)
+	}
+	return json.Marshal(statementJSON(s))
+}
 
 // UnmarshalJSON reads an object with all of the fields that MarshalJSON writes,
 // each once and as it writes it, and no other. The error is an *Error with the
@@ -220,7 +228,7 @@ func object(data []byte, fields []field) error {
 			return err
 		}
 		if err := fields[at].value(raw); err != nil {
-			return fmt.Errorf("the field %s: %w", name, err)
+			return fmt.Errorf("the field %s: %w", name, within(err))
 		}
 	}
 	if _, err := d.Token(); err != nil {
@@ -246,12 +254,43 @@ func text(parse func(string) error) func(json.RawMessage) error {
 		if !utf8.Valid(raw) {
 			return fmt.Errorf("it is not UTF-8") // and would be replaced
 		}
+		if lone, found := loneSurrogate(raw); found {
+			return fmt.Errorf("%s is half a character", lone) // and would be replaced, too
+		}
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
 		}
 		return parse(s)
 	}
+}
+
+// loneSurrogate returns the first escape in a string of JSON that is one half of a
+// pair, without the other.
+func loneSurrogate(raw []byte) (escape []byte, found bool) {
+	unit := func(at int) (rune, bool) {
+		if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
+		return rune(n), err == nil
+	}
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		first, ok := unit(i)
+		if !ok || !utf16.IsSurrogate(first) {
+			i++ // what is escaped may be a backslash
+			continue
+		}
+		second, ok := unit(i + 6)
+		if !ok || utf16.DecodeRune(first, second) == utf8.RuneError {
+			return raw[i : i+6], true
+		}
+		i += 11
+	}
+	return nil, false
 }
 
 func verbatim(to *string) func(json.RawMessage) error {
