@@ -23,6 +23,7 @@ func graphCommand() command {
 	return command{
 		name:    "graph",
 		short:   "draw what an event follows from, and what follows from it",
+		form:    "--dir DIR ID [flags]",
 		operand: "ID",
 		long: `ID is the id of an event; or its first 8 hex digits, or more of them until they are those of one event
 only; or its sequence, as 12 or '#12'. It may stand before or behind the flags.
@@ -44,9 +45,9 @@ ID, negative for what it follows from; "effects", how many follow directly from 
 			flags.BoolVar(&q.effects, "effects", false, "only what follows from the event")
 			flags.BoolVar(&q.correlated, "correlated", false, "the events with the same correlation; ID may be the correlation itself")
 			flags.StringVar(&q.format, "format", "", "the `format`: tree, dot, mermaid or svg; without it, tree")
-			flags.IntVar(&q.limits.Nodes, "limit", 1000, "at most `n` events each way; 0 means all")
-			flags.IntVar(&q.limits.Distance, "distance", 0, "at most `n` steps from the event; 0 means any number")
-			flags.IntVar(&q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
+			countFlag(flags, &q.limits.Nodes, "limit", 1000, "at most `n` events each way; 0 means all")
+			countFlag(flags, &q.limits.Distance, "distance", 0, "at most `n` steps from the event; 0 means any number")
+			countFlag(flags, &q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
 			salvage := salvageFlag(flags)
 			flags.BoolVar(&q.json, "json", false, "print one JSON object a line instead")
 			return func(e *env) error {
@@ -118,19 +119,22 @@ type eventName struct {
 
 func parseEventName(text string) (eventName, error) {
 	name := eventName{text: text}
-	digits, numbered := strings.CutPrefix(text, "#")
-	decimal := digits != "" && strings.Trim(digits, "0123456789") == ""
+	number, numbered := strings.CutPrefix(text, "#")
+	decimal := digits(number)
 	switch {
 	case text == "":
-		return name, usage("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
-	case decimal && digits[0] != '0', numbered: // the ids of this age begin with 0
+		return name, incomplete("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
+	case decimal && number[0] != '0', numbered: // the ids of this age begin with 0
 		var err error
-		if name.sequence, err = strconv.ParseUint(digits, 10, 64); err != nil || name.sequence == 0 {
+		if name.sequence, err = strconv.ParseUint(number, 10, 64); err != nil || name.sequence == 0 {
 			return name, usage("%q is no sequence: use 1 or more", text)
 		}
 		return name, nil
-	case decimal && len(digits) < 8:
+	case decimal && len(number) < 8:
 		return name, usage("%q is no sequence, and too short for the beginning of an id: use 8 hex digits or more", text)
+	}
+	if first, last, ok := strings.Cut(text, "-"); ok && digits(first) && digits(last) && len(first) < 8 {
+		return name, usage("%q names no event: name one of them; untorn read --from %s --to %s prints them", text, first, last)
 	}
 	if id, err := uuid.Parse(text); err == nil && len(text) == len(id.String()) {
 		name.id, name.whole = id, true

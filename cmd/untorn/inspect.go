@@ -11,6 +11,7 @@ func inspectCommand() command {
 	return command{
 		name:  "inspect",
 		short: "print the segments, heads and frontiers of a log",
+		form:  "--dir DIR [flags]",
 		long: `The head of the log stands for everything in it: keep it, and untorn verify --head says later whether the
 log still is what it was. A frontier is how far the log has come: everything up to its event is accepted,
 written to the file, durable on the disk, visible to readers.`,

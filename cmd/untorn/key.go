@@ -18,22 +18,31 @@ import (
 
 func keyCommand() command {
 	return command{
-		name:  "key",
-		short: "make a key that signs logs",
-		long: `Makes a private key for untorn append --sign, in a new file that only its owner may read (PEM, PKCS #8, as
-openssl genpkey -algorithm ed25519 makes them), and prints the public one as a line for a file of keys, as
-untorn verify --keys and untorn check --keys read it:
+		name:    "key",
+		short:   "make a key that signs logs",
+		form:    "--out FILE [--id ID], or untorn key FILE",
+		operand: "FILE",
+		long: `Makes a private key for untorn sign and append --sign, in a new file that only its owner may read (PEM,
+PKCS #8, as openssl genpkey -algorithm ed25519 makes them), and prints the public one as a line for a file of
+keys, as untorn verify --keys and untorn check --keys read it. With the FILE of a private key that is there, it
+makes nothing, and prints the public line of that one.
 
   untorn key --out ops.pem --id ops-2026 >>keys
+  untorn key ops.pem
 
 Keep the file of keys where those who can write to the log cannot. Behind a key in it may stand the batches
 for which it may sign, such as 1-4000: that retires it.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
-			out := flags.String("out", "", "the new `file` for the private key; required")
+			out := flags.String("out", "", "the new `file` for the private key")
 			id := flags.String("id", "", "the key's `id`, up to 64 letters, digits and characters of -._/@; without it one is made of the key")
 			return func(e *env) error {
-				if *out == "" {
-					return usage("no --out: name the file for the private key")
+				switch {
+				case e.operand != "" && (*out != "" || *id != ""):
+					return incomplete("--out and --id are of a new key, and %s is one that is there: name one of them", e.operand)
+				case e.operand != "":
+					return printKey(e, e.operand)
+				case *out == "":
+					return incomplete("no --out: name the file for the private key")
 				}
 				return makeKey(e, *out, *id)
 			}
@@ -63,7 +72,7 @@ func makeKey(e *env, name, id string) (err error) {
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already: name a new file", name)
+		return fmt.Errorf("%s is there already: name a new file; untorn key %s prints the public line of the key in it", name, name)
 	}
 	if err != nil {
 		return err
@@ -79,17 +88,32 @@ func makeKey(e *env, name, id string) (err error) {
 	return nil
 }
 
+// printKey prints the public line of a private key.
+func printKey(e *env, name string) error {
+	s, err := readKey("", name)
+	if err != nil {
+		return err
+	}
+	keys, err := proof.NewKeys(proof.Key{ID: s.KeyID, Public: s.Key.Public().(ed25519.PublicKey)})
+	if err != nil {
+		return usage("%s: %w", name, err)
+	}
+	fmt.Fprint(e.stdout, keys.Format())
+	return nil
+}
+
 // ownID is the id of a key that nobody has named.
 func ownID(public ed25519.PublicKey) string { return fmt.Sprintf("ed25519-%x", []byte(public[:8])) }
 
-// readKey reads a private key, and its id.
-func readKey(name string) (*engine.Signing, error) {
-	text, err := os.ReadFile(name)
+// readKey reads a private key, and its id. The flag is what errors begin with, such as
+// "--sign: ".
+func readKey(flag, name string) (*engine.Signing, error) {
+	text, err := readFile(name, maxKeys)
 	if err != nil {
-		return nil, usage("--sign: %w", err)
+		return nil, usage("%s%w", flag, err)
 	}
 	wrong := func(format string, args ...any) (*engine.Signing, error) {
-		return nil, usage("--sign: %s: %w: untorn key makes one", name, fmt.Errorf(format, args...))
+		return nil, usage("%s%s: %w: untorn key --out makes one", flag, name, fmt.Errorf(format, args...))
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "PRIVATE KEY" {
@@ -112,13 +136,29 @@ func readKey(name string) (*engine.Signing, error) {
 
 // readKeys reads the public keys that are trusted.
 func readKeys(name string) (proof.Keys, error) {
-	text, err := os.ReadFile(name)
+	text, err := readFile(name, maxKeys)
 	if err != nil {
 		return proof.Keys{}, usage("--keys: %w", err)
 	}
+	if block, _ := pem.Decode(text); block != nil {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return proof.Keys{}, usage("--keys: %s is a private key: give a file of public lines; untorn key %s prints the line of this one", name, name)
+		}
+		return proof.Keys{}, usage("--keys: %s is PEM: give a file of lines ID ed25519 HEX, as untorn key prints them", name)
+	}
 	keys, err := proof.ParseKeys(string(text))
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := several.Unwrap(); len(all) > 1 { // one of another file would be wrong on each line
+			err = fmt.Errorf("%w; and %s", all[0], count(uint64(len(all)-1), "more line is wrong", "more lines are wrong"))
+		} else {
+			err = all[0]
+		}
+	}
 	if err != nil {
 		return proof.Keys{}, usage("--keys: %s: %w", name, err)
+	}
+	if keys.Format() == "" {
+		return proof.Keys{}, usage("--keys: there is no key in %s: untorn key FILE prints the line of a private key", name)
 	}
 	return keys, nil
 }

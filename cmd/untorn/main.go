@@ -1,5 +1,5 @@
 // Command untorn works on an event log in a directory: append, read, tail,
-// verify, inspect, graph, key, prove, check.
+// verify, inspect, graph, key, sign, prove, check.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
@@ -8,8 +8,8 @@
 //	untorn inspect --dir data
 //	untorn graph --dir data 1
 //
-//	untorn key --out ops.pem --id ops >keys
-//	untorn append --dir data --sign ops.pem
+//	untorn key --out ops.pem --id ops >>keys
+//	untorn sign --dir data --key ops.pem
 //	untorn verify --dir data --keys keys
 //	untorn prove --dir data 1 >proof.json
 //	untorn check --proof proof.json --keys keys
@@ -19,7 +19,7 @@
 //	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph, prove ──▶ stdout
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
-// Only append takes the log's lock; the others open it read-only and write
+// Only append and sign take the log's lock; the others open it read-only and write
 // nothing, also while somebody appends.
 //
 // Exit codes: 0 fine; 1 the log is damaged, did not match, or could not do what
@@ -34,6 +34,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -68,8 +70,9 @@ type command struct {
 	name  string
 	short string
 	long  string
-	// operand is the name, in the help, of the one argument that is no flag, and that
-	// must be there, before, between or behind the flags; "": it takes none.
+	form  string // what stands behind the name: what has to, and [flags] for the rest
+	// operand is the name, in form, of the one argument that is no flag; it stands before,
+	// between or behind the flags; "": there is none.
 	operand string
 	// prepare declares the flags and returns what runs once they are parsed.
 	prepare func(flags *flag.FlagSet) func(e *env) error
@@ -77,8 +80,21 @@ type command struct {
 
 func commands() []command {
 	return []command{appendCommand(), readCommand(), tailCommand(), verifyCommand(), inspectCommand(), graphCommand(),
-		keyCommand(), proveCommand(), checkCommand()}
+		keyCommand(), signCommand(), proveCommand(), checkCommand()}
 }
+
+// names lists the commands for a message.
+func names() string {
+	var all []string
+	for _, c := range commands() {
+		all = append(all, c.name)
+	}
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " or " + all[last]
+}
+
+// usage is how the command is written.
+func (c *command) usage() string { return "untorn " + c.name + " " + c.form }
 
 // usageError is a command line or an input that cannot be understood.
 type usageError struct{ error }
@@ -86,6 +102,14 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// misplaced is a command line on which an argument is missing or too many: dispatch says
+// how the command is written.
+type misplaced struct{ error }
+
+func incomplete(format string, args ...any) error {
+	return usageError{misplaced{fmt.Errorf(format, args...)}}
+}
 
 // run does what main is there for, and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -120,7 +144,7 @@ func oneLine(text string) string {
 
 func dispatch(e *env, args []string) error {
 	if len(args) == 0 {
-		return usage("no command: use append, read, tail, verify, inspect, graph, key, prove or check; untorn help says more")
+		return usage("no command: use %s; untorn help says more", names())
 	}
 	name, args := args[0], args[1:]
 	switch name {
@@ -139,25 +163,48 @@ func dispatch(e *env, args []string) error {
 		flags.SetOutput(io.Discard)
 		do := c.prepare(flags)
 		operands, err := parse(flags, args)
-		switch {
-		case errors.Is(err, flag.ErrHelp):
+		if errors.Is(err, flag.ErrHelp) {
 			commandHelp(e, c, flags)
 			return nil
-		case err != nil:
-			return usage("%s: %w: see untorn %s --help", c.name, err, c.name)
-		case c.operand == "" && len(operands) > 0:
-			return usage("%s: unexpected %q: flags come with --, see untorn %s --help", c.name, operands[0], c.name)
-		case len(operands) > 1:
-			return usage("%s: unexpected %q behind %q: one %s at a time", c.name, operands[1], operands[0], c.operand)
-		case len(operands) == 1:
-			e.operand = operands[0]
 		}
-		if err := do(e); err != nil {
+		if err != nil {
+			return usage("%s: %w: see untorn %s --help", c.name, err, c.name)
+		}
+		err = tooMany(&c, flags, operands)
+		if err == nil {
+			if len(operands) == 1 {
+				e.operand = operands[0]
+			}
+			err = do(e)
+		}
+		var wrong misplaced
+		switch {
+		case errors.As(err, &wrong):
+			return fmt.Errorf("%s: %w; usage: %s", c.name, err, c.usage())
+		case err != nil:
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		return nil
 	}
-	return usage("unknown command %q: use append, read, tail, verify, inspect, graph, key, prove or check", name)
+	return usage("unknown command %q: use %s", name, names())
+}
+
+// tooMany refuses arguments that are no flags, but for the one that the command takes.
+func tooMany(c *command, flags *flag.FlagSet, operands []string) error {
+	spare := operands
+	if c.operand != "" && len(spare) > 0 {
+		spare = spare[1:]
+	}
+	dir := flags.Lookup("dir")
+	switch {
+	case len(spare) == 0:
+		return nil
+	case c.operand == "" && dir != nil && dir.Value.String() == "":
+		return incomplete("unexpected %q: write --dir %s if that is the log's directory", spare[0], spare[0])
+	case c.operand != "":
+		return incomplete("unexpected %q behind %q: one %s at a time", spare[0], operands[0], c.operand)
+	}
+	return incomplete("unexpected %q: it belongs to no flag", spare[0])
 }
 
 // parse parses the flags, and returns the arguments between and behind them. Package
@@ -184,7 +231,7 @@ func help(e *env) {
 }
 
 func commandHelp(e *env, c command, flags *flag.FlagSet) {
-	fmt.Fprintf(e.stdout, "untorn %s: %s\n\n%s\n\n", strings.TrimSpace(c.name+" "+c.operand), c.short, c.long)
+	fmt.Fprintf(e.stdout, "untorn %s: %s\n\nusage: %s\n\n%s\n\n", strings.TrimSpace(c.name+" "+c.operand), c.short, c.usage(), c.long)
 	flags.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		dashes := "--"
@@ -197,13 +244,57 @@ func commandHelp(e *env, c command, flags *flag.FlagSet) {
 
 // dirFlag declares --dir, which every command needs.
 func dirFlag(flags *flag.FlagSet) (check func() (string, error)) {
-	dir := flags.String("dir", "", "the log's `directory`; required")
+	var dir once
+	flags.Var(&dir, "dir", "the log's `directory`; required")
 	return func() (string, error) {
-		if *dir == "" {
-			return "", usage("no --dir: name the log's directory")
+		if dir == "" {
+			return "", incomplete("no --dir: name the log's directory")
 		}
-		return *dir, nil
+		return string(dir), nil
 	}
+}
+
+// once is a text that is given once: of two the last one would win, unseen.
+type once string
+
+func (o *once) String() string { return string(*o) }
+
+func (o *once) Set(text string) error {
+	if *o != "" {
+		return fmt.Errorf("%q was given before: one at a time", string(*o))
+	}
+	*o = once(text)
+	return nil
+}
+
+// sequenceFlag declares a flag that is a place in the log, or in a stream.
+func sequenceFlag(flags *flag.FlagSet, to *uint64, name, what string) {
+	flags.Func(name, what, func(text string) (err error) {
+		if *to, err = strconv.ParseUint(text, 10, 64); err == nil {
+			return nil
+		}
+		first, last, ok := strings.Cut(strings.NewReplacer("..", "-", ":", "-", ",", "-").Replace(text), "-")
+		if _, kind, version := strings.Cut(name, "-"); ok && digits(first) && digits(last) {
+			if version {
+				kind = "-" + kind
+			}
+			return fmt.Errorf("a range is two flags: write --from%s %s --to%s %s", kind, first, kind, last)
+		}
+		return errors.New("write a number, such as 7")
+	})
+}
+
+func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// countFlag declares a flag that counts something.
+func countFlag(flags *flag.FlagSet, to *int, name string, value int, what string) {
+	*to = value
+	flags.Func(name, what, func(text string) (err error) {
+		if *to, err = strconv.Atoi(text); err != nil {
+			return errors.New("write a number, such as 7")
+		}
+		return nil
+	})
 }
 
 func jsonFlag(flags *flag.FlagSet, what string) *bool {
@@ -233,6 +324,27 @@ func (e *env) openQuietly(dir string, salvage bool) (*engine.Log, error) {
 		return nil, fmt.Errorf("there is no log in %s: name its directory, or make one with untorn append", dir)
 	}
 	return log, err
+}
+
+// openToWrite opens a log, or makes one, and takes its lock.
+func openToWrite(options engine.Options) (*engine.Log, error) {
+	log, err := engine.Open(options)
+	switch {
+	case errors.Is(err, engine.ErrCorrupt):
+		return nil, fmt.Errorf("%w: untorn read --salvage reads what is whole", err)
+	case errors.Is(err, engine.ErrLocked):
+		return nil, fmt.Errorf("%s has the log in %s open for writing: wait until it has ended, or end it; untorn read and untorn tail -f read beside it", holder(options.Dir), options.Dir)
+	}
+	return log, err
+}
+
+// holder names who has the lock of a log, as its file says: it is for persons.
+func holder(dir string) string {
+	text, err := readFile(filepath.Join(dir, "LOCK"), 32)
+	if number, wrong := strconv.ParseUint(string(text), 10, 31); err == nil && wrong == nil && number > 0 {
+		return fmt.Sprintf("process %d", number)
+	}
+	return "another process"
 }
 
 // damage returns the damage that a salvaging open went around as one error.

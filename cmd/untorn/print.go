@@ -68,12 +68,12 @@ func (o *object) time(name string, value time.Time) {
 	o.b = append(o.b, '"')
 }
 
-// content appends bytes as they stand if they are JSON on one line, else in
-// base64 under the name with "64" behind it. No bytes, no field.
+// content appends bytes as they stand if they are JSON on one line, and a reader can
+// tell where they begin and end, else in base64 under the name with "64" behind it. No bytes, no field.
 func (o *object) content(name string, value []byte) {
 	switch {
 	case len(value) == 0:
-	case json.Valid(value) && utf8.Valid(value) && !bytes.ContainsAny(value, "\n\r"):
+	case json.Valid(value) && utf8.Valid(value) && !bytes.ContainsAny(value, "\n\r") && len(bytes.TrimSpace(value)) == len(value):
 		o.name(name)
 		o.b = append(o.b, value...)
 	default:

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
@@ -18,6 +17,7 @@ func proveCommand() command {
 	return command{
 		name:    "prove",
 		short:   "print the proof that a log has an event",
+		form:    "--dir DIR ID",
 		operand: "ID",
 		long: `Prints a JSON object with what is stated of an event, and the proof that leads from there to the first head
 above it that was signed, or to the log's head if none was. untorn check verifies it, without the log:
@@ -96,6 +96,7 @@ func checkCommand() command {
 	return command{
 		name:  "check",
 		short: "verify a proof, without the log",
+		form:  "--proof FILE --keys FILE [flags]",
 		long: `Verifies what untorn prove has printed: that the event is under the head, and that a key has signed it that
 stands in the file of keys, and may sign that batch. Exits with 1, and says why, if it does not hold, and if
 nobody has signed it.
@@ -113,9 +114,9 @@ must say what was proven.`,
 			return func(e *env) error {
 				switch {
 				case c.proof == "":
-					return usage("no --proof: name the file that untorn prove has printed")
+					return incomplete("no --proof: name the file that untorn prove has printed")
 				case c.keys == "":
-					return usage("no --keys: name the file of the keys that are trusted")
+					return incomplete("no --keys: name the file of the keys that are trusted")
 				}
 				return c.run(e, *asJSON)
 			}
@@ -137,6 +138,9 @@ func (c *check) run(e *env, asJSON bool) error {
 		return err
 	}
 	verdict, err := proof.Verify(s, &p, keys)
+	if errors.Is(err, proof.UnknownKey) {
+		err = fmt.Errorf("%w: no such key in %s", err, c.keys)
+	}
 	if err == nil && c.receipt != "" {
 		err = sameReceipt(c.receipt, &s)
 	}
@@ -176,7 +180,7 @@ func (c *check) run(e *env, asJSON bool) error {
 
 // readProof reads what untorn prove has printed.
 func readProof(name string, s *proof.Statement, p *proof.Proof) error {
-	text, err := os.ReadFile(name)
+	text, err := readFile(name, maxProof)
 	if err != nil {
 		return usage("--proof: %w", err)
 	}
@@ -217,7 +221,7 @@ type claim struct {
 
 func readClaim(flag, name string) (claim, error) {
 	var c claim
-	text, err := os.ReadFile(name)
+	text, err := readFile(name, maxLine)
 	if err != nil {
 		return c, usage("%s: %w", flag, err)
 	}

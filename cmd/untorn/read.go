@@ -11,6 +11,7 @@ func readCommand() command {
 	return command{
 		name:  "read",
 		short: "print events",
+		form:  "--dir DIR [flags]",
 		long: `Without flags that select, all events in the order in which they were appended.
 
 As text, an event is one line of columns with tabs between them: sequence, time, scope, stream, version,
@@ -20,12 +21,12 @@ there as they are stored, anything else in base64 as "data64" and "meta64".`,
 			dir := dirFlag(flags)
 			var query engine.Query
 			scoped := selectFlags(flags, &query)
-			flags.Uint64Var(&query.FromSequence, "from", 0, "the first `sequence`")
-			flags.Uint64Var(&query.ToSequence, "to", 0, "the last `sequence`")
-			flags.Uint64Var(&query.FromVersion, "from-version", 0, "the first `version`; with --stream")
-			flags.Uint64Var(&query.ToVersion, "to-version", 0, "the last `version`; with --stream")
+			sequenceFlag(flags, &query.FromSequence, "from", "the first `sequence`")
+			sequenceFlag(flags, &query.ToSequence, "to", "the last `sequence`")
+			sequenceFlag(flags, &query.FromVersion, "from-version", "the first `version`; with --stream")
+			sequenceFlag(flags, &query.ToVersion, "to-version", "the last `version`; with --stream")
 			flags.BoolVar(&query.Backward, "backward", false, "last first")
-			flags.IntVar(&query.Limit, "limit", 0, "at most `n` events; 0 means all")
+			countFlag(flags, &query.Limit, "limit", 0, "at most `n` events; 0 means all")
 			flags.BoolVar(&query.Buffered, "buffered", false, "also events that are not known to be durable; they may vanish in a power cut")
 			salvage := salvageFlag(flags)
 			asJSON := jsonFlag(flags, "print one JSON object a line")

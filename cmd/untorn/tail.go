@@ -20,6 +20,7 @@ func tailCommand() command {
 	return command{
 		name:  "tail",
 		short: "print the last events, and those that come",
+		form:  "--dir DIR [flags]",
 		long: `Prints the last events, as untorn read does, and with -f goes on with those that others append, batch by
 batch, until it is interrupted, or nobody reads its output any more; neither is a failure: exit code 0. It takes no lock and
 writes nothing. An output that takes nothing for a second after an interrupt is given up: exit code 1.
@@ -35,9 +36,9 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			dir := dirFlag(flags)
 			t := &tail{}
-			flags.IntVar(&t.last, "n", 10, "begin with the last `n` events; 0 means none")
+			countFlag(flags, &t.last, "n", 10, "begin with the last `n` events; 0 means none")
 			flags.BoolVar(&t.follow, "f", false, "follow: print also what others append, until interrupted")
-			flags.Uint64Var(&t.from, "from", 0, "begin with this `sequence` instead")
+			sequenceFlag(flags, &t.from, "from", "begin with this `sequence` instead")
 			scoped := selectFlags(flags, &t.query)
 			flags.BoolVar(&t.durable, "durable", false, "print events only when they are known to be durable")
 			flags.BoolVar(&t.json, "json", false, "print one JSON object a line")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -17,16 +18,18 @@ func verifyCommand() command {
 	return command{
 		name:  "verify",
 		short: "recompute every hash of a log",
+		form:  "--dir DIR [flags]",
 		long: `Reads the log from the disk, from the first event to the last, and recomputes every checksum, hash and
 head. Writes nothing, and changes nothing upon damage.
 
 Somebody who can write to the disk can make up a log whose hashes are right. --head compares the log with a
-head that was kept elsewhere: untorn append, inspect and verify print it as BATCH:HASH. --keys requires that
-every signature in the log is by a key of a file that untorn key has printed, each of a head that the log has,
-and says up to where the log is signed: what is behind that, nobody vouches for.`,
+head that was kept elsewhere: untorn append, inspect, sign and verify print it as BATCH:HASH. The log must have
+had it behind that batch, and may have gone on since: a note says how far. --keys requires that every signature
+in the log is by a key of a file that untorn key has printed, each of a head that the log has, and says up to
+where the log is signed: what is behind that, nobody vouches for.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			dir := dirFlag(flags)
-			head := flags.String("head", "", "the `head` that the log must have, as BATCH:HASH or HASH")
+			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH; HASH alone is that of the last one")
 			trusted := flags.String("keys", "", "the `file` of keys that may have signed the log")
 			asJSON := jsonFlag(flags, "print one JSON object")
 			return func(e *env) error {
@@ -34,19 +37,18 @@ and says up to where the log is signed: what is behind that, nobody vouches for.
 				if err != nil {
 					return err
 				}
-				var keys *proof.Keys
+				v := verification{env: e, file: *trusted, json: *asJSON}
+				if v.expected, err = parseHead(*head); err != nil {
+					return err
+				}
 				if *trusted != "" {
 					read, err := readKeys(*trusted)
 					if err != nil {
 						return err
 					}
-					keys = &read
+					v.keys = &read
 				}
-				expected, err := parseHead(*head)
-				if err != nil {
-					return err
-				}
-				return verify(e, name, expected, keys, *asJSON)
+				return v.run(name)
 			}
 		},
 	}
@@ -79,66 +81,160 @@ func parseHead(text string) (expectedHead, error) {
 	return expected, nil
 }
 
-// mismatch says how the log's head differs from the expected one.
-func (h expectedHead) mismatch(head engine.LogHead) error {
+// compare says how the log differs from what is expected, and else how many batches
+// that were verified it has behind that.
+func (h expectedHead) compare(log *engine.Log, head engine.LogHead) (behind uint64, err error) {
+	unproven := log.Recovery().UnprovenBatches
 	switch {
 	case !h.given || h.hash == head.Hash && (h.batch == 0 || h.batch == head.Batch):
-		return nil
+		return 0, nil
 	case head.Batch == 0:
-		return errors.New("the log is empty, it does not have the head of --head")
-	case h.batch != 0 && h.batch != head.Batch:
-		return fmt.Errorf("the log is at batch %d, --head is of batch %d: compare with a head of the same batch", head.Batch, h.batch)
+		return 0, errors.New("the log is empty, it does not have the head of --head")
+	case h.batch == 0:
+		return 0, fmt.Errorf("the log's head is %d:%v, not that of --head: an earlier one is compared where it is written BATCH:HASH", head.Batch, head.Hash)
+	case h.batch > head.Batch && h.batch-head.Batch <= unproven:
+		return 0, fmt.Errorf("the log is verified up to batch %d, and --head is of batch %d, which may not be durable yet: close the log, or compare once something was appended behind it",
+			head.Batch, h.batch)
+	case h.batch > head.Batch:
+		return 0, fmt.Errorf("the log ends with batch %d, and --head is of batch %d: what was behind is gone, or this is another log", head.Batch, h.batch)
+	case h.batch == head.Batch:
+		return 0, fmt.Errorf("the log's head is %d:%v, not that of --head: it is not the log that was there", head.Batch, head.Hash)
 	}
-	return fmt.Errorf("the log's head is %d:%v, not that of --head: it is not the log that was there, or it has gone on since", head.Batch, head.Hash)
+	return head.Batch - h.batch, h.earlier(log)
 }
 
-func verify(e *env, dir string, expected expectedHead, keys *proof.Keys, asJSON bool) error {
-	log, err := e.openToRead(dir, true)
+// earlier compares with the head that a log had which has gone on since. All of it was
+// verified: a proof leads from the last event up to the batch to its head.
+func (h expectedHead) earlier(log *engine.Log) error {
+	var failed error
+	behind := sort.Search(int(log.Stats().Visible.Sequence), func(i int) bool {
+		event, err := log.At(uint64(i) + 1)
+		failed = errors.Join(failed, err)
+		return err != nil || event.Batch > h.batch
+	})
+	if failed != nil {
+		return failed
+	}
+	if behind == 0 {
+		return fmt.Errorf("the log has no event up to batch %d: compare with a later head", h.batch)
+	}
+	last, err := log.At(uint64(behind))
+	if err != nil {
+		return err
+	}
+	head := proof.Head{LogID: log.ID(), Batch: h.batch, Sequence: last.Sequence, Hash: h.hash}
+	_, err = log.ProveTo(context.Background(), last.ID, proof.SignedHead{Head: head})
+	if errors.Is(err, proof.NotUnderHead) {
+		return fmt.Errorf("the log does not have the head of --head behind batch %d: it is not the log that was there", h.batch)
+	}
+	return err
+}
+
+// verification is a run of untorn verify.
+type verification struct {
+	*env
+	expected expectedHead
+	keys     *proof.Keys // nil: signatures are not looked at
+	file     string      // that the keys are from
+	json     bool
+
+	found     engine.Verification
+	recovery  engine.Recovery
+	problems  []*engine.CorruptError // damage
+	untrusted []*engine.CorruptError // signatures that the keys do not vouch for
+	behind    uint64                 // batches behind the expected head
+}
+
+func (v *verification) run(dir string) error {
+	log, err := v.openToRead(dir, true)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	var found engine.Verification
-	if keys != nil {
-		found, err = log.VerifySigned(context.Background(), *keys)
+	if v.keys != nil {
+		v.found, err = log.VerifySigned(context.Background(), *v.keys)
 	} else {
-		found, err = log.Verify(context.Background())
+		v.found, err = log.Verify(context.Background())
 	}
 	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
 		return err
 	}
-	recovery := log.Recovery()
-	problems := merge(recovery.Damage, found.Problems)
-	different := expected.mismatch(found.Head)
-	if different == nil && expected.given && recovery.UnprovenBatches > 0 {
-		different = fmt.Errorf("the log has the head of --head, and %s behind it that may not be durable, not verified: it is not as it was when that was its head",
-			count(recovery.UnprovenBatches, "batch", "batches"))
+	v.recovery = log.Recovery()
+	for _, problem := range merge(v.recovery.Damage, v.found.Problems) {
+		if distrust(problem) != nil {
+			v.untrusted = append(v.untrusted, problem)
+		} else {
+			v.problems = append(v.problems, problem)
+		}
 	}
-	if different == nil && keys != nil && len(problems) == 0 && !found.Signed.Signed() {
-		different = errors.New("the log has no signature: nobody vouches for it")
+	different := v.distrusted()
+	if different == nil && len(v.problems) == 0 {
+		v.behind, different = v.expected.compare(log, v.found.Head)
 	}
-	if asJSON {
-		verifyJSON(e, found, keys != nil, recovery, problems, len(problems) == 0 && different == nil)
+	if different == nil && v.keys != nil && len(v.problems) == 0 && !v.found.Signed.Signed() {
+		different = errors.New("the log has no signature: nobody vouches for it; untorn sign makes one")
+	}
+	if v.json {
+		v.printJSON(len(v.problems) == 0 && different == nil)
 	} else {
-		verifyText(e, found, keys != nil, problems)
+		v.printText()
 	}
-	for _, remark := range found.Remarks {
-		e.note("%s", remark)
-	}
-	if behind := found.Head.Sequence - found.Signed.Sequence; keys != nil && len(problems) == 0 && found.Signed.Signed() && behind > 0 {
-		e.note("%s behind the last signature: nobody vouches for them", count(behind, "event stands", "events stand"))
-	}
-	if recovery.Torn {
-		e.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", recovery.TornAt.Offset, recovery.TornAt.Segment, recovery.TornReason)
-	}
-	if recovery.UnprovenBatches > 0 {
-		e.note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", count(recovery.UnprovenBatches, "batch", "batches"))
-	}
-	if len(problems) > 0 {
+	v.notes(different)
+	if len(v.problems) > 0 {
 		return fmt.Errorf("%w in %s: nothing was changed; untorn read --salvage reads what is whole",
-			engine.ErrCorrupt, count(uint64(len(problems)), "place", "places"))
+			engine.ErrCorrupt, count(uint64(len(v.problems)), "place", "places"))
 	}
 	return different
+}
+
+// distrust returns why a signature was refused that is whole; nil if it is not.
+func distrust(problem *engine.CorruptError) error {
+	for _, reason := range []proof.Reason{proof.UnknownKey, proof.BadSignature, proof.RetiredKey} {
+		if errors.Is(problem.Err, reason) {
+			return reason
+		}
+	}
+	return nil
+}
+
+// distrusted says which signature the keys do not vouch for, and how that comes.
+func (v *verification) distrusted() error {
+	if len(v.untrusted) == 0 {
+		return nil
+	}
+	first := v.untrusted[0] // its Reason names the head and the key
+	text := ""
+	switch reason := distrust(first); reason {
+	case proof.UnknownKey:
+		text = fmt.Sprintf("no such key in %s: add its line if that key is trusted, untorn key FILE prints it", v.file)
+	case proof.BadSignature:
+		text = fmt.Sprintf("the key of this id in %s did not make it: it is an old one, or somebody else has signed", v.file)
+	default:
+		text = fmt.Sprintf("%v, says %s", first.Err, v.file)
+	}
+	if more := len(v.untrusted) - 1; more > 0 {
+		text += "; " + count(uint64(more), "more signature is refused", "more signatures are refused")
+	}
+	return fmt.Errorf("%s: %s", first.Reason, text)
+}
+
+// notes tells what is no failure.
+func (v *verification) notes(different error) {
+	for _, remark := range v.found.Remarks {
+		v.note("%s", remark)
+	}
+	if gone := v.behind + v.recovery.UnprovenBatches; v.expected.given && gone > 0 && different == nil && len(v.problems) == 0 {
+		v.note("the head of batch %d holds; the log has gone on to batch %d", v.found.Head.Batch-v.behind, v.found.Head.Batch+v.recovery.UnprovenBatches)
+	}
+	if behind := v.found.Head.Sequence - v.found.Signed.Sequence; v.keys != nil && different == nil && len(v.problems) == 0 && v.found.Signed.Signed() && behind > 0 {
+		v.note("%s behind the last signature: nobody vouches for them", count(behind, "event stands", "events stand"))
+	}
+	if v.recovery.Torn {
+		v.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
+	}
+	if v.recovery.UnprovenBatches > 0 {
+		v.note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", count(v.recovery.UnprovenBatches, "batch", "batches"))
+	}
 }
 
 // merge joins what opening and verifying found, and names a place once.
@@ -160,11 +256,12 @@ func merge(lists ...[]*engine.CorruptError) []*engine.CorruptError {
 	return all
 }
 
-func verifyText(e *env, found engine.Verification, signed bool, problems []*engine.CorruptError) {
-	for _, problem := range problems {
+func (v *verification) printText() {
+	e, found := v.env, &v.found
+	for _, problem := range v.problems {
 		fmt.Fprintf(e.stdout, "damaged: %s\n", oneLine(problem.Error()))
 	}
-	if len(problems) > 0 {
+	if len(v.problems)+len(v.untrusted) > 0 {
 		return
 	}
 	fmt.Fprintf(e.stdout, "%s in %s and %s verified", count(found.Events, "event", "events"),
@@ -172,13 +269,14 @@ func verifyText(e *env, found engine.Verification, signed bool, problems []*engi
 	if found.Head.Batch > 0 {
 		fmt.Fprintf(e.stdout, "; the log ends at event %d, head %d:%v", found.Head.Sequence, found.Head.Batch, found.Head.Hash)
 	}
-	if signed && found.Signed.Signed() {
+	if v.keys != nil && found.Signed.Signed() {
 		fmt.Fprintf(e.stdout, "; signed up to event %d, head %d:%v, by key %s", found.Signed.Sequence, found.Signed.Batch, found.Signed.Hash, found.Signed.KeyID)
 	}
 	e.stdout.WriteByte('\n')
 }
 
-func verifyJSON(e *env, found engine.Verification, signed bool, recovery engine.Recovery, problems []*engine.CorruptError, fine bool) {
+func (v *verification) printJSON(fine bool) {
+	e, found, recovery := v.env, &v.found, &v.recovery
 	o := newObject(e.stdout.AvailableBuffer())
 	o.truth("ok", fine)
 	o.number("events", found.Events)
@@ -188,21 +286,11 @@ func verifyJSON(e *env, found engine.Verification, signed bool, recovery engine.
 	o.name("head")
 	o.b = appendHead(o.b, found.Head)
 	o.name("problems")
-	o.b = append(o.b, '[')
-	for i, problem := range problems {
-		if i > 0 {
-			o.b = append(o.b, ',')
-		}
-		one := newObject(o.b)
-		one.number("segment", problem.Segment)
-		one.name("offset")
-		one.b = strconv.AppendInt(one.b, problem.Offset, 10)
-		one.number("sequence", problem.Sequence)
-		one.text("where", problem.Where)
-		one.text("reason", problem.Reason)
-		o.b = append(one.b, '}')
+	o.b = appendProblems(o.b, v.problems)
+	if len(v.untrusted) > 0 {
+		o.name("untrusted")
+		o.b = appendProblems(o.b, v.untrusted)
 	}
-	o.b = append(o.b, ']')
 	o.name("remarks")
 	o.b = append(o.b, '[')
 	for i, remark := range found.Remarks {
@@ -215,7 +303,7 @@ func verifyJSON(e *env, found engine.Verification, signed bool, recovery engine.
 	o.number("unproven", recovery.Unproven)
 	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
-	if signed && found.Signed.Signed() {
+	if v.keys != nil && found.Signed.Signed() {
 		o.name("signed")
 		head := newObject(o.b)
 		head.number("batch", found.Signed.Batch)
@@ -224,5 +312,26 @@ func verifyJSON(e *env, found engine.Verification, signed bool, recovery engine.
 		head.text("key", found.Signed.KeyID)
 		o.b = append(head.b, '}')
 	}
+	if v.expected.given && fine {
+		o.number("behindHead", v.behind)
+	}
 	e.stdout.Write(o.line())
+}
+
+func appendProblems(b []byte, problems []*engine.CorruptError) []byte {
+	b = append(b, '[')
+	for i, problem := range problems {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		one := newObject(b)
+		one.number("segment", problem.Segment)
+		one.name("offset")
+		one.b = strconv.AppendInt(one.b, problem.Offset, 10)
+		one.number("sequence", problem.Sequence)
+		one.text("where", problem.Where)
+		one.text("reason", problem.Reason)
+		b = append(one.b, '}')
+	}
+	return append(b, ']')
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
+)
+
+func signCommand() command {
+	return command{
+		name:  "sign",
+		short: "sign the head of a log",
+		form:  "--dir DIR --key FILE [flags]",
+		long: `Signs the head of the log: whoever has the public key can tell later that all that is in the log now was
+there. The signature is appended, in a batch of its own behind the head, and printed. Where nothing has come
+behind the last signature, and it is of the same key, that one is printed and nothing is written.
+
+  untorn key --out ops.pem --id ops-2026 >>keys
+  untorn sign --dir data --key ops.pem
+  untorn verify --dir data --keys keys
+
+It takes the log's lock, as untorn append does; append --sign signs what it has appended. BATCH:HASH of the line
+is for untorn verify --head.`,
+		prepare: func(flags *flag.FlagSet) func(*env) error {
+			dir := dirFlag(flags)
+			key := flags.String("key", "", "the `file` of the private key; required; untorn key --out makes one")
+			asJSON := jsonFlag(flags, "print the signed head as one JSON object")
+			return func(e *env) error {
+				name, err := dir()
+				if err != nil {
+					return err
+				}
+				if *key == "" {
+					return incomplete("no --key: name the file of the private key")
+				}
+				signing, err := readKey("--key: ", *key)
+				if err != nil {
+					return err
+				}
+				signing.When = engine.SignOnDemand
+				signed, err := sign(e, name, signing)
+				if err != nil {
+					return err
+				}
+				if *asJSON {
+					text, err := signed.MarshalJSON()
+					if err != nil {
+						return err
+					}
+					_, err = e.stdout.Write(append(text, '\n'))
+					return err
+				}
+				fmt.Fprintf(e.stdout, "signed up to event %d, head %d:%v, by key %s\n", signed.Sequence, signed.Batch, signed.Hash, signed.KeyID)
+				return nil
+			}
+		},
+	}
+}
+
+func sign(e *env, dir string, signing *engine.Signing) (signed proof.SignedHead, err error) {
+	// To open a log for writing makes one: who signs has one.
+	there, err := e.openQuietly(dir, false)
+	if err != nil {
+		return signed, err
+	}
+	empty := there.Stats().Batches == 0
+	if err := there.Close(); err != nil {
+		return signed, err
+	}
+	if empty {
+		return signed, fmt.Errorf("nothing was ever appended in %s: there is nothing to sign", dir)
+	}
+	log, err := openToWrite(engine.Options{Dir: dir, Signing: signing})
+	if err != nil {
+		return signed, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	return log.Sign(context.Background())
+}
