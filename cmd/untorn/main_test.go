@@ -24,11 +24,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"wrong": wrong,
-			"lines": lines,
-			"flip":  flip,
-			"comes": comes,
+			"exits":  exits,
+			"wrong":  wrong,
+			"lines":  lines,
+			"flip":   flip,
+			"comes":  comes,
+			"readme": readme,
 		},
 	})
 }

@@ -2,6 +2,9 @@
 // patient gets a receipt: a file that proves, without the trail, that it is in there.
 //
 //	go run ./engine/examples/audit             # plays it, in a new directory audit-data
+//
+// The last three lines that it prints are three frauds that fail. Then:
+//
 //	go run ./cmd/untorn check --proof audit-data/receipt-1.json --keys audit-data/keys
 //	go run ./cmd/untorn verify --dir audit-data/trail --keys audit-data/keys
 //
@@ -33,21 +36,21 @@ func main() {
 	if len(os.Args) > 1 {
 		dir = os.Args[1]
 	}
-	if err := play(dir); err != nil {
+	if err := play(dir, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "audit:", err)
 		os.Exit(1)
 	}
 }
 
-func play(dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err // the keys of a trail that is there are gone: name another directory
+func play(dir string, out io.Writer) error {
+	if _, err := os.Lstat(dir); err == nil { // the private keys of a trail that is there are gone
+		return fmt.Errorf("%s is there already, and its keys are gone: remove it, or name another directory", dir)
 	}
 	disk, err := diskfs.Open(dir, diskfs.Options{})
 	if err != nil {
 		return err
 	}
-	return errors.Join(run(context.Background(), engine.Options{FS: disk}, os.Stdout), disk.Close())
+	return errors.Join(run(context.Background(), engine.Options{FS: disk}, out), disk.Close())
 }
 
 // run plays two years of a hospital, then a patient, then somebody who has something
@@ -97,17 +100,18 @@ func run(ctx context.Context, options engine.Options, out io.Writer) error {
 		fmt.Fprintln(out, says)
 	}
 
-	// Somebody changes one byte of a receipt: it was patient-8.
+	// Three frauds, each of which must fail. Somebody changes one byte of a receipt: it
+	// was patient-8.
 	forged := bytes.Replace(receipts[2], []byte("patient-7"), []byte("patient-8"), 1)
 	_, err = check(forged, keys)
-	fmt.Fprintln(out, "receipt:", err)
+	fmt.Fprintln(out, "forged receipt:", err)
 	// Somebody has found the old key, and signs what the trail says today.
 	stolen, err := proof.Sign(now.Head, "hospital-2025", oldPrivate)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "old key:", keys.Verify(stolen))
+	fmt.Fprintln(out, "stolen key:    ", keys.Verify(stolen))
 	// Somebody changes one byte of the trail: it was Dr. Myron.
-	fmt.Fprintln(out, "trail:  ", auditCopy(ctx, options, keys, "Dr. Byron", "Dr. Myron"))
+	fmt.Fprintln(out, "forged trail:  ", auditCopy(ctx, options, keys, "Dr. Byron", "Dr. Myron"))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -34,9 +35,28 @@ func Example() {
 	// patient-7, record.opened on 2020-01-01, is entry 1 of the trail; signed by hospital-2025
 	// patient-8, record.opened on 2020-01-01, is entry 2 of the trail; signed by hospital-2025
 	// patient-7, record.opened on 2020-01-01, is entry 3 of the trail; signed by hospital-2026
-	// receipt: wrong stream: the statement says "patient-8", the event "patient-7"
-	// old key: the key may not sign this batch: key hospital-2025 signs batches -3, the head is of batch 5
-	// trail:   engine: verify: segment 1 is damaged at byte 8192 (interior, event 1): the content of a frame is not whole, but byte 8480 proves that batch 1 was durable
+	// forged receipt: wrong stream: the statement says "patient-8", the event "patient-7"
+	// stolen key:     the key may not sign this batch: key hospital-2025 signs batches -3, the head is of batch 5
+	// forged trail:   engine: verify: segment 1 is damaged at byte 8192 (interior, event 1): the content of a frame is not whole, but byte 8480 proves that batch 1 was durable
+}
+
+// TestAgain: a trail that is there is left alone, since its private keys are gone.
+func TestAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data", "audit")
+	if err := play(dir, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := os.ReadFile(filepath.Join(dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := dir + " is there already, and its keys are gone: remove it, or name another directory"
+	if err := play(dir, t.Output()); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if now, err := os.ReadFile(filepath.Join(dir, "keys")); err != nil || !bytes.Equal(now, keys) {
+		t.Errorf("the second time has changed the keys: %v", err)
+	}
 }
 
 // TestEveryByte of a receipt counts, and none is personal.
