@@ -99,6 +99,45 @@ func TestVerifyKeysNamesWhoHasSigned(t *testing.T) {
 	}
 }
 
+// TestVerifyHeadOfNotes: a head that signatures, or other notes, stand between is
+// compared as well; one before the first event cannot be, and that is said.
+func TestVerifyHeadOfNotes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	log, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var heads []string
+	note := engine.Batch{Notes: []engine.NoteDraft{{Name: "note"}}}
+	event := engine.Batch{Events: []engine.Draft{{Stream: "s", Type: "t"}, {Stream: "s", Type: "t"}}}
+	for _, batch := range []engine.Batch{note, event, note, note, event, note} {
+		if _, err := log.AppendBatch(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		head := log.LogHead()
+		heads = append(heads, fmt.Sprintf("%d:%v", head.Batch, head.Hash))
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, head := range heads {
+		code, _, stderr := output("verify", "--dir", dir, "--head", head)
+		holds := stderr == fmt.Sprintf("untorn: note: the head of batch %d holds; the log has gone on to batch %d\n", i+1, len(heads))
+		switch {
+		case i == 0:
+			if want := "untorn: verify: the log has no event up to batch 1: compare with a later head\n"; code != 1 || stderr != want {
+				t.Errorf("%s: exit code %d, %q, want %q", head, code, stderr, want)
+			}
+		case code != 0 || holds != (i+1 < len(heads)):
+			t.Errorf("%s: exit code %d, %s", head, code, stderr)
+		}
+		_, hash, _ := strings.Cut(head, ":")
+		if code, _, stderr := output("verify", "--dir", dir, "--head", fmt.Sprintf("%d:%s", i+2, hash)); code != 1 {
+			t.Errorf("%s as the head of the batch behind it: exit code %d, %s", head, code, stderr)
+		}
+	}
+}
+
 // TestVerifyHeadOfMore: what lies behind the head and is not proven was not verified,
 // which is said; a head of it cannot be compared.
 func TestVerifyHeadOfMore(t *testing.T) {
