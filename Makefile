@@ -1,7 +1,7 @@
 # What a person types:
 #
 #   make test                 all tests, then the race detector over engine, simclock, simfs and faults
-#   make short                the tests that take seconds
+#   make short                the tests without their long searches: four minutes on two cores
 #   make sim                  the main simulation: every scenario on posix and ext4, SEEDS=1-1000
 #   make explore              every crash of one batch on every disk preset, to the end, with certificates
 #   make litmus               what each disk keeps of small programs, by three searches
