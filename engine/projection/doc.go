@@ -65,6 +65,12 @@
 // Change the Version when Apply, Initial or the codec mean something new; a
 // changed Query is noticed. A directory serves one running set per name.
 //
+// A run writes one at its end, and on its way whenever a projection is
+// [Checkpoints].Every events of the log ahead of its last one. It looks at that
+// after each 64 events that it reads, when their batch ends, and whenever it has
+// caught up. So a kill of a live run costs the next one fewer than Every events,
+// and those of the pass under way at most to the next look.
+//
 // A checkpoint is written as NAME.tmp, synced, renamed, and the directory synced.
 // So a crash leaves the old one or the new one. NAME is that of the projection,
 // with all but a-z, 0-9, - and _ written as %XX, and ".projection". If writing

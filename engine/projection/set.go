@@ -20,7 +20,7 @@ type Options struct {
 
 	// Progress is told the status of each projection when a run goes through many
 	// events, in the run's goroutine: each time that the run has read so many of
-	// them, and at the end of a pass in which that has happened.
+	// them, however few at a time, and when it has caught up after that.
 	Progress func(Status)
 	// ProgressEvery is how many events are read between two reports; 0 means 10,000.
 	ProgressEvery int
@@ -35,8 +35,9 @@ type Checkpoints struct {
 	// Dir is a path in FS; "" is its root. It is created when it is needed.
 	Dir string
 	// Every is how many events of the log a projection goes on before the next
-	// checkpoint; 0 means 10,000. There is one at the end of each run, too;
-	// negative: only there.
+	// checkpoint; 0 means 10,000. A run looks at that after each 64 events that it
+	// reads, when their batch ends, and whenever it has caught up. There is one at the
+	// end of each run, too; negative: only there.
 	Every int
 }
 
@@ -53,6 +54,7 @@ type Set struct {
 	options Options
 	members []Member
 	settled bool // the run's own: the names of the checkpoints are durable
+	read    int  // the run's own: events since it began, or since its last report
 
 	mu      sync.Mutex // never held across any call
 	running bool
@@ -167,6 +169,7 @@ func (s *Set) ToEnd(ctx context.Context) error {
 			if s.log.LogHead().Sequence == end {
 				return nil
 			}
+			s.saveDue()
 		}
 	})
 }
@@ -180,6 +183,7 @@ func (s *Set) Live(ctx context.Context) error {
 			if err := s.pass(ctx, s.log.LogHead().Sequence); err != nil {
 				return err
 			}
+			s.saveDue()
 			if err := s.await(ctx); err != nil {
 				return err
 			}
@@ -207,6 +211,7 @@ func (s *Set) run(name string, work func() error) (err error) {
 		return fmt.Errorf("projection: %s: %w", name, ErrRunning)
 	}
 	ended := false
+	s.read = 0
 	defer func() {
 		s.end()
 		if !ended {
@@ -258,7 +263,6 @@ type pass struct {
 	bound  place // everything up to here has been read; the end of a batch
 	batch  uint64
 	events int // read since the last stride
-	read   int // since the last report
 	told   bool
 	failed []error
 }
@@ -303,7 +307,7 @@ func (s *Set) pass(ctx context.Context, to uint64) error {
 		p.batch = 0
 	}
 	p.show()
-	if p.told {
+	if p.read += p.events; p.told || p.read >= p.options.ProgressEvery {
 		p.report()
 	}
 	return errors.Join(append(p.failed, end)...)
@@ -368,17 +372,21 @@ func (p *pass) rest(ctx context.Context) error {
 	p.read += p.events
 	p.events = 0
 	p.show()
-	every := p.options.Checkpoints.Every
-	for _, m := range p.members {
-		if c := m.common(); every > 0 && c.bound.sequence-c.tried >= uint64(every) {
-			_ = p.save(m) // it is in the status, and the end of the run tries again
-		}
-	}
+	p.saveDue()
 	if p.read >= p.options.ProgressEvery {
-		p.read = 0
 		p.report()
 	}
 	return ctx.Err()
+}
+
+// saveDue writes the checkpoints of those who have gone on far enough.
+func (s *Set) saveDue() {
+	every := s.options.Checkpoints.Every
+	for _, m := range s.members {
+		if c := m.common(); every > 0 && c.bound.sequence-c.tried >= uint64(every) {
+			_ = s.save(m) // it is in the status, and the end of the run tries again
+		}
+	}
 }
 
 // show lets others see the states at the bound.
@@ -401,7 +409,7 @@ func (p *pass) showOne(m Member) {
 
 // report tells the progress.
 func (p *pass) report() {
-	p.told = true
+	p.told, p.read = true, 0
 	if p.options.Progress == nil {
 		return
 	}
