@@ -399,6 +399,59 @@ func TestCodecErrors(t *testing.T) {
 	}
 }
 
+// bursting is a codec that panics when it is told to.
+type bursting struct{ encode, decode error }
+
+func (b *bursting) Encode(n int) ([]byte, error) {
+	if b.encode != nil {
+		panic(b.encode)
+	}
+	return []byte{byte(n)}, nil
+}
+
+func (b *bursting) Decode(data []byte) (int, error) {
+	if b.decode != nil {
+		panic(b.decode)
+	}
+	return int(data[0]), nil
+}
+
+// TestACodecThatPanics costs the checkpoint, not the run nor the program.
+func TestACodecThatPanics(t *testing.T) {
+	disk := newDisk()
+	log := opened(t, disk, 0)
+	appended(t, log, "s", "a")
+	cause := errors.New("the cause")
+	codec := &bursting{encode: cause}
+	d := projection.Definition[int]{Name: "p", Codec: codec, Apply: func(n int, _ engine.Event) int { return n + 1 }}
+	p := made(t, d)
+	set := setOf(t, log, kept(disk, 1), p)
+	is := func(what, op string, err error) {
+		t.Helper()
+		var failed *projection.CodecError
+		var panicked *engine.PanicError
+		if !errors.As(err, &failed) || failed.Op != op || !errors.As(err, &panicked) || panicked.Value != cause ||
+			!strings.Contains(string(panicked.Stack), "bursting") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	is("once", "encode", set.Once(t.Context()))
+	is("status", "encode", set.Status()[0].SaveErr)
+	if n, at := p.State(); n != 1 || at != 1 {
+		t.Errorf("state %d at event %d", n, at)
+	}
+	codec.encode = nil
+	check(t, set.Once(t.Context()))
+	codec.decode = cause
+	p = made(t, d)
+	set = setOf(t, log, kept(disk, 1), p)
+	is("open", "decode", set.Status()[0].Rebuilt)
+	check(t, set.Once(t.Context()))
+	if n, at := p.State(); n != 1 || at != 1 {
+		t.Errorf("rebuilt: state %d at event %d", n, at)
+	}
+}
+
 type (
 	inner   struct{ N int }
 	loop    struct{ Next *loop }

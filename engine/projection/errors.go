@@ -41,7 +41,8 @@ func (e *ApplyError) Error() string {
 
 func (e *ApplyError) Unwrap() error { return e.Err }
 
-// CodecError says that a state cannot be encoded or decoded.
+// CodecError says that a state cannot be encoded or decoded. If the codec has
+// panicked Err is an *engine.PanicError.
 type CodecError struct {
 	Projection string
 	Op         string // "encode" or "decode"

@@ -60,6 +60,7 @@ type Projection[State any] struct {
 type Member interface {
 	Name() string
 
+	made() bool // false for a nil *Projection, and for one that is not from New
 	common() *core
 	check() error                           // why its states cannot be kept in checkpoints
 	step(event *engine.Event) error         // applies
@@ -128,7 +129,9 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	p.query.Types = slices.Compact(slices.Sorted(slices.Values(d.Query.Types)))
 	p.identity = identity(p.name, &p.query)
 	p.status = Status{Name: p.name, Version: p.version}
-	p.working = p.initial()
+	if err := called(func() { p.working = p.initial() }); err != nil {
+		return nil, fmt.Errorf("projection: %q: %w: Initial: %w", d.Name, engine.ErrInvalid, err)
+	}
 	p.before, p.shown = p.working, p.working
 	return p, nil
 }
@@ -237,7 +240,21 @@ func (c *core) report(change func(*Status), end error) {
 	}
 }
 
+func (p *Projection[State]) made() bool { return p != nil && p.definition.Apply != nil }
+
 func (p *Projection[State]) common() *core { return &p.core }
+
+// called calls a function of the caller's, and returns an *engine.PanicError if it
+// panics.
+func called(f func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &engine.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	f()
+	return nil
+}
 
 func (p *Projection[State]) check() error {
 	if p.definition.Codec == nil {
@@ -287,17 +304,19 @@ func (p *Projection[State]) show(bound place) {
 	}, nil)
 }
 
-func (p *Projection[State]) encode() ([]byte, error) {
-	b, err := p.codec().Encode(p.working)
-	if err != nil {
+func (p *Projection[State]) encode() (b []byte, err error) {
+	panicked := called(func() { b, err = p.codec().Encode(p.working) })
+	if err = cmp.Or(panicked, err); err != nil {
 		return nil, &CodecError{p.name, "encode", err}
 	}
 	return b, nil
 }
 
 func (p *Projection[State]) restore(data []byte, bound place) error {
-	state, err := p.codec().Decode(data)
-	if err != nil {
+	var state State
+	var err error
+	panicked := called(func() { state, err = p.codec().Decode(data) })
+	if err = cmp.Or(panicked, err); err != nil {
 		return &CodecError{p.name, "decode", err}
 	}
 	p.working, p.tried = state, bound.sequence

@@ -32,7 +32,8 @@ type Checkpoints struct {
 	// engine/diskfs; nil: no checkpoints. Where it has SyncDir(name string) error
 	// that is used, as the engine does.
 	FS afero.Fs
-	// Dir is a path in FS; "" is its root. It is created when it is needed.
+	// Dir is a path in FS; "" is its root. It is created when it is needed. A Dir
+	// without FS is refused.
 	Dir string
 	// Every is how many events of the log a projection goes on before the next
 	// checkpoint; 0 means 10,000. A run looks at that after each 64 events that it
@@ -104,8 +105,15 @@ func (s *Set) check() error {
 	if s.options.ProgressEvery < 0 {
 		problem("ProgressEvery is negative")
 	}
+	if o := s.options.Checkpoints; o.FS == nil && o.Dir != "" {
+		problem("Checkpoints.Dir is %q, but there is no Checkpoints.FS: set FS, for example to afero.NewOsFs(), or leave Dir empty to keep no checkpoints", o.Dir)
+	}
 	names := map[string]bool{}
-	for _, m := range s.members {
+	for i, m := range s.members {
+		if m == nil || !m.made() {
+			problem("projection %d of %d is nil, or was not made by New", i+1, len(s.members))
+			continue
+		}
 		if names[m.Name()] {
 			problem("two projections have the name %q", m.Name())
 		}

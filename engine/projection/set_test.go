@@ -854,6 +854,24 @@ func TestWrongDefinitions(t *testing.T) {
 		}
 	}
 	setOf(t, log, projection.Options{}, free) // nobody has kept it
+	var none *projection.Projection[int]
+	for what, m := range map[string]projection.Member{"nil": nil, "a nil pointer": none, "not from New": new(projection.Projection[int])} {
+		for _, o := range []projection.Options{{}, kept(newDisk(), 1)} {
+			_, err := projection.Open(log, o, one("a"), m, one("a"))
+			if !errors.Is(err, engine.ErrInvalid) || !strings.Contains(err.Error(), "projection 2 of 3") || !strings.Contains(err.Error(), "two projections have the name") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	_, err := projection.Open(log, projection.Options{Checkpoints: projection.Checkpoints{Dir: "d"}}, one("b"))
+	if !errors.Is(err, engine.ErrInvalid) || !strings.Contains(err.Error(), "set FS") {
+		t.Errorf("a directory without a file system: %v", err)
+	}
+	cause := errors.New("the cause")
+	_, err = projection.New(projection.Definition[int]{Name: "x", Apply: apply, Initial: func() int { panic(cause) }})
+	if !errors.Is(err, engine.ErrInvalid) || !errors.Is(err, cause) {
+		t.Errorf("Initial panics: %v", err)
+	}
 	if _, err := projection.Open(log, projection.Options{ProgressEvery: -1}, one("b")); !errors.Is(err, engine.ErrInvalid) {
 		t.Errorf("ProgressEvery: %v", err)
 	}
