@@ -60,7 +60,9 @@
 // answer: delete them all and every state is the same. It is trusted if it is
 // whole, of this name, version and query, and if the log has the event it stands on:
 // same sequence, same hash. Otherwise the projection is computed from the first
-// event on, and [Status.Rebuilt] says why. It only stands on durable events.
+// event on, and [Status.Rebuilt] says why. It only stands on durable events. All
+// that the header says is looked at before the body is read, and what is not a
+// regular file is not opened.
 //
 // Change the Version when Apply, Initial or the codec mean something new; a
 // changed Query is noticed. A directory serves one running set per name.
@@ -88,7 +90,7 @@
 //	   │ CRC32C of the     │ 0, u32            │
 //	   │ body, u32         │                   │
 //	24 ├───────────────────┴───────────────────┤
-//	   │ length of the body, u64               │   then the file ends
+//	   │ length of the body, u64               │   at most 2 GiB less a byte; then the file ends
 //	32 ├───────────────────────────────────────┤
 //	   │ version of the projection, u64        │
 //	40 ├───────────────────────────────────────┤

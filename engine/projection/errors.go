@@ -12,7 +12,7 @@ import (
 // Why a checkpoint is not trusted, in Status.Rebuilt; besides these a *CodecError,
 // or what the disk said.
 var (
-	// ErrDamaged: the file is torn, or something else.
+	// ErrDamaged: the file is torn, or something else, or no file at all.
 	ErrDamaged = errors.New("the checkpoint is not whole")
 	// ErrFormat: the file has another format, such as that of a newer program.
 	ErrFormat = errors.New("the checkpoint has another format")
