@@ -102,8 +102,8 @@ func (m *Map[K, V]) UnmarshalJSON(data []byte) error {
 }
 
 // holds says what JSON has to keep besides the pairs.
-func (Map[K, V]) holds() []reflect.Type {
-	return []reflect.Type{reflect.TypeFor[K](), reflect.TypeFor[V]()}
+func (Map[K, V]) holds() (self reflect.Type, held []reflect.Type) {
+	return reflect.TypeFor[Map[K, V]](), []reflect.Type{reflect.TypeFor[K](), reflect.TypeFor[V]()}
 }
 
 // grow makes a tree of sorted keys.

@@ -38,9 +38,10 @@ type Definition[State any] struct {
 	// Codec encodes states for checkpoints; nil: encoding/json, which must be able
 	// to give back what the state has: Open refuses a type with a field that it
 	// would lose, and a state with text that is not UTF-8 gets no checkpoint but a
-	// *CodecError. A type that has UnmarshalJSON or UnmarshalText, if only from a
-	// struct embedded in it, must see to that itself; a \ufffd in what its
-	// MarshalJSON returns is taken for such text.
+	// *CodecError. A type that has UnmarshalJSON or UnmarshalText must see to that
+	// itself; a \ufffd in what its MarshalJSON returns is taken for such text. If it
+	// has these from a field embedded in it, which knows nothing of the fields
+	// beside it, Open refuses it, too; for that it encodes and decodes an example.
 	Codec Codec[State]
 }
 
