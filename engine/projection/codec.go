@@ -107,32 +107,23 @@ func lossless(t reflect.Type, where string, seen map[reflect.Type]bool) error {
 
 // losslessMethods is lossless for what a struct has its methods from: with those of
 // an embedded field encoding/json writes and reads that field in place of all. Go
-// does not tell them from the struct's own, so an example is written and read.
+// does not tell them from the struct's own, so both are refused.
 func losslessMethods(t reflect.Type, where string, seen map[reflect.Type]bool) error {
 	if t.Kind() != reflect.Struct || !speaks(t) {
 		return nil
 	}
-	for i := range t.NumField() {
-		embedded := t.Field(i)
+	for embedded := range t.Fields() {
 		if !embedded.Anonymous || !speaks(embedded.Type) {
 			continue
 		}
-		other := -1
-		for k := range t.NumField() {
-			if f := t.Field(k); k != i && f.Name != "_" && f.Type.Size() > 0 {
-				other = k
-				break
+		for other := range t.Fields() {
+			if other.Name != embedded.Name && other.Name != "_" && other.Type.Size() > 0 {
+				return fmt.Errorf("JSON may lose %s.%s, since the methods of the embedded %s may stand for the whole struct: give that a name, or name a Codec",
+					where, other.Name, embedded.Name)
 			}
 		}
-		if other < 0 {
-			if err := lossless(embedded.Type, where+"."+embedded.Name, seen); err != nil {
-				return err
-			}
-			continue
-		}
-		if swallows(t, i) {
-			return fmt.Errorf("JSON would lose %s.%s, since the embedded %s writes or reads in place of the whole struct: do not embed it, or name a Codec",
-				where, t.Field(other).Name, embedded.Name)
+		if err := lossless(embedded.Type, where+"."+embedded.Name, seen); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -149,95 +140,6 @@ func speaks(t reflect.Type) bool {
 		}
 	}
 	return false
-}
-
-// swallows reports whether the JSON of a struct is that of an embedded field, or
-// whether nothing is left of the others when it is read.
-func swallows(t reflect.Type, embedded int) bool {
-	full, bare := reflect.New(t).Elem(), reflect.New(t).Elem()
-	for i := range t.NumField() {
-		switch f := field(full, i); {
-		case i != embedded:
-			fill(f)
-		case f.Kind() == reflect.Pointer:
-			f.Set(reflect.New(f.Type().Elem()))
-			field(bare, i).Set(reflect.New(f.Type().Elem()))
-		}
-	}
-	for _, addressed := range []bool{false, true} { // methods may have a pointer as their receiver
-		said, alone := outcome(full, addressed), outcome(field(full, embedded), addressed)
-		if field(full, embedded).Kind() == reflect.Interface {
-			alone = panicked // there is nothing in it
-		}
-		if said == alone {
-			return true
-		}
-		back := reflect.New(t)
-		if err := called(func() { _ = json.Unmarshal([]byte(said), back.Interface()) }); err != nil {
-			continue
-		}
-		if nothing := outcome(bare, addressed); said != nothing && outcome(back.Elem(), addressed) == nothing {
-			return true
-		}
-	}
-	return false
-}
-
-// field is a field of a struct that can be read and set, whatever its name.
-func field(v reflect.Value, i int) reflect.Value {
-	f := v.Field(i)
-	return reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem()
-}
-
-// fill makes a value another than that of zeros, where it is simple.
-func fill(v reflect.Value) {
-	switch t := v.Type(); {
-	case v.Kind() == reflect.Bool:
-		v.SetBool(true)
-	case v.CanInt():
-		v.SetInt(1)
-	case v.CanUint():
-		v.SetUint(1)
-	case v.CanFloat():
-		v.SetFloat(1)
-	case v.Kind() == reflect.String:
-		v.SetString("x")
-	case v.Kind() == reflect.Pointer:
-		v.Set(reflect.New(t.Elem()))
-	case v.Kind() == reflect.Slice:
-		v.Set(reflect.MakeSlice(t, 1, 1))
-	case v.Kind() == reflect.Map:
-		v.Set(reflect.MakeMap(t))
-		v.SetMapIndex(reflect.Zero(t.Key()), reflect.Zero(t.Elem()))
-	case v.Kind() == reflect.Array && v.Len() > 0:
-		fill(v.Index(0))
-	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			if t.Field(i).IsExported() { // what is inside another's type may be a lock
-				fill(v.Field(i))
-			}
-		}
-	}
-}
-
-// panicked is the outcome of a panic: no JSON.
-const panicked = "panic"
-
-// outcome is what comes of encoding a value.
-func outcome(v reflect.Value, addressed bool) (said string) {
-	if addressed {
-		v = v.Addr()
-	}
-	err := called(func() {
-		data, err := json.Marshal(v.Interface())
-		if said = string(data); err != nil {
-			said = "error"
-		}
-	})
-	if err != nil {
-		return panicked
-	}
-	return said
 }
 
 // losslessFields is lossless for the fields of a struct. The names are those that

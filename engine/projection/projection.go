@@ -36,12 +36,11 @@ type Definition[State any] struct {
 	// before refers to, and depends on nothing but its arguments.
 	Apply func(state State, event engine.Event) State
 	// Codec encodes states for checkpoints; nil: encoding/json, which must be able
-	// to give back what the state has: Open refuses a type with a field that it
-	// would lose, and a state with text that is not UTF-8 gets no checkpoint but a
-	// *CodecError. A type that has UnmarshalJSON or UnmarshalText must see to that
-	// itself; a \ufffd in what its MarshalJSON returns is taken for such text. If it
-	// has these from a field embedded in it, which knows nothing of the fields
-	// beside it, Open refuses it, too; for that it encodes and decodes an example.
+	// to give back what the state has. Open refuses a type with a field that it would
+	// lose, or may: one beside an embedded field whose methods may write and read in
+	// place of the struct's. A type that has UnmarshalJSON or UnmarshalText must else
+	// see to that itself. A state with text that is not UTF-8 gets no checkpoint but a
+	// *CodecError; a \ufffd in what a MarshalJSON returns is taken for such text.
 	Codec Codec[State]
 }
 
