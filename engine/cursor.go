@@ -19,9 +19,8 @@ import (
 //
 // Each move is a note, for ever: handle events in batches where there are many.
 //
-// A cursor is bound to its query: with another one it is refused, in the log for ever
-// once it was moved, and before that as long as the Log is open that it was had from.
-// It holds nothing open, and may be used from many goroutines at once.
+// Its first move binds a cursor to its query: from then on it is refused with another
+// one. It holds nothing open, and may be used from many goroutines at once.
 type Cursor struct {
 	log      *Log
 	name     string
@@ -33,8 +32,8 @@ type Cursor struct {
 // says of a batch with a Move that does not hold, too.
 var ErrCursorMoved = errors.New("the cursor was moved by somebody else")
 
-// ErrCursorQuery: the cursor's name is bound to another query, by which its position
-// was found, or with which the same Log has given it out.
+// ErrCursorQuery: the cursor was moved under another query, by which its position was
+// found.
 var ErrCursorQuery = errors.New("the cursor belongs to another query: use the same query, or another name")
 
 // cursorNotes begins the names of the notes of cursors.
@@ -42,9 +41,10 @@ const cursorNotes = ownNotes + "cursor/"
 
 // Cursor returns the cursor with a name of 1 to 241 bytes over what a query
 // selects, as a subscription would: Backward, Limit and Buffered are refused with
-// ErrInvalid, and Borrow is not done. It is at 0 until its first move,
-// and until then only this Log knows of it. The error matches ErrCursorQuery if it was
-// moved under another query, or was not moved yet and given out with another one.
+// ErrInvalid, and Borrow is not done. It is at 0 until its first move, and the log
+// knows nothing of it. The error matches ErrCursorQuery if it was moved under another
+// query. If two queries have the name before that, the first move wins: the other
+// cursor is refused from then on, and so are its moves, with what is beside them.
 func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
 	fail := func(err error) (*Cursor, error) { return nil, fmt.Errorf("engine: cursor %q: %w", name, err) }
 	v := validation{opts: &l.opts, item: -1}
@@ -55,31 +55,10 @@ func (l *Log) Cursor(name string, q Query) (*Cursor, error) {
 	}
 	q.Types, q.Borrow = slices.Clone(q.Types), false
 	c := &Cursor{log: l, name: name, query: q, identity: chain.Cursor(q.AppendIdentity(nil))}
-	if err := c.bind(); err != nil {
+	if _, err := c.position(); err != nil {
 		return fail(err)
 	}
 	return c, nil
-}
-
-// bind binds the cursor's name to its query, if it is bound to none or to this one.
-// Otherwise two that were had before the first move would only learn from the other's
-// move that they are at odds.
-func (c *Cursor) bind() error {
-	l := c.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, moved, err := c.positionLocked()
-	if err != nil {
-		return err
-	}
-	if bound, ok := l.cursors[c.name]; ok && !moved && bound != c.identity {
-		return ErrCursorQuery
-	}
-	if l.cursors == nil {
-		l.cursors = map[string]chain.Hash{}
-	}
-	l.cursors[c.name] = c.identity
-	return nil
 }
 
 // Name is the cursor's name.
@@ -99,29 +78,22 @@ func (c *Cursor) position() (uint64, error) {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at, _, err := c.positionLocked()
-	return at, err
-}
-
-// positionLocked is the position, and whether the cursor was ever moved.
-func (c *Cursor) positionLocked() (position uint64, moved bool, err error) {
-	l := c.log
 	look := l.index.Note
 	if l.failed != nil {
 		look = l.index.ShownNote
 	}
 	note, ok := look(cursorNotes + c.name)
 	if !ok {
-		return 0, false, nil
+		return 0, nil
 	}
 	identity, position, ok := parseMove(note.Data)
 	switch {
 	case !ok:
-		return 0, true, fmt.Errorf("%w: the cursor's note in batch %d", ErrVersion, note.Batch)
+		return 0, fmt.Errorf("%w: the cursor's note in batch %d", ErrVersion, note.Batch)
 	case identity != c.identity:
-		return 0, true, ErrCursorQuery
+		return 0, ErrCursorQuery
 	}
-	return position, true, nil
+	return position, nil
 }
 
 // Move is the note that moves the cursor from one position to another, forward or

@@ -136,6 +136,9 @@ func TestErrorsNameTheEngineOnce(t *testing.T) {
 	_, err = log.Cursor("", engine.Query{Backward: true})
 	told("a wrong cursor", err)
 	c := cursor(t, log, "c", placed)
+	if _, err := log.AppendBatch(ctx, engine.Batch{Notes: []engine.NoteDraft{c.Move(0, 0)}}); err != nil {
+		t.Fatal(err)
+	}
 	_, err = log.Cursor("c", engine.Query{})
 	told("another query", err)
 	handle := func(what string, how engine.Handling, handler engine.Handler) {

@@ -108,37 +108,57 @@ func TestFailedAttemptsAreLogged(t *testing.T) {
 	closed(t, log)
 }
 
-// TestANameHasOneQuery: also between two cursors that were had from one log before
-// either has moved.
+// TestANameHasOneQuery: that of its first move. Of a cursor that was had with another
+// one before, nothing comes into the log.
 func TestANameHasOneQuery(t *testing.T) {
+	ctx := t.Context()
 	m := newMachine(t, engine.Options{})
 	log := m.open()
 	orders(t, log, "1", "2", "3", "4", "5")
-	first := cursor(t, log, "c", placed)
-	other := engine.Query{Stream: "bills"}
+	first, other := cursor(t, log, "c", placed), cursor(t, log, "c", engine.Query{Scope: "s"})
+	during := cursor(t, log, "c", engine.Query{Types: []string{"placed"}})
+	// It has begun when the other one makes the first move.
+	err := during.Handle(ctx, engine.Handling{Batch: 5, Attempts: 2, DeadLetter: engine.StreamName{Stream: "dead"}}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+		if event.Sequence == 5 {
+			if err := first.Handle(ctx, engine.Handling{Batch: 5}, bill); err != nil {
+				t.Error(err)
+			}
+		}
+		return bill(ctx, event, effects)
+	})
+	matches(t, err, engine.ErrRejected, engine.ErrCursorMoved)
 	refused := func(when string) {
 		t.Helper()
-		if c, err := log.Cursor("c", other); !errors.Is(err, engine.ErrCursorQuery) || c != nil {
-			t.Errorf("%s: %v, %v", when, c, err)
+		for _, from := range []uint64{0, 5} {
+			_, err := log.AppendBatch(ctx, engine.Batch{Events: drafts("beside it"), Notes: []engine.NoteDraft{other.Move(from, 1)}})
+			matches(t, err, engine.ErrRejected, engine.ErrCursorMoved)
+		}
+		if _, err := other.Position(); !errors.Is(err, engine.ErrCursorQuery) {
+			t.Errorf("the position %s: %v", when, err)
+		}
+		if err := other.Handle(ctx, engine.Handling{}, bill); !errors.Is(err, engine.ErrCursorQuery) {
+			t.Errorf("handle %s: %v", when, err)
+		}
+		if c, err := log.Cursor("c", engine.Query{Scope: "s"}); !errors.Is(err, engine.ErrCursorQuery) || c != nil {
+			t.Errorf("had %s: %v, %v", when, c, err)
 		}
 	}
-	refused("before it has moved")
-	again := cursor(t, log, "c", placed) // the same query is no harm
-	if err := first.Handle(t.Context(), engine.Handling{Batch: 5}, bill); err != nil {
-		t.Fatal(err)
-	}
-	at(t, again, 5)
 	refused("when it has moved")
-	if _, err := log.AppendBatch(t.Context(), engine.Batch{Notes: []engine.NoteDraft{again.Move(5, 0)}}); err != nil {
+	at(t, first, 5)
+	if _, err := log.AppendBatch(ctx, engine.Batch{Notes: []engine.NoteDraft{first.Move(5, 0)}}); err != nil {
 		t.Fatal(err)
 	}
 	refused("when it is at 0 again")
-	cursor(t, log, "d", placed) // is never moved
+	is(t, "bills", payloads(all(t, log, engine.Query{Stream: "bills"})), []string{"1", "2", "3", "4", "5"})
+	if events := all(t, log, engine.Query{}); len(events) != 10 {
+		t.Errorf("%d events", len(events))
+	}
 	closed(t, log)
 
 	log = m.open()
-	refused("after a reopen")
-	cursor(t, log, "d", other) // nothing of it was in the log
+	if c, err := log.Cursor("c", engine.Query{Scope: "s"}); !errors.Is(err, engine.ErrCursorQuery) || c != nil {
+		t.Errorf("after a reopen: %v, %v", c, err)
+	}
 	closed(t, log)
 }
 

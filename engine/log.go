@@ -56,7 +56,6 @@ type Log struct {
 	spare        *reader                 // that no call has; nil: none
 	followers    [2]followers            // of what is visible, and of what is written
 	looking      looking                 // what others have added, if the log is open read-only
-	cursors      map[string]chain.Hash   // the queries of the cursors that were given out, by name
 
 	signed   signatures
 	prepared *preparation // (t) the next segment, being made or made
