@@ -240,16 +240,27 @@ func TestHandleBuriesTheDead(t *testing.T) {
 }
 
 // TestHandleOutlivesPanics: what a handler, or a gate of what it appends, panics
-// with is no news of the batch or the cursor of Handle, whatever it matches.
+// with or returns is no news of the batch or the cursor of Handle, whatever it matches.
 func TestHandleOutlivesPanics(t *testing.T) {
 	plain := errors.New("plain")
 	for _, value := range []any{"text", plain, engine.ErrInDoubt, engine.ErrFailed, fmt.Errorf("mine: %w", engine.ErrCursorMoved), errors.Join(plain, engine.ErrInDoubt)} {
-		for _, where := range []string{"handler", "gate"} {
-			t.Run(fmt.Sprintf("%s, %v", where, value), func(t *testing.T) {
+		for _, where := range []string{"handler", "gate", "handler returns", "gate returns"} {
+			where, returns := strings.CutSuffix(where, " returns")
+			own, isError := value.(error)
+			if returns && !isError {
+				continue
+			}
+			say := func() error {
+				if !returns {
+					panic(value)
+				}
+				return own
+			}
+			t.Run(fmt.Sprintf("%s, returned %t, %v", where, returns, value), func(t *testing.T) {
 				panics, calls := true, 0
 				m := newMachine(t, engine.Options{Gates: []engine.Gate{gate("g", func(p *engine.Proposal) error {
 					if slices.Contains(p.Types(), "billed") && where == "gate" && panics {
-						panic(value)
+						return say()
 					}
 					return nil
 				})}})
@@ -259,17 +270,17 @@ func TestHandleOutlivesPanics(t *testing.T) {
 				handler := func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
 					calls++
 					if where == "handler" && panics {
-						panic(value)
+						return say()
 					}
 					return bill(ctx, event, effects)
 				}
 				err := c.Handle(t.Context(), engine.Handling{Attempts: 3}, handler)
 				var dead *engine.HandleError
 				var panicked *engine.PanicError
-				if !errors.As(err, &dead) || !errors.As(err, &panicked) || dead.Attempts != 3 || calls != 3 {
+				if !errors.As(err, &dead) || errors.As(err, &panicked) == returns || dead.Attempts != 3 || calls != 3 {
 					t.Fatalf("%v, after %d calls", err, calls)
 				}
-				if fmt.Sprint(panicked.Value) != fmt.Sprint(value) || !strings.Contains(string(panicked.Stack), "TestHandleOutlivesPanics.func") {
+				if !returns && (fmt.Sprint(panicked.Value) != fmt.Sprint(value) || !strings.Contains(string(panicked.Stack), "TestHandleOutlivesPanics.func")) {
 					t.Errorf("the panic is %v, at %s", panicked.Value, panicked.Stack)
 				}
 				for _, wrong := range []error{engine.ErrInDoubt, engine.ErrFailed, engine.ErrCursorMoved} {
@@ -277,11 +288,11 @@ func TestHandleOutlivesPanics(t *testing.T) {
 						t.Errorf("%q matches %q", err, wrong)
 					}
 				}
-				if errors.Is(err, plain) != (value == any(plain)) {
+				if errors.Is(err, plain) != errors.Is(own, plain) {
 					t.Errorf("its own error: %v", err)
 				}
 				text := fmt.Sprintf("panic: %v", value)
-				if panicked.Error() != text || strings.Contains(err.Error(), "goroutine") {
+				if !returns && panicked.Error() != text || strings.Contains(err.Error(), "goroutine") {
 					t.Errorf("%q, want %q", panicked, text)
 				}
 				at(t, c, 0)

@@ -134,18 +134,26 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("panic: %v", e.Value)
 }
 
-// Unwrap returns the value if it is an error, but nil if that matches ErrFailed,
-// ErrInDoubt or ErrCursorMoved. The function has met these in an append of its own:
-// of the batch or the cursor at hand they would not be true.
+// Unwrap returns the value if it is an error, or nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
-	for _, others := range []error{ErrFailed, ErrInDoubt, ErrCursorMoved} {
-		if errors.Is(err, others) {
-			return nil
-		}
-	}
 	return err
 }
+
+// theirs is the error of a function of the caller's. It matches what that matches, but
+// for ErrFailed, ErrInDoubt and ErrCursorMoved: the function has met these in an append
+// of its own, and of the batch or the cursor at hand they would not be true.
+type theirs struct{ err error }
+
+func (e *theirs) Error() string { return textOf(e.err) }
+
+// Is reports what errors.Is is to say: there is no Unwrap.
+func (e *theirs) Is(target error) bool {
+	return target != ErrFailed && target != ErrInDoubt && target != ErrCursorMoved && errors.Is(e.err, target)
+}
+
+// As finds target in the error.
+func (e *theirs) As(target any) bool { return errors.As(e.err, target) }
 
 // KeyConflictError answers a batch whose keys are known for another batch, or
 // only partly. It matches ErrKeyConflict.

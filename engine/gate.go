@@ -137,9 +137,9 @@ func distinct[T any, K comparable](list []T, of func(*T) K) []K {
 var ErrDenied = errors.New("denied by a gate")
 
 // DeniedError answers a batch that a gate has denied. It matches ErrDenied, and
-// what the gate's own error matches, but for ErrFailed and ErrInDoubt: a gate may
-// have met them in an append of its own, and of the denied batch they would not be
-// true.
+// what the gate's own error matches, but for ErrFailed, ErrInDoubt and ErrCursorMoved:
+// a gate may have met them in an append of its own, and of the denied batch they would
+// not be true.
 type DeniedError struct {
 	Gate   string // the gate's name
 	Reason string // what Err says
@@ -178,20 +178,11 @@ func (e *DeniedError) Error() string {
 	return oneLine(text)
 }
 
-// Is reports whether target is ErrDenied, or matched by the gate's own error, but
-// for ErrFailed and ErrInDoubt.
-func (e *DeniedError) Is(target error) bool {
-	switch target {
-	case ErrDenied:
-		return true
-	case ErrFailed, ErrInDoubt:
-		return false
-	}
-	return errors.Is(e.Err, target)
-}
+// Is reports whether target is ErrDenied.
+func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
 
-// As finds target in the gate's own error.
-func (e *DeniedError) As(target any) bool { return errors.As(e.Err, target) }
+// Unwrap returns the gate's own error, without what it may not say of the batch.
+func (e *DeniedError) Unwrap() error { return &theirs{e.Err} }
 
 // checkGates reports what is wrong with the gates of options.
 func checkGates(o *Options, problem func(format string, args ...any)) {

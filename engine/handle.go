@@ -60,7 +60,10 @@ type DeadLetter struct {
 	Error    string    `json:"error"`
 }
 
-// HandleError ends Handle at an event that could not be handled.
+// HandleError ends Handle at an event that could not be handled. It matches what the
+// error of the last attempt matches, but for ErrFailed, ErrInDoubt and ErrCursorMoved:
+// a handler may have met them in an append of its own, and of the cursor at hand they
+// would not be true.
 type HandleError struct {
 	Cursor   string
 	Sequence uint64
@@ -75,7 +78,10 @@ func (e *HandleError) Error() string {
 	}
 	return fmt.Sprintf("event %d could not be handled in %s, and cursor %q has no dead-letter stream: %v", e.Sequence, attempts, e.Cursor, within(e.Err))
 }
-func (e *HandleError) Unwrap() error { return e.Err }
+
+// Unwrap returns the error of the last attempt, without what it may not say of the
+// cursor.
+func (e *HandleError) Unwrap() error { return &theirs{e.Err} }
 
 // Handler handles one event. What it appends to effects commits together with the
 // cursor's move: both happen or none, so such effects happen once. Others, such as
@@ -356,9 +362,9 @@ func (h *handling) pause(ctx context.Context, wait time.Duration) error {
 // that says of its context what the end is has said all.
 func afterAttempt(end error, event *Event, last error) error {
 	if errors.Is(last, end) {
-		return fmt.Errorf("event %d: %w", event.Sequence, within(last))
+		return fmt.Errorf("event %d: %w", event.Sequence, within(&theirs{last}))
 	}
-	return fmt.Errorf("%w; the last attempt at event %d: %w", end, event.Sequence, within(last))
+	return fmt.Errorf("%w; the last attempt at event %d: %w", end, event.Sequence, within(&theirs{last}))
 }
 
 // attempt calls the handler once. What it has staged is undone if it fails.
