@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime/debug"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -256,13 +255,13 @@ func (l *Log) permit(ctx context.Context, c *call) error {
 	c.takeContents()
 	p := &Proposal{batch: c.batch, extensions: c.extensions}
 	for i := range l.opts.Gates {
-		reason, err := l.opts.Gates[i].ask(ctx, p)
+		err := l.opts.Gates[i].ask(ctx, p)
 		switch {
 		case err == nil:
 		case l.hasKeys(c): // since then: the commit will answer it
 			return nil
 		default:
-			return l.denied(p, i, err, reason)
+			return l.denied(p, i, err)
 		}
 	}
 	return nil
@@ -280,24 +279,19 @@ func (l *Log) hasKeys(c *call) bool {
 	return ok
 }
 
-// ask returns a gate's error, and what that says, since to tell may panic, too.
-func (g *Gate) ask(ctx context.Context, p *Proposal) (reason string, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-			reason = err.Error()
-		}
-	}()
+// ask returns a gate's error, or that it has panicked, also in telling that.
+func (g *Gate) ask(ctx context.Context, p *Proposal) (err error) {
+	defer catch(&err)
 	if err = g.Permit(ctx, p); err != nil {
-		reason = err.Error()
+		_ = err.Error() // which may panic, too
 	}
-	return reason, err
+	return err
 }
 
 // denied makes the error of a batch that the gate with this index has denied, and
 // records it.
-func (l *Log) denied(p *Proposal, at int, err error, reason string) error {
-	gates := l.opts.Gates
+func (l *Log) denied(p *Proposal, at int, err error) error {
+	gates, reason := l.opts.Gates, textOf(err)
 	e := &DeniedError{Gate: gates[at].Name, Reason: reason, Err: err, Trace: make([]GateResult, len(gates))}
 	for i := range gates {
 		e.Trace[i] = GateResult{Gate: gates[i].Name, Verdict: Permitted}

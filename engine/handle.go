@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -374,9 +373,6 @@ func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
 	effects := &Effects{tx: h.tx, event: event}
 	defer func() {
 		effects.tx = nil
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
 		if err != nil {
 			h.tx.back(before)
 			return
@@ -384,6 +380,7 @@ func (h *handling) attempt(ctx context.Context, event *Event) (err error) {
 		h.handled = event.Sequence
 		h.count++
 	}()
+	defer catch(&err)
 	return h.handler(ctx, *event, effects)
 }
 

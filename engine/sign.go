@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/proof"
@@ -169,11 +168,7 @@ func (l *Log) sign(head proof.Head, token bool) (signed proof.SignedHead, err er
 }
 
 func (l *Log) askSigner(head proof.Head) (signed proof.SignedHead, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("signing the head of batch %d: %w", head.Batch, &PanicError{Value: v, Stack: debug.Stack()})
-		}
-	}()
+	defer catch(&err)
 	return proof.Sign(head, l.opts.Signing.KeyID, l.opts.Signing.Key)
 }
 

@@ -129,10 +129,11 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	p.query.Types = slices.Compact(slices.Sorted(slices.Values(d.Query.Types)))
 	p.identity = identity(p.name, &p.query)
 	p.status = Status{Name: p.name, Version: p.version}
-	if err := called(func() { p.working = p.initial() }); err != nil {
+	initial, err := p.initial()
+	if err != nil {
 		return nil, fmt.Errorf("projection: %q: %w: Initial: %w", d.Name, engine.ErrInvalid, err)
 	}
-	p.before, p.shown = p.working, p.working
+	p.working, p.before, p.shown = initial, initial, initial
 	return p, nil
 }
 
@@ -151,11 +152,12 @@ func identity(name string, q *engine.Query) []byte {
 	return b
 }
 
-func (p *Projection[State]) initial() (state State) {
+func (p *Projection[State]) initial() (state State, err error) {
+	defer catch(&err)
 	if p.definition.Initial != nil {
 		state = p.definition.Initial()
 	}
-	return state
+	return state, nil
 }
 
 // Name is the projection's name.
@@ -244,16 +246,11 @@ func (p *Projection[State]) made() bool { return p != nil && p.definition.Apply 
 
 func (p *Projection[State]) common() *core { return &p.core }
 
-// called calls a function of the caller's, and returns an *engine.PanicError if it
-// panics.
-func called(f func()) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &engine.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	f()
-	return nil
+// catch makes an error of the panic of a caller's function. It is to be deferred.
+func catch(err *error) {
+	if value := recover(); value != nil {
+		*err = &engine.PanicError{Value: value, Stack: debug.Stack()}
+	}
 }
 
 func (p *Projection[State]) check() error {
@@ -282,11 +279,11 @@ func (p *Projection[State]) step(event *engine.Event) (err error) {
 		}
 	}
 	defer func() {
-		if v := recover(); v != nil {
-			panicked := &engine.PanicError{Value: v, Stack: debug.Stack()}
-			err = &ApplyError{Projection: p.name, Sequence: event.Sequence, ID: event.ID, Err: panicked}
+		if err != nil {
+			err = &ApplyError{Projection: p.name, Sequence: event.Sequence, ID: event.ID, Err: err.(*engine.PanicError)}
 		}
 	}()
+	defer catch(&err)
 	p.working = p.definition.Apply(p.working, e)
 	p.applied++
 	return nil
@@ -305,19 +302,28 @@ func (p *Projection[State]) show(bound place) {
 }
 
 func (p *Projection[State]) encode() (b []byte, err error) {
-	panicked := called(func() { b, err = p.codec().Encode(p.working) })
-	if err = cmp.Or(panicked, err); err != nil {
-		return nil, &CodecError{p.name, "encode", err}
+	defer p.codecFailed("encode", &err)
+	defer catch(&err)
+	return p.codec().Encode(p.working)
+}
+
+func (p *Projection[State]) decode(data []byte) (state State, err error) {
+	defer p.codecFailed("decode", &err)
+	defer catch(&err)
+	return p.codec().Decode(data)
+}
+
+// codecFailed says of an error whose it is.
+func (p *Projection[State]) codecFailed(op string, err *error) {
+	if *err != nil {
+		*err = &CodecError{p.name, op, *err}
 	}
-	return b, nil
 }
 
 func (p *Projection[State]) restore(data []byte, bound place) error {
-	var state State
-	var err error
-	panicked := called(func() { state, err = p.codec().Decode(data) })
-	if err = cmp.Or(panicked, err); err != nil {
-		return &CodecError{p.name, "decode", err}
+	state, err := p.decode(data)
+	if err != nil {
+		return err
 	}
 	p.working, p.tried = state, bound.sequence
 	p.show(bound)
