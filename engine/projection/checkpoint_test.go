@@ -345,7 +345,7 @@ func TestGolden(t *testing.T) {
 		hash = e.Hash
 	}
 	hexOf := func(b []byte) string { return hex.EncodeToString(b) }
-	if len(b) != 105 {
+	if len(b) != 150 {
 		t.Fatalf("%d bytes", len(b))
 	}
 	for _, c := range []struct {
@@ -356,15 +356,17 @@ func TestGolden(t *testing.T) {
 		{"magic", 0, 8, "89756e746f726e70"},
 		{"header length, major version", 12, 16, "58000100"},
 		{"0", 20, 24, "00000000"},
-		{"length of the body", 24, 32, "1100000000000000"},
+		{"length of the body", 24, 32, "3e00000000000000"},
 		{"version", 32, 40, "0700000000000000"},
-		{"length of the identity", 40, 48, "1000000000000000"},
+		{"length of the identity", 40, 48, "3d00000000000000"},
 		{"sequence", 48, 56, "0200000000000000"},
 		{"hash", 56, 88, hexOf(hash[:])},
-		{"name, scope, stream", 88, 94, "016e" + "00" + "027374"},
-		{"types", 94, 99, "02" + "0174" + "0175"},
-		{"versions, from and to sequence", 99, 104, "00" + "00" + "01" + "ac02"},
-		{"state", 104, 105, "32"},
+		{"name", 88, 93, "01000000" + "6e"},
+		{"scope, stream", 93, 103, "00000000" + "02000000" + "7374"},
+		{"types", 103, 117, "02000000" + "0100000074" + "0100000075"},
+		{"versions", 117, 133, "00000000000000000000000000000000"},
+		{"from and to sequence", 133, 149, "0100000000000000" + "2c01000000000000"},
+		{"state", 149, 150, "32"},
 	} {
 		if got := hexOf(b[c.from:c.to]); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)

@@ -78,8 +78,7 @@
 // with all but a-z, 0-9, - and _ written as %XX, and ".projection". If writing
 // fails the run goes on without, and says so in [Status.SaveErr] and when it ends.
 //
-// The bytes, little-endian; a uvarint is that of encoding/binary, and *text* is a
-// uvarint length and as many bytes:
+// The bytes, little-endian; *text* is a u32 length and as many bytes:
 //
 //	 0 ┌───────────────────────────────────────┐
 //	   │ magic: 89 'u' 'n' 't' 'o' 'r' 'n' 'p' │
@@ -100,9 +99,10 @@
 //	56 ├───────────────────────────────────────┤
 //	   │ hash of that event, 32 bytes          │
 //	88 ├───────────────────────────────────────┤
-//	   │ identity                              │   name, scope, stream: text each; count of types, uvarint;
-//	   │                                       │   the types, text each, rising; from and to version,
-//	   │                                       │   from (at least 1) and to sequence, uvarints
+//	   │ identity                              │   name: text; the query as Query.AppendIdentity has it:
+//	   │                                       │   scope, stream: text each; count of types, u32; the types,
+//	   │                                       │   text each, rising; from and to version, from (at least 1)
+//	   │                                       │   and to sequence, u64 each
 //	   ├───────────────────────────────────────┤
 //	   │ state, as the codec writes it         │
 //	   └───────────────────────────────────────┘

@@ -74,7 +74,7 @@ type Member interface {
 type core struct {
 	name     string
 	version  uint64
-	query    engine.Query // with the types sorted
+	query    engine.Query // with types of its own
 	identity []byte
 
 	// The run's own.
@@ -126,7 +126,7 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	}
 	p := &Projection[State]{definition: d}
 	p.name, p.version, p.query = d.Name, d.Version, d.Query
-	p.query.Types = slices.Compact(slices.Sorted(slices.Values(d.Query.Types)))
+	p.query.Types = slices.Clone(d.Query.Types)
 	p.identity = identity(p.name, &p.query)
 	p.status = Status{Name: p.name, Version: p.version}
 	initial, err := p.initial()
@@ -137,19 +137,10 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	return p, nil
 }
 
-// identity is the name and what the query selects, as checkpoints have it: in
-// shorter words than Query.AppendIdentity.
+// identity is the name and what the query selects, as checkpoints have it.
 func identity(name string, q *engine.Query) []byte {
-	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
-	b := text(text(text(nil, name), q.Scope), q.Stream)
-	b = binary.AppendUvarint(b, uint64(len(q.Types)))
-	for _, t := range q.Types {
-		b = text(b, t)
-	}
-	for _, n := range []uint64{q.FromVersion, q.ToVersion, max(q.FromSequence, 1), q.ToSequence} {
-		b = binary.AppendUvarint(b, n)
-	}
-	return b
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(name)))
+	return q.AppendIdentity(append(b, name...))
 }
 
 func (p *Projection[State]) initial() (state State, err error) {
