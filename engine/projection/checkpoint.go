@@ -22,6 +22,7 @@ const (
 	headerSize = 88
 	mostHeader = 4096 // of any minor version
 	mostBody   = 1<<31 - 1
+	mostFile   = mostHeader + mostBody
 	major      = 1
 
 	suffix    = ".projection"
@@ -31,7 +32,7 @@ const (
 )
 
 // errNoFile is what there is to say of a directory or a pipe.
-var errNoFile = errors.New("it is no regular file: remove it")
+var errNoFile = errors.New("it is no regular file")
 
 // checkpoint is what a file holds; see the package documentation.
 type checkpoint struct {
@@ -67,114 +68,74 @@ func headerSum(header []byte) uint32 {
 	return crc32.Update(crc32.Checksum(header[:8], castagnoli), castagnoli, header[12:])
 }
 
-// header is what a file says of itself before its body.
-type header struct {
-	version  uint64
-	bound    place
-	identity int    // its length
-	body     int    // the length of identity and state
-	sum      uint32 // of the body
-}
-
-// readHeader reads the header of a file, whose size is in bytes, and nothing behind
-// it. It returns ErrDamaged or ErrFormat, or what the disk said.
-func readHeader(r io.Reader, size int64) (*header, error) {
-	b := make([]byte, 16, mostHeader)
-	if err := readAll(r, b); err != nil {
-		return nil, err
-	}
-	length := int(binary.LittleEndian.Uint16(b[12:]))
-	if string(b[:8]) != magic || length < 16 || length > mostHeader {
+// parse takes the bytes of a file apart. It returns ErrDamaged or ErrFormat.
+func parse(b []byte) (*checkpoint, error) {
+	if len(b) < 16 || string(b[:8]) != magic {
 		return nil, ErrDamaged
 	}
-	b = b[:length]
-	if err := readAll(r, b[16:]); err != nil {
-		return nil, err
-	}
-	if headerSum(b) != binary.LittleEndian.Uint32(b[8:]) {
+	length := int(binary.LittleEndian.Uint16(b[12:]))
+	if length < 16 || length > min(mostHeader, len(b)) || headerSum(b[:length]) != binary.LittleEndian.Uint32(b[8:]) {
 		return nil, ErrDamaged
 	}
 	if binary.LittleEndian.Uint16(b[14:]) != major {
 		return nil, ErrFormat
 	}
-	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 	if length < headerSize || binary.LittleEndian.Uint32(b[20:]) != 0 {
 		return nil, ErrDamaged
 	}
-	body, named := u64(24), u64(40)
-	if body > mostBody || int64(body) != size-int64(length) || named > body || u64(48) == 0 {
+	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+	body, named, sequence := b[length:], u64(40), u64(48)
+	if u64(24) != uint64(len(body)) || named > uint64(len(body)) || sequence == 0 ||
+		crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(b[16:]) {
 		return nil, ErrDamaged
 	}
-	return &header{
-		version: u64(32), identity: int(named), body: int(body), sum: binary.LittleEndian.Uint32(b[16:]),
-		bound: place{sequence: u64(48), hash: engine.Hash(b[56:headerSize]), known: true},
-	}, nil
+	bound := place{sequence: sequence, hash: engine.Hash(b[56:headerSize]), known: true}
+	return &checkpoint{version: u64(32), identity: body[:named], bound: bound, state: body[named:]}, nil
 }
 
-// readBody reads what stands behind the header. It returns ErrDamaged, or what the
-// disk said.
-func (h *header) readBody(r io.Reader) (*checkpoint, error) {
-	body := make([]byte, h.body)
-	if err := readAll(r, body); err != nil {
-		return nil, err
+// statFile says how a file is, and fails with errNoFile at what would be opened in
+// vain: a pipe waits for whoever has its other end.
+func statFile(disk afero.Fs, name string) (fs.FileInfo, error) {
+	info, err := disk.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errNoFile}
 	}
-	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != h.sum {
-		return nil, ErrDamaged
-	}
-	return &checkpoint{version: h.version, identity: body[:h.identity], bound: h.bound, state: body[h.identity:]}, nil
-}
-
-// readAll fills b. It returns ErrDamaged if there is less, or what the disk said.
-func readAll(r io.Reader, b []byte) error {
-	_, err := io.ReadFull(r, b)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return ErrDamaged
-	}
-	if err != nil {
-		return fmt.Errorf("read the checkpoint: %w", err)
-	}
-	return nil
+	return info, err
 }
 
 // load gives a projection the state of its checkpoint, if that can be trusted. It
 // returns its sequence, or 0 and why not; nil where there is no file.
 func (s *Set) load(m Member) (restored uint64, reason error) {
 	disk, name := s.options.Checkpoints.FS, s.file(m)
-	info, err := disk.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := statFile(disk, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
+	case errors.Is(err, errNoFile):
+		return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err == nil && info.Size() > mostFile:
+		return 0, ErrDamaged
+	}
+	var b []byte
+	if err == nil {
+		b, err = afero.ReadFile(disk, name)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read the checkpoint: %w", err)
 	}
-	if !info.Mode().IsRegular() { // a pipe would not even open
-		return 0, fmt.Errorf("%w: %w", ErrDamaged, errNoFile)
-	}
-	f, err := disk.Open(name)
-	if err != nil {
-		return 0, fmt.Errorf("read the checkpoint: %w", err)
-	}
-	defer f.Close()
-	h, err := readHeader(f, info.Size())
+	c, err := parse(b)
 	if err != nil {
 		return 0, err
 	}
-	if h.version != m.common().version || h.identity != len(m.common().identity) {
+	if c.version != m.common().version || !bytes.Equal(c.identity, m.common().identity) {
 		return 0, ErrChanged
 	}
-	found, err := s.at(h.bound.sequence)
+	found, err := s.at(c.bound.sequence)
 	if err != nil {
 		return 0, err
 	}
-	if found != h.bound {
+	if found != c.bound {
 		return 0, ErrOtherLog
-	}
-	c, err := h.readBody(f)
-	if err != nil {
-		return 0, err
-	}
-	if !bytes.Equal(c.identity, m.common().identity) {
-		return 0, ErrChanged
 	}
 	if err := m.restore(c.state, c.bound); err != nil {
 		return 0, err
@@ -241,8 +202,8 @@ func (s *Set) write(m Member) error {
 	if err := disk.MkdirAll(dir, dirMode); err != nil {
 		return err
 	}
-	if info, err := disk.Stat(name + temporary); err == nil && !info.Mode().IsRegular() { // a pipe would wait for a reader
-		return &fs.PathError{Op: "write", Path: name + temporary, Err: errNoFile}
+	if _, err := statFile(disk, name+temporary); errors.Is(err, errNoFile) {
+		return fmt.Errorf("%w: remove it", err)
 	}
 	if err := writeFile(disk, name+temporary, whole.appendTo(nil)); err != nil {
 		return err

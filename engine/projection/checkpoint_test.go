@@ -177,6 +177,8 @@ func TestEveryByteOfACheckpoint(t *testing.T) {
 	try("what should be 0", header(20, 1), projection.ErrDamaged)
 	try("a short header", sum(slices.Concat(header(12, 80)[:80], whole[80:])), projection.ErrDamaged)
 	try("event 0", header(48, 0), projection.ErrDamaged)
+	try("a body longer than the file", header(24, whole[24]+1), projection.ErrDamaged)
+	try("a body of all that 64 bits can say", header(24, bytes.Repeat([]byte{0xff}, 8)...), projection.ErrDamaged)
 	try("an identity longer than the file", header(40, 0, 0, 1), projection.ErrDamaged)
 	try("another event", header(48, 2), projection.ErrOtherLog)
 	try("an event that is not there", header(48, 9), projection.ErrOtherLog)

@@ -1,10 +1,6 @@
 package projection
 
-import (
-	"bytes"
-
-	"github.com/untorn-db/untorn/engine"
-)
+import "github.com/untorn-db/untorn/engine"
 
 // MutexesFree reports whether nobody holds a mutex of the set or of its members.
 func (s *Set) MutexesFree() bool {
@@ -28,17 +24,10 @@ func Union(a, b engine.Query) engine.Query { return union(a, b) }
 type Checkpoint = checkpoint
 
 // Parse takes a file apart.
-func Parse(b []byte) (*Checkpoint, error) {
-	r := bytes.NewReader(b)
-	h, err := readHeader(r, int64(len(b)))
-	if err != nil {
-		return nil, err
-	}
-	return h.readBody(r)
-}
+func Parse(b []byte) (*Checkpoint, error) { return parse(b) }
 
-// MostBody is how long a body may be.
-const MostBody = mostBody
+// MostFile is how long a file may be.
+const MostFile = mostFile
 
 // Bytes is the file of it.
 func (c *checkpoint) Bytes() []byte { return c.appendTo(nil) }
