@@ -54,7 +54,7 @@ func TestErrorsNameTheEngineOnce(t *testing.T) {
 	told("a locked log", open(engine.Options{Dir: dir}))
 	told("nothing there", open(engine.Options{Dir: dir + "/none", ReadOnly: true}))
 	closed(t, held)
-	if err := open(engine.Options{}); !errors.Is(err, engine.ErrInvalid) || err.Error() != "engine: open: invalid options: Dir is empty: name the log's directory" {
+	if err := open(engine.Options{Align: 7}); !errors.Is(err, engine.ErrInvalid) || err.Error() != "engine: open: invalid options: Dir is empty: name the log's directory; Align is 7: use 0 or 4096" {
 		t.Error(err)
 	}
 

@@ -1,11 +1,11 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/afero"
@@ -92,9 +92,9 @@ var silent = slog.New(slog.DiscardHandler)
 // withDefaults returns the options with every zero value replaced, or all the
 // problems at once.
 func (o Options) withDefaults() (Options, error) {
-	var problems []error
+	var problems []string
 	problem := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf(format, args...))
+		problems = append(problems, fmt.Sprintf(format, args...))
 	}
 	if o.Dir == "" && o.FS == nil {
 		problem("Dir is empty: name the log's directory")
@@ -149,7 +149,7 @@ func (o Options) withDefaults() (Options, error) {
 	checkGates(&o, problem)
 	checkSigning(&o, problem)
 	if len(problems) > 0 {
-		return o, fmt.Errorf("%w options: %w", ErrInvalid, errors.Join(problems...))
+		return o, fmt.Errorf("%w options: %s", ErrInvalid, strings.Join(problems, "; "))
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}

@@ -87,7 +87,7 @@ func checkSigning(o *Options, problem func(format string, args ...any)) {
 		return
 	}
 	if _, err := proof.NewKeys(proof.Key{ID: s.KeyID, Public: public}); err != nil {
-		problem("Signing: %w", err)
+		problem("Signing: %v", err)
 	}
 }
 

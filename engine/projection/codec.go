@@ -55,6 +55,10 @@ func (jsonCodec[State]) check() error {
 	return lossless(reflect.TypeFor[State](), "the state", map[reflect.Type]bool{})
 }
 
+func lost(what, why string) error {
+	return fmt.Errorf("JSON would lose %s, since %s: name a Codec", what, why)
+}
+
 // container is a type that encodes what it holds by itself. A struct in which one
 // is embedded has its method, but not its type.
 type container interface {
@@ -83,9 +87,6 @@ func lossless(t reflect.Type, where string, seen map[reflect.Type]bool) error {
 	own := reflect.PointerTo(t)
 	if own.Implements(reflect.TypeFor[json.Unmarshaler]()) || own.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return nil // it knows best
-	}
-	lost := func(what, why string) error {
-		return fmt.Errorf("JSON would lose %s, since %s: name a Codec", what, why)
 	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
@@ -150,9 +151,6 @@ func losslessFields(t reflect.Type, where string, names map[string]string, withi
 	defer delete(within, t)
 	for field := range t.Fields() {
 		place := where + "." + field.Name
-		lost := func(what, why string) error {
-			return fmt.Errorf("JSON would lose %s, since %s: name a Codec", what, why)
-		}
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if strings.ContainsFunc(name, notInNames) {
 			name = "" // as if there were none

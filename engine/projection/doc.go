@@ -60,9 +60,8 @@
 // answer: delete them all and every state is the same. It is trusted if it is
 // whole, of this name, version and query, and if the log has the event it stands on:
 // same sequence, same hash. Otherwise the projection is computed from the first
-// event on, and [Status.Rebuilt] says why. It only stands on durable events. All
-// that the header says is looked at before the body is read, and what is not a
-// regular file is not opened.
+// event on, and [Status.Rebuilt] says why. It only stands on durable events.
+// What is not a regular file, or too long for a checkpoint, is not opened.
 //
 // Change the Version when Apply, Initial or the codec mean something new; a
 // changed Query is noticed. A directory serves one running set per name.

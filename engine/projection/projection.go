@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -109,20 +108,18 @@ const maxName = 64
 // New returns a projection that has seen no event. It reports all that is wrong
 // with the definition at once, matching engine.ErrInvalid.
 func New[State any](d Definition[State]) (*Projection[State], error) {
-	var problems []error
-	problem := func(wrong bool, text string) {
-		if wrong {
-			problems = append(problems, fmt.Errorf("%w: %s", engine.ErrInvalid, text))
-		}
+	var problems []string
+	if d.Name == "" || len(d.Name) > maxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, unicode.IsControl) {
+		problems = append(problems, "Name must be 1 to 64 bytes of UTF-8 without control characters")
 	}
-	problem(d.Name == "" || len(d.Name) > maxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, unicode.IsControl),
-		"Name must be 1 to 64 bytes of UTF-8 without control characters")
-	problem(d.Apply == nil, "Apply is nil")
+	if d.Apply == nil {
+		problems = append(problems, "Apply is nil")
+	}
 	if err := d.Query.CheckLasting(); err != nil {
-		problems = append(problems, err)
+		problems = append(problems, "Query: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("projection: %q: %w", d.Name, errors.Join(problems...))
+	if err := invalid("definition", problems); err != nil {
+		return nil, fmt.Errorf("projection: %q: %w", d.Name, err)
 	}
 	p := &Projection[State]{definition: d}
 	p.name, p.version, p.query = d.Name, d.Version, d.Query
@@ -135,6 +132,14 @@ func New[State any](d Definition[State]) (*Projection[State], error) {
 	}
 	p.working, p.before, p.shown = initial, initial, initial
 	return p, nil
+}
+
+// invalid is the error of all that is wrong with something, or nil.
+func invalid(what string, problems []string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w %s: %s", engine.ErrInvalid, what, strings.Join(problems, "; "))
 }
 
 // identity is the name and what the query selects, as checkpoints have it.

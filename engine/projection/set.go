@@ -92,10 +92,8 @@ func Open(log *engine.Log, options Options, members ...Member) (*Set, error) {
 }
 
 func (s *Set) check() error {
-	var problems []error
-	problem := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%w: "+format, append([]any{engine.ErrInvalid}, args...)...))
-	}
+	var problems []string
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	if s.log == nil {
 		problem("the log is nil")
 	}
@@ -122,10 +120,10 @@ func (s *Set) check() error {
 			continue
 		}
 		if err := m.check(); err != nil {
-			problem("projection %q: %w", m.Name(), err)
+			problem("projection %q: %v", m.Name(), err)
 		}
 	}
-	return errors.Join(problems...)
+	return invalid("set", problems)
 }
 
 // claim makes a projection that of a set.

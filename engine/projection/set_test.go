@@ -839,6 +839,9 @@ func TestWrongDefinitions(t *testing.T) {
 				t.Errorf("%s: %q lacks %q", c.what, err, want)
 			}
 		}
+		if text := err.Error(); !strings.Contains(text, ": invalid definition: ") || strings.Contains(text, "\n") {
+			t.Errorf("%s: %q", c.what, text)
+		}
 	}
 	log := opened(t, newDisk(), 0)
 	one := func(name string) *projection.Projection[int] {
