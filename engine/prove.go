@@ -243,7 +243,7 @@ func (p *proving) walk(ctx context.Context) error {
 	case at.batch != p.Head.Batch || len(p.Events) == 0:
 		return &CorruptError{Segment: p.segment, Offset: -1, Where: "interior", Reason: fmt.Sprintf("the batches up to %d do not follow each other", p.Head.Batch)}
 	case at.head != p.Head.Hash:
-		return &proof.Error{Reason: proof.NotUnderHead, Detail: fmt.Sprintf("the log has %v behind batch %d, the head is %v", at.head, at.batch, p.Head.Hash)}
+		return &proof.Error{Reason: proof.NotUnderHead, Detail: fmt.Sprintf("the log has %v after batch %d, the head is %v", at.head, at.batch, p.Head.Hash)}
 	}
 	return nil
 }

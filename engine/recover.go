@@ -336,7 +336,7 @@ func (r *recovering) enter(s *segmentFile) error {
 		return nil
 	}
 	return &CorruptError{Segment: s.number - 1, Offset: int64(h.PreviousEnd), Sequence: last.sequence + 1, Where: "interior",
-		Reason: fmt.Sprintf("it ends in batch %d, but segment %d goes on behind batch %d", last.batch, s.number, want.batch)}
+		Reason: fmt.Sprintf("it ends in batch %d, but segment %d goes on after batch %d", last.batch, s.number, want.batch)}
 }
 
 // scanFrom scans from an offset to the limit, or to wherever the batches end.
@@ -593,7 +593,7 @@ func (r *recovering) stop(s *segmentFile, found *segment.Found, limit int64) (re
 		damage.Reason = "it ends too early"
 	}
 	if limit >= 0 {
-		damage.Reason += fmt.Sprintf(", but segment %d goes on behind byte %d", s.number+1, limit)
+		damage.Reason += fmt.Sprintf(", but segment %d goes on after byte %d", s.number+1, limit)
 		return r.skip(s, found, limit, damage)
 	}
 	if r.last.batch < r.carried {
@@ -766,7 +766,7 @@ func (r *recovering) blankEnd(s *segmentFile) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("write zeros behind the last batch: %w", err)
+		return fmt.Errorf("write zeros after the last batch: %w", err)
 	}
 	s.filled = until
 	return nil

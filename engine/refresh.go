@@ -169,7 +169,7 @@ func (r *recovering) catchUp(next *segmentFile) error {
 		case r.last.end == limit:
 			return nil // also with an END behind it
 		case s.end > limit:
-			return recovered("segment %d goes on behind byte %d of segment %d, which is before batch %d", next.number, limit, s.number, r.last.batch)
+			return recovered("segment %d goes on after byte %d of segment %d, which is before batch %d", next.number, limit, s.number, r.last.batch)
 		}
 	}
 	for torn := int64(-1); ; {
@@ -189,7 +189,7 @@ func (r *recovering) catchUp(next *segmentFile) error {
 		case reached || err != nil:
 			return err
 		case limit >= 0:
-			return recovered("segment %d goes on behind byte %d of segment %d, where nothing is whole behind byte %d", next.number, limit, s.number, found.Offset)
+			return recovered("segment %d goes on after byte %d of segment %d, where nothing is whole after byte %d", next.number, limit, s.number, found.Offset)
 		case found.Kind != segment.FoundTear:
 			return nil
 		}

@@ -226,7 +226,7 @@ func ParseSignedHead(text string) (SignedHead, error) {
 		rest = behind
 	}
 	if rest != "" {
-		return SignedHead{}, invalid(Malformed, "there is %.40q behind the signature", rest)
+		return SignedHead{}, invalid(Malformed, "there is %.40q after the signature", rest)
 	}
 	return h, nil
 }

@@ -115,7 +115,7 @@ func TestParseSignedHead(t *testing.T) {
 		{"a line less", strings.Join(append(append([]string{}, lines[:2]...), lines[3:]...), ""), `a head has the line "batch …" where this one has "sequence 6"`},
 		{"two lines in the other order", lines[0] + lines[2] + lines[1] + strings.Join(lines[3:], ""), `a head has the line "log …" where this one has "batch 5"`},
 		{"the end of the last line missing", strings.TrimSuffix(text, "\n"), `a head has the line "signature …" where this one has "signature `},
-		{"something behind", text + "\n", `there is "\n" behind the signature`},
+		{"something behind", text + "\n", `there is "\n" after the signature`},
 		{"CR", strings.ReplaceAll(text, "\n", "\r\n"), `the first line of a head is "untorn log head v1"`},
 		{"CR inside", replaced("batch 5\n", "batch 5\r\n"), `the line batch: "5\r" is no number of at most 64 bits`},
 		{"a zero before", replaced("batch 5", "batch 05"), `the line batch: "05" is written 5`},

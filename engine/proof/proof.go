@@ -76,7 +76,7 @@ func (p *Proof) check() (record.Canonical, error) {
 	case p.FirstSequence == 0 || p.lastSequence() < p.FirstSequence:
 		err = invalid(Malformed, "%d events from sequence %d on", len(p.Events), p.FirstSequence)
 	case p.Batch == 0 || p.Batch+uint64(len(p.Following)) < p.Batch:
-		err = invalid(Malformed, "%d digests behind batch %d", len(p.Following), p.Batch)
+		err = invalid(Malformed, "%d digests after batch %d", len(p.Following), p.Batch)
 	default:
 		err = p.Head.checkShape()
 	}
@@ -163,7 +163,7 @@ func (p *Proof) follow(h *chain.Hasher, event *record.Canonical) error {
 		return invalid(WrongLogRoot, "before the first batch stands %v, the root is %v", p.Before, root)
 	}
 	if last := p.Batch + uint64(len(p.Following)); last != p.Head.Batch {
-		return invalid(WrongCount, "%d behind batch %d lead to batch %d, the head is of batch %d", len(p.Following), p.Batch, last, p.Head.Batch)
+		return invalid(WrongCount, "%d after batch %d lead to batch %d, the head is of batch %d", len(p.Following), p.Batch, last, p.Head.Batch)
 	}
 	digest := h.Batch(p.Batch, p.FirstSequence, p.Events, p.Notes)
 	if head := link(h, h.Link(p.Before, digest), p.Following); head != p.Head.Hash {
@@ -224,14 +224,14 @@ func Consistent(older Head, digests []chain.Hash, newer Head) error {
 		}
 	}
 	if newer.Batch < older.Batch || newer.Batch-older.Batch != uint64(len(digests)) {
-		return invalid(WrongCount, "%d behind batch %d, the newer head is of batch %d", len(digests), older.Batch, newer.Batch)
+		return invalid(WrongCount, "%d after batch %d, the newer head is of batch %d", len(digests), older.Batch, newer.Batch)
 	}
 	var h chain.Hasher
 	if head := link(&h, older.Hash, digests); head != newer.Hash {
 		return invalid(NotContinued, "the digests lead to %v, the newer head is %v", head, newer.Hash)
 	}
 	if newer.Sequence < older.Sequence || len(digests) == 0 && newer.Sequence != older.Sequence {
-		return invalid(WrongHeadSequence, "it was %d, and is %d behind %d batches more", older.Sequence, newer.Sequence, len(digests))
+		return invalid(WrongHeadSequence, "it was %d, and is %d after %d batches more", older.Sequence, newer.Sequence, len(digests))
 	}
 	return nil
 }
