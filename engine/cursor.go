@@ -98,7 +98,11 @@ func (c *Cursor) position() (uint64, error) {
 
 // Move is the note that moves the cursor from one position to another, forward or
 // back: 0 is before the first event. A batch that has it is refused with
-// ErrCursorMoved if the cursor is elsewhere.
+// ErrCursorMoved if the cursor is elsewhere, and with ErrInvalid if there is no event
+// with that sequence before the batch.
+//
+// A new name may begin where an old one is: with a query that selects more, its first
+// move is from 0 to the other's Position.
 func (c *Cursor) Move(from, to uint64) NoteDraft {
 	expect := NoteIs(c.move(from))
 	expect.orNone = from == 0

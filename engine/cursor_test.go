@@ -464,10 +464,24 @@ func TestWhatAHandlerMayDo(t *testing.T) {
 		at(t, c, 5)
 	}
 
-	// Dead letters that would be handled in their turn.
-	everything := cursor(t, log, "everything", engine.Query{})
-	if err := everything.Handle(ctx, engine.Handling{DeadLetter: engine.StreamName{Stream: "dead"}}, bill); !errors.Is(err, engine.ErrInvalid) {
-		t.Errorf("dead letters of its own: %v", err)
+	// Dead letters of its own are passed over, those of others are handled.
+	var all int
+	for event := range log.Read(engine.Query{}) {
+		if event.Type == engine.DeadLetterType {
+			all++
+		}
+	}
+	for stream, want := range map[string]int{"dead": 0, "other": all} {
+		everything := cursor(t, log, "everything to "+stream, engine.Query{})
+		letters := 0
+		if err := everything.Handle(ctx, engine.Handling{ToEnd: true, DeadLetter: engine.StreamName{Stream: stream}}, func(_ context.Context, event engine.Event, _ *engine.Effects) error {
+			if event.Type == engine.DeadLetterType {
+				letters++
+			}
+			return nil
+		}); err != nil || letters != want {
+			t.Errorf("dead letters in stream %q: %d, %v", stream, letters, err)
+		}
 	}
 
 	var kept *engine.Effects
@@ -603,13 +617,14 @@ func TestWhatHandleRefuses(t *testing.T) {
 	if _, err := new(engine.Effects).Append(draft("x")); !errors.Is(err, engine.ErrTxDone) {
 		t.Errorf("effects of nobody: %v", err)
 	}
-	// Behind the last sequence there is nothing to handle.
-	if _, err := log.AppendBatch(context.Background(), engine.Batch{Notes: []engine.NoteDraft{c.Move(0, math.MaxUint64)}}); err != nil {
-		t.Fatal(err)
+	// What is not there yet was not handled. Not even what comes in the same batch.
+	for _, to := range []uint64{2, math.MaxUint64} {
+		_, err := log.AppendBatch(context.Background(), engine.Batch{Events: []engine.Draft{draft("2")}, Notes: []engine.NoteDraft{c.Move(0, to)}})
+		if !errors.Is(err, engine.ErrInvalid) || !errors.Is(err, engine.ErrRejected) {
+			t.Errorf("a move to %d: %v", to, err)
+		}
 	}
-	if err := c.Handle(context.Background(), engine.Handling{}, never); err != nil {
-		t.Error(err)
-	}
+	at(t, c, 0)
 	// Each attempt gets the event as it is in the log.
 	var seen []string
 	again := cursor(t, log, "again", placed)

@@ -26,8 +26,12 @@ type Handling struct {
 	Wait, MostWait time.Duration
 	// DeadLetter is the stream for an event that could not be handled: it gets one
 	// of type DeadLetterType, in the same batch as the cursor's move behind it.
-	// Without a stream Handle ends with a *HandleError.
+	// Without a stream Handle ends with a *HandleError. A query may select the
+	// stream: its dead letters are passed over.
 	DeadLetter StreamName
+	// ToEnd ends Handle with nil, rather than waiting, once no durable event is left
+	// that the query selects.
+	ToEnd bool
 	// Durability is that of the batches; with Buffered more events may be handled
 	// again after a power cut.
 	Durability Durability
@@ -127,6 +131,10 @@ func (e *Effects) open() *Tx {
 // Note stages a note, as Tx.Note does.
 func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 
+// ErrPermanent is for handlers: an error that matches it is not tried again. The
+// event could not be handled, whatever Handling.Attempts says.
+var ErrPermanent = errors.New("permanent")
+
 // Handle calls a handler for every event behind the cursor, in order, and moves the
 // cursor. It waits for events to come, and returns when the context ends, the log
 // is closed or has failed, the query has no more events (then with nil), an event
@@ -138,7 +146,9 @@ func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 // is, or when its effects are refused, as with ErrWrongVersion or ErrDenied. What
 // the disk says is no fault of an event, and ends Handle. Options.Logger is warned of
 // each failed attempt, with cursor, sequence, attempt and error, and Metrics.Handled
-// is told. If Handle ends before the next attempt, because of the context or the log,
+// is told. An attempt does not count if the context ends during it; nor if it was made
+// in a batch with other events whose effects were refused: each of them is handled
+// again, alone. If Handle ends before the next attempt, because of the context or the log,
 // errors.Is finds both that and the error of the last attempt.
 //
 // Effects that the query selects are events as all others: they are handled in their
@@ -146,8 +156,7 @@ func (e *Effects) Note(note NoteDraft) error { return e.open().Note(note) }
 // answers each event with one that the query selects never comes to an end, and
 // fills the disk. Have the query leave the effects out, by stream or by type; or have
 // the handler append nothing at some of them, for which Draft.Depth can count the
-// steps. ToSequence bounds both. A dead-letter stream that the query selects is
-// refused with ErrInvalid.
+// steps. ToSequence bounds both.
 //
 // Two Handles of one name, in one process or in several, are safe and of no use: the
 // one whose batch comes later ends with ErrCursorMoved, and its effects are not there.
@@ -155,9 +164,6 @@ func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) erro
 	how, err := how.withDefaults()
 	if err == nil && handler == nil {
 		err = fmt.Errorf("%w: the handler is nil", ErrInvalid)
-	}
-	if err == nil && c.selects(how.DeadLetter) {
-		err = fmt.Errorf("%w: the cursor's query selects the dead letters of stream %q, which would be handled in their turn", ErrInvalid, how.DeadLetter.Stream)
 	}
 	if err == nil {
 		if how.Append == nil {
@@ -170,13 +176,6 @@ func (c *Cursor) Handle(ctx context.Context, how Handling, handler Handler) erro
 		return fmt.Errorf("engine: handle %q: %w", c.name, within(err))
 	}
 	return nil
-}
-
-// selects reports whether the cursor's query selects the dead letters of a stream.
-func (c *Cursor) selects(letters StreamName) bool {
-	q := &c.query
-	return letters.Stream != "" && (q.Stream == "" || q.Stream == letters.Stream && q.Scope == letters.Scope) &&
-		(q.Scope == "" || q.Scope == letters.Scope) && (len(q.Types) == 0 || slices.Contains(q.Types, DeadLetterType))
 }
 
 // withDefaults returns how, or what is wrong with it.
@@ -242,6 +241,9 @@ func (h *handling) run(ctx context.Context) error {
 			h.tell(HandledStats{Ended: true})
 			return nil
 		}
+		if h.how.ToEnd && l.shownAll(q.FromSequence) {
+			return nil
+		}
 		bound, err := l.await(ctx, q.FromSequence, false)
 		if err != nil {
 			return err
@@ -259,7 +261,7 @@ func (h *handling) run(ctx context.Context) error {
 func (h *handling) some(ctx context.Context, q *Query) error {
 	again, cause := false, error(nil)
 	err := h.cursor.log.read(q, func(event Event) bool {
-		if cause = ctx.Err(); cause == nil {
+		if cause = ctx.Err(); cause == nil && !h.ownLetter(&event) {
 			again, cause = h.event(ctx, &event)
 		}
 		return !again && cause == nil
@@ -274,6 +276,13 @@ func (h *handling) some(ctx context.Context, q *Query) error {
 		}
 	}
 	return err
+}
+
+// ownLetter reports whether an event is a dead letter in the stream where those of
+// this Handle come, which would be handled in their turn.
+func (h *handling) ownLetter(event *Event) bool {
+	to := h.how.DeadLetter
+	return event.Type == DeadLetterType && to.Stream != "" && event.Stream == to.Stream && event.Scope == to.Scope
 }
 
 // finish commits what is handled, whatever has ended that. Where it is rejected,
@@ -321,7 +330,7 @@ func (h *handling) event(ctx context.Context, event *Event) (again bool, err err
 		}
 		failures++
 		h.failed(event, failures, err)
-		if failures >= h.how.Attempts {
+		if failures >= h.how.Attempts || errors.Is(err, ErrPermanent) {
 			return false, h.bury(event, failures, err)
 		}
 		if end := h.pause(ctx, wait); end != nil {

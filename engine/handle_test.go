@@ -216,3 +216,59 @@ func TestTheContextEndsDuringTheWait(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestHandleToEnd: it ends where no durable event is left, also at once, and the next
+// one goes on from there.
+func TestHandleToEnd(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	c := cursor(t, log, "c", engine.Query{Stream: "orders"})
+	var seen []string
+	handle := func(want ...string) {
+		t.Helper()
+		seen = nil
+		if err := c.Handle(t.Context(), engine.Handling{Batch: 2, ToEnd: true}, func(_ context.Context, event engine.Event, effects *engine.Effects) error {
+			seen = append(seen, string(event.Data))
+			_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed"})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		is(t, "handled", seen, want)
+	}
+	handle()
+	at(t, c, 0)
+	orders(t, log, "1", "2", "3")
+	handle("1", "2", "3")
+	at(t, c, 3)
+	handle()
+	orders(t, log, "4")
+	handle("4")
+	closed(t, log)
+	if err := c.Handle(t.Context(), engine.Handling{ToEnd: true}, bill); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("of a closed log: %v", err)
+	}
+}
+
+// TestPermanent: an error that says so ends the attempts.
+func TestPermanent(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	orders(t, log, "1")
+	calls := 0
+	poison := func(context.Context, engine.Event, *engine.Effects) error {
+		calls++
+		return fmt.Errorf("no such customer: %w", engine.ErrPermanent)
+	}
+	c := cursor(t, log, "c", placed)
+	var failed *engine.HandleError
+	if err := c.Handle(t.Context(), engine.Handling{}, poison); !errors.As(err, &failed) || failed.Attempts != 1 || calls != 1 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	at(t, c, 0)
+	if err := c.Handle(t.Context(), engine.Handling{ToEnd: true, DeadLetter: engine.StreamName{Stream: "dead"}}, poison); err != nil || calls != 2 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	at(t, c, 1)
+	closed(t, log)
+}

@@ -113,6 +113,11 @@ func (v *validation) noteDraft(n *NoteDraft, at int) []byte {
 // expectNote checks what a note of a call requires of the one before it.
 func (l *Log) expectNote(c *call, staged *staging, at int) error {
 	n := &c.batch.Notes[at]
+	if name, ok := strings.CutPrefix(n.own, cursorNotes); ok {
+		if _, to, _ := parseMove(n.Data); to > staged.sequence {
+			return fmt.Errorf("%w: cursor %q cannot move to event %d: the last one before this batch is %d", ErrInvalid, name, to, staged.sequence)
+		}
+	}
 	if n.Expect.how == anyNote {
 		return nil
 	}

@@ -97,6 +97,14 @@ func (l *Log) lastOf(q *Query) uint64 {
 	return last
 }
 
+// shownAll reports whether no event from a sequence on is durable yet, in a log that
+// is open and has not failed.
+func (l *Log) shownAll(from uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed && l.failed == nil && l.boundLocked(false) < from
+}
+
 // await returns how far can be read, once that is at least the event with a
 // sequence.
 func (l *Log) await(ctx context.Context, sequence uint64, buffered bool) (bound uint64, err error) {
