@@ -99,6 +99,11 @@ func TestAnErasedEventSaysSo(t *testing.T) {
 	if len(events) != 2 || events[0].Erased || !events[1].Erased || !events[1].Erasable || events[1].Data != nil {
 		t.Errorf("%+v", events)
 	}
+	for _, id := range []uuid.UUID{events[1].ID, {}} {
+		if salt, err := log.Salt(id); salt != nil || !errors.Is(err, engine.ErrNotFound) {
+			t.Errorf("salt of %v: %x, %v", id, salt, err)
+		}
+	}
 	verified(t, log)
 }
 

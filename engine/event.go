@@ -32,7 +32,9 @@ type Draft struct {
 	Flags       uint32    // the caller's own bits, kept as they are
 
 	PayloadVersion uint32 // the version of the payload's schema, the caller's own
-	Erasable       bool   // salt the content's hash, so that the content can be erased later
+	// Erasable salts the content's hash, so that the content may be erased later
+	// without breaking the chain. The format has that; this version cannot do it yet.
+	Erasable bool
 }
 
 // Expect is what a draft requires of its stream before the first byte of its

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,29 @@ func (l *Log) Prove(ctx context.Context, id uuid.UUID) (proof.Proof, error) {
 		return l.ProveTo(ctx, id, signed)
 	}
 	return l.ProveTo(ctx, id, proof.SignedHead{Head: l.durableHead()})
+}
+
+// Salt returns the 16 bytes that salt the content hash of an erasable event, and nil
+// of another one: proof.VerifyContent wants them of whoever has the content and its
+// proof. Without the salt a proof does not show even what can be guessed, so give it
+// only to those who may see the content. The error matches ErrNotFound if the log does
+// not show the event, or if its content, and with it the salt, was erased.
+func (l *Log) Salt(id uuid.UUID) ([]byte, error) {
+	ordinal, _, err := l.proven(id)
+	if err == nil {
+		r := l.reader()
+		defer l.giveBack(r)
+		if err = r.read(ordinal, ordinal); err == nil && r.raw.Erased {
+			err = fmt.Errorf("%w: its content was erased", ErrNotFound)
+		}
+		if err == nil && r.raw.Erasable {
+			return bytes.Clone(r.raw.Salt[:]), nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("engine: salt of %v: %w", id, err)
+	}
+	return nil, nil
 }
 
 func (l *Log) durableHead() proof.Head {

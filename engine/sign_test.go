@@ -755,10 +755,12 @@ func TestProofs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !event.Erasable {
-				if err := proof.VerifyContent(&p, nil, event.Metadata, event.Data); err != nil {
-					t.Errorf("receipt %d: %v", i, err)
-				}
+			salt, err := log.Salt(r.ID)
+			if err != nil || event.Erasable != (len(salt) == 16) {
+				t.Errorf("receipt %d: salt %x, %v", i, salt, err)
+			}
+			if err := proof.VerifyContent(&p, salt, event.Metadata, event.Data); err != nil {
+				t.Errorf("receipt %d: %v", i, err)
 			}
 		}
 	}

@@ -186,7 +186,7 @@ func link(h *chain.Hasher, head chain.Hash, digests []chain.Hash) chain.Hash {
 
 // VerifyContent returns nil if these are the salt, metadata and payload of the
 // proof's event, which is what nothing in a proof shows. The salt has 16 bytes if
-// the event may be erased, and else none. The error is an *Error with the Reason
+// the event may be erased, and else none; the log tells it. The error is an *Error with the Reason
 // Malformed or WrongContent. Verify first: this looks at the header only.
 func VerifyContent(p *Proof, salt, metadata, payload []byte) error {
 	event, err := p.Event()
