@@ -112,8 +112,7 @@ func ExampleCursor_Handle() {
 		return
 	}
 	defer log.Close()
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	ctx := context.Background()
 	for _, order := range []string{"tea", "", "cake"} {
 		if _, err := log.Append(ctx, engine.Draft{Stream: "orders", Type: "order.placed", Data: []byte(order)}); err != nil {
 			fmt.Println(err)
@@ -126,13 +125,10 @@ func ExampleCursor_Handle() {
 		fmt.Println(err)
 		return
 	}
-	how := engine.Handling{Attempts: 2, Wait: time.Millisecond, DeadLetter: engine.StreamName{Stream: "not-billed"}}
+	how := engine.Handling{Attempts: 2, Wait: time.Millisecond, DeadLetter: engine.StreamName{Stream: "not-billed"}, ToEnd: true}
 	err = billing.Handle(ctx, how, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
 		if len(event.Data) == 0 {
 			return errors.New("nothing was ordered")
-		}
-		if event.Sequence == 3 {
-			stop() // what was handled is committed
 		}
 		_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Data: event.Data})
 		return err
@@ -153,7 +149,7 @@ func ExampleCursor_Handle() {
 	position, err := billing.Position()
 	fmt.Println("handled up to event", position, err)
 	// Output:
-	// engine: handle "billing": context canceled
+	// <nil>
 	// bills billed of event 1
 	// not-billed untorn.dead-letter of event 2
 	// bills billed of event 3
@@ -169,8 +165,7 @@ func ExampleCursor_Handle_ownEffects() {
 		return
 	}
 	defer log.Close()
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	ctx := context.Background()
 	if _, err := log.Append(ctx, engine.Draft{Stream: "offer", Type: "sent"}); err != nil {
 		fmt.Println(err)
 		return
@@ -181,10 +176,9 @@ func ExampleCursor_Handle_ownEffects() {
 		return
 	}
 	const mostReminders = 2
-	err = offer.Handle(ctx, engine.Handling{}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
+	err = offer.Handle(ctx, engine.Handling{ToEnd: true}, func(ctx context.Context, event engine.Event, effects *engine.Effects) error {
 		fmt.Println(event.Sequence, event.Type)
 		if event.Depth == mostReminders {
-			stop()
 			return nil // without an effect: here it ends
 		}
 		_, err := effects.Append(engine.Draft{Stream: "offer", Type: "reminded", Depth: event.Depth + 1})
@@ -195,7 +189,7 @@ func ExampleCursor_Handle_ownEffects() {
 	// 1 sent
 	// 2 reminded
 	// 3 reminded
-	// engine: handle "reminders": context canceled
+	// <nil>
 }
 
 // A note is a named fact beside the events: the last of a name counts.

@@ -17,9 +17,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -32,10 +34,9 @@ import (
 )
 
 func main() {
-	dir := "audit-data"
-	if len(os.Args) > 1 {
-		dir = os.Args[1]
-	}
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: audit [DIR]") }
+	flag.Parse()
+	dir := cmp.Or(flag.Arg(0), "audit-data")
 	if err := play(dir, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "audit:", err)
 		os.Exit(1)

@@ -66,29 +66,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // fulfilAll fulfils what is placed, and computes the views, in this goroutine.
 func fulfilAll(s *shop) error {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	last := uint64(0)
-	for event, err := range s.log.Read(engine.Query{Types: []string{"order.placed"}, Backward: true, Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		last = event.Sequence
-	}
-	if at, err := s.orders.Position(); err != nil || at >= last {
-		return err
-	}
-	err := s.fulfilment(ctx, engine.Handling{Attempts: 1, Append: func(ctx context.Context, batch engine.Batch) ([]engine.Receipt, error) {
-		receipts, err := s.log.AppendBatch(ctx, batch)
-		if at, e := s.orders.Position(); e != nil || at >= last {
-			stop()
-		}
-		return receipts, err
-	}})
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return errors.Join(err, s.views.ToEnd(context.Background()))
+	ctx := context.Background()
+	return errors.Join(s.fulfilment(ctx, engine.Handling{Attempts: 1, ToEnd: true}), s.views.ToEnd(ctx))
 }
 
 // whole checks what a crash has left.

@@ -18,8 +18,10 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -31,10 +33,9 @@ import (
 )
 
 func main() {
-	dir := "orders-data"
-	if len(os.Args) > 1 {
-		dir = os.Args[1]
-	}
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: orders [DIR]") }
+	flag.Parse()
+	dir := cmp.Or(flag.Arg(0), "orders-data")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	lines := make(chan string)
