@@ -167,6 +167,14 @@ func (l *Log) sign(head proof.Head, token bool) (signed proof.SignedHead, err er
 	return signed, err
 }
 
+// made reports whether the key of the options has made a signature: its id is not
+// enough, who verifies has the key.
+func (s *Signing) made(signed *proof.SignedHead) bool {
+	public, _ := s.Key.Public().(ed25519.PublicKey)
+	keys, err := proof.NewKeys(proof.Key{ID: s.KeyID, Public: public})
+	return err == nil && keys.Verify(*signed) == nil
+}
+
 func (l *Log) askSigner(head proof.Head) (signed proof.SignedHead, err error) {
 	defer catch(&err)
 	return proof.Sign(head, l.opts.Signing.KeyID, l.opts.Signing.Key)
@@ -330,7 +338,7 @@ func (l *Log) Sign(ctx context.Context) (proof.SignedHead, error) {
 		return rejected(fmt.Errorf("%w: nothing in the log is durable yet", ErrInvalid))
 	}
 	var signed proof.SignedHead
-	if noted && signed.UnmarshalBinary(data) == nil && signed.Batch >= due && signed.KeyID == s.KeyID {
+	if noted && signed.UnmarshalBinary(data) == nil && signed.Batch >= due && s.made(&signed) {
 		return signed, nil
 	}
 	if pending != nil && pending.Batch >= due {

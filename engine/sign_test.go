@@ -785,6 +785,26 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestSignByAnotherKeyOfThatName: an id says nothing about who has signed.
+func TestSignByAnotherKeyOfThatName(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	for n := byte(1); n < 3; n++ {
+		m.options.Signing = signing(engine.SignOnDemand, testKey(n))
+		log := m.open()
+		if n == 1 {
+			appended(t, log, "one")
+		}
+		signed, err := log.Sign(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := trusted(t, public("ops-1", testKey(n))).Verify(signed); err != nil {
+			t.Errorf("key %d: %v", n, err)
+		}
+		closed(t, log)
+	}
+}
+
 // TestSigningBeside: what a sync of the cadence has covered is signed, too; a gate
 // has no say about signatures; and nobody but the log appends one.
 func TestSigningBeside(t *testing.T) {

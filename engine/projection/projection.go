@@ -64,6 +64,7 @@ type Member interface {
 	check() error                           // why its states cannot be kept in checkpoints
 	step(event *engine.Event) error         // applies
 	rewind()                                // takes back what was applied of the last batch
+	back()                                  // takes back what was applied and not shown
 	show(bound place)                       // lets others see the state
 	encode() ([]byte, error)                // the state that was shown
 	restore(data []byte, bound place) error // is decode, and show
@@ -287,6 +288,12 @@ func (p *Projection[State]) step(event *engine.Event) (err error) {
 
 func (p *Projection[State]) rewind() {
 	p.working, p.applied, p.batch = p.before, p.appliedBefore, 0
+}
+
+func (p *Projection[State]) back() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.working, p.applied, p.batch = p.shown, p.status.Applied, 0
 }
 
 func (p *Projection[State]) show(bound place) {

@@ -219,9 +219,12 @@ func (s *Set) run(name string, work func() error) (err error) {
 	ended := false
 	s.read = 0
 	defer func() {
-		s.end()
-		if !ended {
-			err = errors.New("the run was given up") // a panic of the caller's code goes on
+		defer s.end()
+		if !ended { // by a panic of the caller's code, which goes on
+			err = errors.New("the run was given up")
+			for _, m := range s.members {
+				m.back()
+			}
 		}
 		if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 			return

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -880,5 +881,59 @@ func TestWrongDefinitions(t *testing.T) {
 	}
 	if _, err := projection.Open(nil, projection.Options{}, one("b")); !errors.Is(err, engine.ErrInvalid) {
 		t.Errorf("no log: %v", err)
+	}
+}
+
+// TestAPassThatIsLeft: what a panic or runtime.Goexit in somebody else's code left half
+// done is not applied twice by the next run, nor saved.
+func TestAPassThatIsLeft(t *testing.T) {
+	disk := newDisk()
+	log := opened(t, disk, 0)
+	for i := range 200 {
+		appended(t, log, "s", fmt.Sprint(i))
+	}
+	for what, leave := range map[string]func(){"a panic": func() { panic("left") }, "Goexit": runtime.Goexit} {
+		name := strings.ReplaceAll(what, " ", "-")
+		armed := true
+		d := history(name, engine.Query{})
+		add := d.Apply
+		d.Apply = func(h History, e engine.Event) History {
+			if what == "Goexit" && armed && e.Sequence == 150 {
+				armed = false
+				leave()
+			}
+			return add(h, e)
+		}
+		p := made(t, d)
+		o := kept(disk, 1)
+		o.ProgressEvery = 10
+		o.Progress = func(s projection.Status) {
+			if what == "a panic" && armed && s.Sequence > 0 {
+				armed = false
+				leave()
+			}
+		}
+		set, err := projection.Open(log, o, p, made(t, history(name+"-beside", engine.Query{})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer func() { _ = recover() }()
+			t.Errorf("%s: the run goes on: %v", what, set.Once(t.Context()))
+		}()
+		<-done
+		if err := set.Once(t.Context()); err != nil || armed {
+			t.Fatalf("%s: %v", what, err)
+		}
+		for _, status := range set.Status() {
+			if status.Applied != 200 {
+				t.Errorf("%s: %+v", what, status)
+			}
+		}
+		if state, at := p.State(); state.Seen != 200 || at != 200 {
+			t.Errorf("%s: %d events at %d", what, state.Seen, at)
+		}
 	}
 }
