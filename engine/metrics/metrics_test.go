@@ -183,6 +183,7 @@ func TestEveryErrorHasAReason(t *testing.T) {
 		"ErrVersion":     "of Open, and of reads",
 		"ErrCursorQuery": "of Log.Cursor",
 		"ErrTxDone":      "of Tx, before there is a call",
+		"ErrPermanent":   "handlers say it, Handle never does",
 	}
 	names, err := filepath.Glob("../*.go")
 	if err != nil || len(names) == 0 {
