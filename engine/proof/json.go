@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
-	"unicode/utf16"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -254,43 +253,23 @@ func text(parse func(string) error) func(json.RawMessage) error {
 		if !utf8.Valid(raw) {
 			return fmt.Errorf("it is not UTF-8") // and would be replaced
 		}
-		if lone, found := loneSurrogate(raw); found {
-			return fmt.Errorf("%s is half a character", lone) // and would be replaced, too
-		}
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
+		}
+		if halved(raw, s) {
+			return fmt.Errorf("it has half a surrogate pair, which is no character") // and was replaced, too
 		}
 		return parse(s)
 	}
 }
 
-// loneSurrogate returns the first escape in a string of JSON that is one half of a
-// pair, without the other.
-func loneSurrogate(raw []byte) (escape []byte, found bool) {
-	unit := func(at int) (rune, bool) {
-		if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
-			return 0, false
-		}
-		n, err := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
-		return rune(n), err == nil
-	}
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		first, ok := unit(i)
-		if !ok || !utf16.IsSurrogate(first) {
-			i++ // what is escaped may be a backslash
-			continue
-		}
-		second, ok := unit(i + 6)
-		if !ok || utf16.DecodeRune(first, second) == utf8.RuneError {
-			return raw[i : i+6], true
-		}
-		i += 11
-	}
-	return nil, false
+// halved reports whether a string of JSON, which is UTF-8, has one half of a surrogate
+// pair without the other: what is read has U+FFFD for it, and so more of those than
+// were written.
+func halved(raw []byte, read string) bool {
+	written := strings.ReplaceAll(strings.ToLower(string(raw)), `\\`, "")
+	return strings.Count(read, "\ufffd") > strings.Count(written, "\ufffd")+strings.Count(written, `\ufffd`)
 }
 
 func verbatim(to *string) func(json.RawMessage) error {
