@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 )
 
@@ -15,32 +14,16 @@ const (
 )
 
 // readFile reads a file, or a pipe such as a shell's <(command), of at most so many
-// bytes. A pipe that nobody writes to is an empty file: nothing waits for a writer to
-// come.
+// bytes. It waits for the writer of a pipe, as cat does.
 func readFile(name string, most int64) (_ []byte, err error) {
-	// Before it is opened: to open a device, or a terminal, may do something.
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	what := ""
-	switch mode := info.Mode(); {
-	case mode.IsRegular(), mode&fs.ModeNamedPipe != 0:
-	case mode.IsDir():
-		what = "a directory"
-	case mode&fs.ModeSocket != 0:
-		what = "a socket"
-	default:
-		what = "a device"
-	}
-	if what != "" {
-		return nil, fmt.Errorf("%s is %s: name a file", name, what)
-	}
-	file, err := os.OpenFile(name, os.O_RDONLY|noWaiting, 0)
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory: name a file", name)
+	}
 	text, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err == nil && int64(len(text)) > most {
 		err = fmt.Errorf("%s has more than %d MiB: it is another file than was meant", name, most>>20)
