@@ -53,7 +53,8 @@
 // Options.Signing has a key sign the log's heads, when it is closed, behind each
 // group, or on demand. A proof then leads from a receipt to a signed head, and
 // package proof verifies it without the log. With the log, VerifyReceiptSigned does
-// that for a receipt, and VerifySigned for all signatures.
+// that for a receipt, and VerifySigned for all signatures. Without a key, Verify
+// compares the log with heads that LogHead has told and that were kept elsewhere.
 //
 //	p, err := log.Prove(ctx, receipt.ID)
 //	verdict, err := proof.Verify(log.Statement(receipt), &p, keys)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sort"
 
 	"github.com/untorn-db/untorn/engine/chain"
@@ -31,6 +32,9 @@ type Verification struct {
 	Signed     proof.SignedHead
 
 	Problems []*CorruptError
+	// Missing are the kept heads that no verified batch has: the log ends before them,
+	// or is not the log that it was. Where there are Problems, they may stand behind one.
+	Missing []LogHead
 	// Remarks name what is odd but no damage, such as a prepared segment that is
 	// not all zeros: what a torn first group leaves.
 	Remarks []string
@@ -43,23 +47,35 @@ type Verification struct {
 // meanwhile.
 //
 // Of a signature it checks that the log has the head that was signed.
-func (l *Log) Verify(ctx context.Context) (Verification, error) { return l.verify(ctx, nil) }
+//
+// Kept are heads that LogHead, or Verify, has told, kept where nobody can change them:
+// the log must have had each after its batch, and may have gone on since. Their Batch
+// and Hash count. If nothing is damaged and one is Missing, the error matches
+// ErrNotFound. No other check notices that somebody has computed all hashes anew, or
+// has cut off the end.
+func (l *Log) Verify(ctx context.Context, kept ...LogHead) (Verification, error) {
+	return l.verify(ctx, nil, kept)
+}
 
 // VerifySigned is Verify, and requires of every signature that one of the keys has
 // made it: what does not hold is a *CorruptError, too, and matches a proof.Reason,
 // such as proof.UnknownKey. What is behind Verification.Signed nobody vouches for,
 // and a log without a signature is no error.
-func (l *Log) VerifySigned(ctx context.Context, keys proof.Keys) (Verification, error) {
-	return l.verify(ctx, &keys)
+func (l *Log) VerifySigned(ctx context.Context, keys proof.Keys, kept ...LogHead) (Verification, error) {
+	return l.verify(ctx, &keys, kept)
 }
 
-func (l *Log) verify(ctx context.Context, keys *proof.Keys) (Verification, error) {
+func (l *Log) verify(ctx context.Context, keys *proof.Keys, kept []LogHead) (Verification, error) {
 	v := &verifying{log: l, keys: keys, streams: map[index.Name]index.Stream{}, reader: l.reader()}
 	defer l.giveBack(v.reader)
+	v.Missing = slices.Clone(kept)
+	v.found(0, Hash{})
 	err := v.run(ctx)
 	switch {
 	case err == nil && len(v.Problems) > 0:
 		err = v.Problems[0]
+	case err == nil && len(v.Missing) > 0:
+		err = fmt.Errorf("%w: the head %d:%v, which was kept", ErrNotFound, v.Missing[0].Batch, v.Missing[0].Hash)
 	case errors.Is(err, fs.ErrClosed) && !errors.Is(err, ErrClosed): // by a Close meanwhile
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	}
@@ -111,6 +127,11 @@ func (v *verifying) run(ctx context.Context) error {
 		v.problem(last, -1, fmt.Sprintf("the log on disk ends behind batch %d, but batch %d is durable", v.last.batch, until.batch))
 	}
 	return v.prepared()
+}
+
+// found takes a head that the log has from those that are missing.
+func (v *verifying) found(batch uint64, hash Hash) {
+	v.Missing = slices.DeleteFunc(v.Missing, func(kept LogHead) bool { return kept.Batch == batch && kept.Hash == hash })
 }
 
 func (v *verifying) problem(number uint64, offset int64, reason string) {
@@ -235,6 +256,7 @@ func (v *verifying) batch(number uint64, b *segment.Batch, offset int64) {
 	}
 	v.Batches++
 	v.Events += uint64(len(b.Items))
+	v.found(m.Batch, b.Head)
 	v.last = point{batch: m.Batch, sequence: m.Sequence + uint64(len(b.Items)) - 1, time: m.Time, head: b.Head}
 	if v.signed {
 		v.heads = append(v.heads, v.last)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -24,12 +23,12 @@ head. Writes nothing, and changes nothing upon damage.
 
 Somebody who can write to the disk can make up a log whose hashes are right. --head compares the log with a
 head that was kept elsewhere: untorn append, inspect, sign and verify print it as BATCH:HASH. The log must have
-had it behind that batch, and may have gone on since: a note says how far. --keys requires that every signature
+had it after that batch, and may have gone on since: a note says how far. --keys requires that every signature
 in the log is by a key of a file that untorn key has printed, each of a head that the log has, and says up to
-where the log is signed: what is behind that, nobody vouches for.`,
+where the log is signed: what comes after, nobody vouches for.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			dir := dirFlag(flags)
-			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH; HASH alone is that of the last one")
+			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH")
 			trusted := flags.String("keys", "", "the `file` of keys that may have signed the log")
 			asJSON := jsonFlag(flags, "print one JSON object")
 			return func(e *env) error {
@@ -38,7 +37,7 @@ where the log is signed: what is behind that, nobody vouches for.`,
 					return err
 				}
 				v := verification{env: e, file: *trusted, json: *asJSON}
-				if v.expected, err = parseHead(*head); err != nil {
+				if v.kept, err = parseHead(*head); err != nil {
 					return err
 				}
 				if *trusted != "" {
@@ -54,95 +53,34 @@ where the log is signed: what is behind that, nobody vouches for.`,
 	}
 }
 
-// expectedHead is what --head says.
-type expectedHead struct {
-	given bool
-	batch uint64 // 0: any
-	hash  engine.Hash
-}
-
-func parseHead(text string) (expectedHead, error) {
+// parseHead returns the head that --head names, or none.
+func parseHead(text string) ([]engine.LogHead, error) {
 	if text == "" {
-		return expectedHead{}, nil
+		return nil, nil
 	}
-	expected := expectedHead{given: true}
-	number, digits, found := strings.Cut(text, ":")
-	if !found {
-		number, digits = "", text
-	}
+	var head engine.LogHead
+	number, digits, _ := strings.Cut(text, ":")
+	batch, wrong := strconv.ParseUint(number, 10, 64)
 	hash, err := hex.DecodeString(digits)
-	if found && err == nil {
-		expected.batch, err = strconv.ParseUint(number, 10, 64)
+	if wrong != nil || batch == 0 || err != nil || len(hash) != len(head.Hash) {
+		return nil, usage("--head is %q: write BATCH:HASH as untorn inspect prints it, the hash with 64 hex digits", text)
 	}
-	if err != nil || len(hash) != len(expected.hash) || found && expected.batch == 0 {
-		return expectedHead{}, usage("--head is %q: write BATCH:HASH as untorn inspect prints it, the hash with 64 hex digits", text)
-	}
-	copy(expected.hash[:], hash)
-	return expected, nil
-}
-
-// compare says how the log differs from what is expected, and else how many batches
-// that were verified it has behind that.
-func (h expectedHead) compare(log *engine.Log, head engine.LogHead) (behind uint64, err error) {
-	unproven := log.Recovery().UnprovenBatches
-	switch {
-	case !h.given || h.hash == head.Hash && (h.batch == 0 || h.batch == head.Batch):
-		return 0, nil
-	case head.Batch == 0:
-		return 0, errors.New("the log is empty, it does not have the head of --head")
-	case h.batch == 0:
-		return 0, fmt.Errorf("the log's head is %d:%v, not that of --head: an earlier one is compared where it is written BATCH:HASH", head.Batch, head.Hash)
-	case h.batch > head.Batch && h.batch-head.Batch <= unproven:
-		return 0, fmt.Errorf("the log is verified up to batch %d, and --head is of batch %d, which may not be durable yet: close the log, or compare once something was appended behind it",
-			head.Batch, h.batch)
-	case h.batch > head.Batch:
-		return 0, fmt.Errorf("the log ends with batch %d, and --head is of batch %d: what was behind is gone, or this is another log", head.Batch, h.batch)
-	case h.batch == head.Batch:
-		return 0, fmt.Errorf("the log's head is %d:%v, not that of --head: it is not the log that was there", head.Batch, head.Hash)
-	}
-	return head.Batch - h.batch, h.earlier(log)
-}
-
-// earlier compares with the head that a log had which has gone on since. All of it was
-// verified: a proof leads from the last event up to the batch to its head.
-func (h expectedHead) earlier(log *engine.Log) error {
-	var failed error
-	behind := sort.Search(int(log.Stats().Visible.Sequence), func(i int) bool {
-		event, err := log.At(uint64(i) + 1)
-		failed = errors.Join(failed, err)
-		return err != nil || event.Batch > h.batch
-	})
-	if failed != nil {
-		return failed
-	}
-	if behind == 0 {
-		return fmt.Errorf("the log has no event up to batch %d: compare with a later head", h.batch)
-	}
-	last, err := log.At(uint64(behind))
-	if err != nil {
-		return err
-	}
-	head := proof.Head{LogID: log.ID(), Batch: h.batch, Sequence: last.Sequence, Hash: h.hash}
-	_, err = log.ProveTo(context.Background(), last.ID, proof.SignedHead{Head: head})
-	if errors.Is(err, proof.NotUnderHead) {
-		return fmt.Errorf("the log does not have the head of --head behind batch %d: it is not the log that was there", h.batch)
-	}
-	return err
+	head.Batch, head.Hash = batch, engine.Hash(hash)
+	return []engine.LogHead{head}, nil
 }
 
 // verification is a run of untorn verify.
 type verification struct {
 	*env
-	expected expectedHead
-	keys     *proof.Keys // nil: signatures are not looked at
-	file     string      // that the keys are from
-	json     bool
+	kept []engine.LogHead // that of --head, or none
+	keys *proof.Keys      // nil: signatures are not looked at
+	file string           // that the keys are from
+	json bool
 
 	found     engine.Verification
 	recovery  engine.Recovery
 	problems  []*engine.CorruptError // damage
 	untrusted []*engine.CorruptError // signatures that the keys do not vouch for
-	behind    uint64                 // batches behind the expected head
 }
 
 func (v *verification) run(dir string) error {
@@ -152,11 +90,11 @@ func (v *verification) run(dir string) error {
 	}
 	defer log.Close()
 	if v.keys != nil {
-		v.found, err = log.VerifySigned(context.Background(), *v.keys)
+		v.found, err = log.VerifySigned(context.Background(), *v.keys, v.kept...)
 	} else {
-		v.found, err = log.Verify(context.Background())
+		v.found, err = log.Verify(context.Background(), v.kept...)
 	}
-	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
+	if err != nil && !errors.Is(err, engine.ErrCorrupt) && !errors.Is(err, engine.ErrNotFound) {
 		return err
 	}
 	v.recovery = log.Recovery()
@@ -169,7 +107,7 @@ func (v *verification) run(dir string) error {
 	}
 	different := v.distrusted()
 	if different == nil && len(v.problems) == 0 {
-		v.behind, different = v.expected.compare(log, v.found.Head)
+		different = v.missing()
 	}
 	if different == nil && v.keys != nil && len(v.problems) == 0 && !v.found.Signed.Signed() {
 		different = errors.New("the log has no signature: nobody vouches for it; untorn sign makes one")
@@ -185,6 +123,31 @@ func (v *verification) run(dir string) error {
 			engine.ErrCorrupt, count(uint64(len(v.problems)), "place", "places"))
 	}
 	return different
+}
+
+// missing says how the log, all of which is whole, comes not to have the kept head.
+func (v *verification) missing() error {
+	if len(v.found.Missing) == 0 {
+		return nil
+	}
+	last, kept := v.found.Head, v.found.Missing[0]
+	switch {
+	case kept.Batch <= last.Batch:
+		return fmt.Errorf("the log does not have the head of --head after batch %d: it is not the log that was there", kept.Batch)
+	case kept.Batch-last.Batch <= v.recovery.UnprovenBatches:
+		return fmt.Errorf("the log is verified up to batch %d, and --head is of batch %d, which may not be durable yet: close the log, or compare once something was appended after it",
+			last.Batch, kept.Batch)
+	}
+	return fmt.Errorf("the log ends with batch %d, and --head is of batch %d: what came after is gone, or this is another log", last.Batch, kept.Batch)
+}
+
+// since counts the batches after the kept head, which holds, with those that were not
+// verified since nothing proves them yet.
+func (v *verification) since() uint64 {
+	if len(v.kept) == 0 {
+		return 0
+	}
+	return v.found.Head.Batch + v.recovery.UnprovenBatches - v.kept[0].Batch
 }
 
 // distrust returns why a signature was refused that is whole; nil if it is not.
@@ -223,8 +186,8 @@ func (v *verification) notes(different error) {
 	for _, remark := range v.found.Remarks {
 		v.note("%s", remark)
 	}
-	if gone := v.behind + v.recovery.UnprovenBatches; v.expected.given && gone > 0 && different == nil && len(v.problems) == 0 {
-		v.note("the head of batch %d holds; the log has gone on to batch %d", v.found.Head.Batch-v.behind, v.found.Head.Batch+v.recovery.UnprovenBatches)
+	if since := v.since(); since > 0 && different == nil && len(v.problems) == 0 {
+		v.note("the head of batch %d holds; the log has gone on to batch %d", v.kept[0].Batch, v.kept[0].Batch+since)
 	}
 	if behind := v.found.Head.Sequence - v.found.Signed.Sequence; v.keys != nil && different == nil && len(v.problems) == 0 && v.found.Signed.Signed() && behind > 0 {
 		v.note("%s behind the last signature: nobody vouches for them", count(behind, "event stands", "events stand"))
@@ -312,8 +275,8 @@ func (v *verification) printJSON(fine bool) {
 		head.text("key", found.Signed.KeyID)
 		o.b = append(head.b, '}')
 	}
-	if v.expected.given && fine {
-		o.number("behindHead", v.behind)
+	if len(v.kept) > 0 && fine {
+		o.number("batchesSince", v.since())
 	}
 	e.stdout.Write(o.line())
 }

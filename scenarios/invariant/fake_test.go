@@ -399,7 +399,7 @@ func (f *fake) LogHead() engine.LogHead {
 	return head
 }
 
-func (f *fake) Verify(context.Context) (engine.Verification, error) {
+func (f *fake) Verify(context.Context, ...engine.LogHead) (engine.Verification, error) {
 	heads := make(map[string]engine.Hash)
 	for _, e := range f.visible() {
 		if e.Hash != fakeHash(heads[e.Scope+"\x00"+e.Stream], &e) {
@@ -476,11 +476,11 @@ func (l *damaged) Get(id uuid.UUID) (engine.Event, error) {
 	return e, err
 }
 
-func (l *damaged) Verify(ctx context.Context) (engine.Verification, error) {
+func (l *damaged) Verify(ctx context.Context, kept ...engine.LogHead) (engine.Verification, error) {
 	if l.verify != nil {
 		return engine.Verification{}, l.verify
 	}
-	return l.fake.Verify(ctx)
+	return l.fake.Verify(ctx, kept...)
 }
 
 // replay answers a quick look as a log did before, at no cost.

@@ -26,7 +26,7 @@ type Log interface {
 	Scopes() []string
 	ReceiptOf(key string) (engine.Receipt, error)
 	LogHead() engine.LogHead
-	Verify(context.Context) (engine.Verification, error)
+	Verify(context.Context, ...engine.LogHead) (engine.Verification, error)
 	VerifyReceipt(engine.Receipt) error
 	Sync(context.Context) error
 	WaitDurable(ctx context.Context, sequence uint64) error

@@ -27,8 +27,8 @@ type Log interface {
 	Notes(engine.NoteQuery) iter.Seq2[engine.Note, error]
 	Get(uuid.UUID) (engine.Event, error)
 	ReceiptOf(key string) (engine.Receipt, error)
-	Verify(context.Context) (engine.Verification, error)
-	VerifySigned(context.Context, proof.Keys) (engine.Verification, error)
+	Verify(context.Context, ...engine.LogHead) (engine.Verification, error)
+	VerifySigned(context.Context, proof.Keys, ...engine.LogHead) (engine.Verification, error)
 	VerifyReceipt(engine.Receipt) error
 	Recovery() engine.Recovery
 }
@@ -143,16 +143,19 @@ func (j *judge) readWrite(d *verdict, disk *simfs.FS, m *mutation) {
 	d.same = d.same && (d.refused || d.cut == 0)
 }
 
-// verify verifies the log without a head, with one, and with a receipt.
+// verify verifies the log with the head that was kept, and with a receipt.
 func (j *judge) verify(d *verdict, log Log) {
-	found, err := log.Verify(j.ctx)
+	found, err := log.Verify(j.ctx, j.v.head)
+	if errors.Is(err, engine.ErrNotFound) {
+		err = nil // only the head names it
+	}
 	if err != nil {
 		d.told("Verify", err)
 	}
 	d.named = err != nil || len(log.Recovery().Damage) > 0
 	d.verified = found.Batches
-	// As untorn verify --head compares.
-	d.head = d.named || found.Head.Hash != j.v.head.Hash || found.Head.Batch != j.v.head.Batch || log.Recovery().Unproven > 0
+	// As untorn verify --head compares, which also says that a log has gone on.
+	d.head = d.named || len(found.Missing) > 0 || found.Head.Batch != j.v.head.Batch || log.Recovery().Unproven > 0
 	d.keys = d.named
 	if j.v.story.signed {
 		// As untorn verify --keys judges.

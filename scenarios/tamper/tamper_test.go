@@ -111,11 +111,8 @@ func TestEveryByteOnce(t *testing.T) {
 type (
 	// noHashes verifies no hash: neither those of events nor heads.
 	noHashes struct{ Log }
-	// anyHead says that the head is the one that is asked for.
-	anyHead struct {
-		Log
-		head *engine.LogHead
-	}
+	// anyHead says that the log has the head that is asked for, and ends with it.
+	anyHead struct{ Log }
 	// anyReceipt verifies every receipt.
 	anyReceipt struct{ Log }
 	// anyKey does not look at who has signed.
@@ -130,8 +127,8 @@ type (
 	wrongKey struct{ Log }
 )
 
-func (l noHashes) Verify(ctx context.Context) (engine.Verification, error) {
-	found, err := l.Log.Verify(ctx)
+func (l noHashes) Verify(ctx context.Context, kept ...engine.LogHead) (engine.Verification, error) {
+	found, err := l.Log.Verify(ctx, kept...)
 	for _, p := range found.Problems {
 		if !strings.Contains(p.Reason, "the hash that it says") && !strings.Contains(p.Reason, "the head that it says") {
 			return found, err
@@ -141,18 +138,15 @@ func (l noHashes) Verify(ctx context.Context) (engine.Verification, error) {
 	return found, nil
 }
 
-func (l anyHead) Verify(ctx context.Context) (engine.Verification, error) {
+func (l anyHead) Verify(ctx context.Context, kept ...engine.LogHead) (engine.Verification, error) {
 	found, err := l.Log.Verify(ctx)
-	if l.head.Hash.IsZero() {
-		*l.head = found.Head // that of the log as it is, which comes first
-	}
-	found.Head = *l.head
+	found.Head = kept[0]
 	return found, err
 }
 
 func (anyReceipt) VerifyReceipt(engine.Receipt) error { return nil }
 
-func (l anyKey) VerifySigned(ctx context.Context, _ proof.Keys) (engine.Verification, error) {
+func (l anyKey) VerifySigned(ctx context.Context, _ proof.Keys, _ ...engine.LogHead) (engine.Verification, error) {
 	return l.Verify(ctx)
 }
 
@@ -210,14 +204,10 @@ func TestSuiteBites(t *testing.T) {
 			few, []string{"spliced from a fork"}, "neither Verify nor the head names it"},
 		{"no hashes verified, right heads", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return noHashes{l} } },
 			few, []string{"some hashes"}, "without a head nothing names it"},
-		{"any head will do", func() func(*engine.Log) Log {
-			head := &engine.LogHead{}
-			return func(l *engine.Log) Log { return anyHead{l, head} }
-		}, []string{"closed"}, []string{"all hashes right"}, "served, and verified: "},
-		{"any head will do, nothing shown", func() func(*engine.Log) Log {
-			head := &engine.LogHead{}
-			return func(l *engine.Log) Log { return anyHead{l, head} }
-		}, []string{"closed"}, []string{"last batches removed"}, "nothing names it, and it changes something"},
+		{"any head will do", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return anyHead{l} } },
+			[]string{"closed"}, []string{"all hashes right"}, "served, and verified: "},
+		{"any head will do, nothing shown", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return anyHead{l} } },
+			[]string{"closed"}, []string{"last batches removed"}, "nothing names it, and it changes something"},
 		{"any receipt will do", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return anyReceipt{l} } },
 			few, []string{"cut"}, "neither Verify nor the last receipt names it"},
 		{"wrong bytes shown", func() func(*engine.Log) Log { return func(l *engine.Log) Log { return wrongBytes{l} } },
