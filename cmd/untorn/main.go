@@ -89,6 +89,11 @@ func names() string {
 	for _, c := range commands() {
 		all = append(all, c.name)
 	}
+	return either(all)
+}
+
+// either is a list from which one is taken.
+func either(all []string) string {
 	last := len(all) - 1
 	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
