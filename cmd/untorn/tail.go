@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -11,7 +10,6 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/untorn-db/untorn/engine"
 )
@@ -22,8 +20,8 @@ func tailCommand() command {
 		short: "print the last events, and those that come",
 		form:  "--dir DIR [flags]",
 		long: `Prints the last events, as untorn read does, and with -f goes on with those that others append, batch by
-batch, until it is interrupted, or nobody reads its output any more; neither is a failure: exit code 0. It takes no lock and
-writes nothing. An output that takes nothing for a second after an interrupt is given up: exit code 1.
+batch, until it is interrupted, or nobody reads its output any more; neither is a failure: exit code 0. After an
+interrupt it hands over what it was printing; a second one ends it at once. It takes no lock and writes nothing.
 
 An event is printed as soon as its batch is whole, marked "(not durable)" in text and "durable":false in JSON
 until something behind it proves that it was synced: the next batch, or the end of a log that was closed. It is
@@ -58,21 +56,16 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 				if err := scoped(); err != nil {
 					return err
 				}
-				t.env, t.out, t.dir, t.query.Buffered = e, e.stdout, name, !t.durable
+				t.env, t.dir, t.query.Buffered = e, name, !t.durable
 				return t.run()
 			}
 		},
 	}
 }
 
-// patience is how long tail -f waits after an interrupt until what it has printed is
-// taken.
-const patience = time.Second
-
 // tail prints the end of a log.
 type tail struct {
 	*env
-	out     *bufio.Writer // env.stdout, also when that was given up
 	dir     string
 	query   engine.Query // FromSequence is what to look at next
 	from    uint64       // as the command line has it
@@ -123,34 +116,13 @@ func (t *tail) run() error {
 			cancel() // the next event may be far
 		}
 	}()
-	return t.until(ctx, patience)
-}
-
-// until goes on until the context ends, and then waits so long for an output that takes
-// nothing.
-func (t *tail) until(ctx context.Context, patience time.Duration) error {
-	ended := make(chan error, 1)
-	go func() { ended <- t.goOn(ctx) }()
-	var err error
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		select {
-		case err = <-ended:
-		case <-time.After(patience):
-			t.giveUp()
-			return fmt.Errorf("write the output: nothing was taken for %v after the interrupt: not all is printed", patience)
-		}
-	}
+	err := t.goOn(ctx)
 	if errors.Is(err, syscall.EPIPE) { // whoever read it has enough
-		t.giveUp()
+		t.stdout.Reset(io.Discard)
 		return nil
 	}
 	return err
 }
-
-// giveUp leaves the output alone, and what was not written to it.
-func (t *tail) giveUp() { t.env.stdout = bufio.NewWriter(io.Discard) }
 
 // goOn prints until nothing is left or the context ends, and opens a log again that
 // was recovered.
@@ -284,13 +256,13 @@ func (t *tail) printLast(log *engine.Log) error {
 }
 
 func (t *tail) show(event *engine.Event) error {
-	line := t.out.AvailableBuffer()
+	line := t.stdout.AvailableBuffer()
 	if t.json {
 		line = appendEvent(line, event)
 	} else {
 		line = appendEventText(line, event)
 	}
-	if _, err := t.out.Write(line); err != nil {
+	if _, err := t.stdout.Write(line); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	if event.Durable {
@@ -301,7 +273,7 @@ func (t *tail) show(event *engine.Event) error {
 }
 
 func (t *tail) flush() error {
-	if err := t.out.Flush(); err != nil {
+	if err := t.stdout.Flush(); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil
