@@ -120,7 +120,7 @@ type eventName struct {
 func parseEventName(text string) (eventName, error) {
 	name := eventName{text: text}
 	number, numbered := strings.CutPrefix(text, "#")
-	decimal := digits(number)
+	decimal := number != "" && strings.Trim(number, "0123456789") == ""
 	switch {
 	case text == "":
 		return name, incomplete("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
@@ -132,9 +132,6 @@ func parseEventName(text string) (eventName, error) {
 		return name, nil
 	case decimal && len(number) < 8:
 		return name, usage("%q is no sequence, and too short for the beginning of an id: use 8 hex digits or more", text)
-	}
-	if first, last, ok := strings.Cut(text, "-"); ok && digits(first) && digits(last) && len(first) < 8 {
-		return name, usage("%q names no event: name one of them; untorn read --from %s --to %s prints them", text, first, last)
 	}
 	if id, err := uuid.Parse(text); err == nil && len(text) == len(id.String()) {
 		name.id, name.whole = id, true

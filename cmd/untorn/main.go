@@ -108,7 +108,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// misplaced is a command line on which an argument is missing or too many: dispatch says
+// misplaced is a command line on which an argument is missing or too many: runCommand says
 // how the command is written.
 type misplaced struct{ error }
 
@@ -123,17 +123,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if flushed := e.stdout.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("write the output: %w", flushed)
 	}
-	var misused usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitFine
-	case errors.As(err, &misused):
-		fmt.Fprintf(stderr, "untorn: %s\n", oneLine(err.Error()))
-		return exitUsage
-	default:
-		fmt.Fprintf(stderr, "untorn: %s\n", oneLine(err.Error()))
-		return exitWrong
 	}
+	fmt.Fprintf(stderr, "untorn: %s\n", oneLine(err.Error()))
+	var misused usageError
+	if errors.As(err, &misused) {
+		return exitUsage
+	}
+	return exitWrong
 }
 
 // oneLine keeps an error on one line, whatever it wraps.
@@ -161,37 +159,40 @@ func dispatch(e *env, args []string) error {
 		return nil
 	}
 	for _, c := range commands() {
-		if c.name != name {
-			continue
+		if c.name == name {
+			return runCommand(e, &c, args)
 		}
-		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		flags.SetOutput(io.Discard)
-		do := c.prepare(flags)
-		operands, err := parse(flags, args)
-		if errors.Is(err, flag.ErrHelp) {
-			commandHelp(e, c, flags)
-			return nil
-		}
-		if err != nil {
-			return usage("%s: %w: see untorn %s --help", c.name, err, c.name)
-		}
-		err = tooMany(&c, flags, operands)
-		if err == nil {
-			if len(operands) == 1 {
-				e.operand = operands[0]
-			}
-			err = do(e)
-		}
-		var wrong misplaced
-		switch {
-		case errors.As(err, &wrong):
-			return fmt.Errorf("%s: %w; usage: %s", c.name, err, c.usage())
-		case err != nil:
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		return nil
 	}
 	return usage("unknown command %q: use %s", name, names())
+}
+
+func runCommand(e *env, c *command, args []string) error {
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	do := c.prepare(flags)
+	operands, err := parse(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		commandHelp(e, c, flags)
+		return nil
+	}
+	if err != nil {
+		return usage("%s: %w: see untorn %s --help", c.name, err, c.name)
+	}
+	err = tooMany(c, flags, operands)
+	if err == nil {
+		if len(operands) == 1 {
+			e.operand = operands[0]
+		}
+		err = do(e)
+	}
+	var wrong misplaced
+	switch {
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%s: %w; usage: %s", c.name, err, c.usage())
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	return nil
 }
 
 // tooMany refuses arguments that are no flags, but for the one that the command takes.
@@ -235,7 +236,7 @@ func help(e *env) {
 		"Exit codes: 0 fine; 1 damage, a mismatch or a refusal; 2 a command line or an input that cannot be understood.\n")
 }
 
-func commandHelp(e *env, c command, flags *flag.FlagSet) {
+func commandHelp(e *env, c *command, flags *flag.FlagSet) {
 	fmt.Fprintf(e.stdout, "untorn %s: %s\n\nusage: %s\n\n%s\n\n", strings.TrimSpace(c.name+" "+c.operand), c.short, c.usage(), c.long)
 	flags.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
@@ -249,27 +250,13 @@ func commandHelp(e *env, c command, flags *flag.FlagSet) {
 
 // dirFlag declares --dir, which every command needs.
 func dirFlag(flags *flag.FlagSet) (check func() (string, error)) {
-	var dir once
-	flags.Var(&dir, "dir", "the log's `directory`; required")
+	dir := flags.String("dir", "", "the log's `directory`; required")
 	return func() (string, error) {
-		if dir == "" {
+		if *dir == "" {
 			return "", incomplete("no --dir: name the log's directory")
 		}
-		return string(dir), nil
+		return *dir, nil
 	}
-}
-
-// once is a text that is given once: of two the last one would win, unseen.
-type once string
-
-func (o *once) String() string { return string(*o) }
-
-func (o *once) Set(text string) error {
-	if *o != "" {
-		return fmt.Errorf("%q was given before: one at a time", string(*o))
-	}
-	*o = once(text)
-	return nil
 }
 
 // sequenceFlag declares a flag that is a place in the log, or in a stream.
@@ -278,18 +265,12 @@ func sequenceFlag(flags *flag.FlagSet, to *uint64, name, what string) {
 		if *to, err = strconv.ParseUint(text, 10, 64); err == nil {
 			return nil
 		}
-		first, last, ok := strings.Cut(strings.NewReplacer("..", "-", ":", "-", ",", "-").Replace(text), "-")
-		if _, kind, version := strings.Cut(name, "-"); ok && digits(first) && digits(last) {
-			if version {
-				kind = "-" + kind
-			}
-			return fmt.Errorf("a range is two flags: write --from%s %s --to%s %s", kind, first, kind, last)
+		if name == "from" && flags.Lookup("to") != nil {
+			return errors.New("write a number, as in --from 1 --to 3")
 		}
 		return errors.New("write a number, such as 7")
 	})
 }
-
-func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 // countFlag declares a flag that counts something.
 func countFlag(flags *flag.FlagSet, to *int, name string, value int, what string) {
