@@ -81,6 +81,7 @@ type verification struct {
 	recovery  engine.Recovery
 	problems  []*engine.CorruptError // damage
 	untrusted []*engine.CorruptError // signatures that the keys do not vouch for
+	fine      bool                   // nothing is damaged, and the log is the one that was expected
 }
 
 func (v *verification) run(dir string) error {
@@ -105,19 +106,14 @@ func (v *verification) run(dir string) error {
 			v.problems = append(v.problems, problem)
 		}
 	}
-	different := v.distrusted()
-	if different == nil && len(v.problems) == 0 {
-		different = v.missing()
-	}
-	if different == nil && v.keys != nil && len(v.problems) == 0 && !v.found.Signed.Signed() {
-		different = errors.New("the log has no signature: nobody vouches for it; untorn sign makes one")
-	}
+	different := v.different()
+	v.fine = different == nil && len(v.problems) == 0
 	if v.json {
-		v.printJSON(len(v.problems) == 0 && different == nil)
+		v.printJSON()
 	} else {
 		v.printText()
 	}
-	v.notes(different)
+	v.notes()
 	if len(v.problems) > 0 {
 		return fmt.Errorf("%w in %s: nothing was changed; untorn read --salvage reads what is whole",
 			engine.ErrCorrupt, count(uint64(len(v.problems)), "place", "places"))
@@ -125,11 +121,23 @@ func (v *verification) run(dir string) error {
 	return different
 }
 
+// different says how the log, which may be whole, is not the one that was expected. Of a
+// damaged one only signatures are told.
+func (v *verification) different() error {
+	err := v.distrusted()
+	switch {
+	case err != nil || len(v.problems) > 0:
+		return err
+	case len(v.found.Missing) > 0:
+		return v.missing()
+	case v.keys != nil && !v.found.Signed.Signed():
+		return errors.New("the log has no signature: nobody vouches for it; untorn sign makes one")
+	}
+	return nil
+}
+
 // missing says how the log, all of which is whole, comes not to have the kept head.
 func (v *verification) missing() error {
-	if len(v.found.Missing) == 0 {
-		return nil
-	}
 	last, kept := v.found.Head, v.found.Missing[0]
 	switch {
 	case kept.Batch <= last.Batch:
@@ -182,15 +190,15 @@ func (v *verification) distrusted() error {
 }
 
 // notes tells what is no failure.
-func (v *verification) notes(different error) {
+func (v *verification) notes() {
 	for _, remark := range v.found.Remarks {
 		v.note("%s", remark)
 	}
-	if since := v.since(); since > 0 && different == nil && len(v.problems) == 0 {
+	if since := v.since(); v.fine && since > 0 {
 		v.note("the head of batch %d holds; the log has gone on to batch %d", v.kept[0].Batch, v.kept[0].Batch+since)
 	}
-	if behind := v.found.Head.Sequence - v.found.Signed.Sequence; v.keys != nil && different == nil && len(v.problems) == 0 && v.found.Signed.Signed() && behind > 0 {
-		v.note("%s behind the last signature: nobody vouches for them", count(behind, "event stands", "events stand"))
+	if after := v.found.Head.Sequence - v.found.Signed.Sequence; v.fine && v.keys != nil && after > 0 {
+		v.note("%s after the last signature: nobody vouches for them", count(after, "event stands", "events stand"))
 	}
 	if v.recovery.Torn {
 		v.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
@@ -238,10 +246,10 @@ func (v *verification) printText() {
 	e.stdout.WriteByte('\n')
 }
 
-func (v *verification) printJSON(fine bool) {
+func (v *verification) printJSON() {
 	e, found, recovery := v.env, &v.found, &v.recovery
 	o := newObject(e.stdout.AvailableBuffer())
-	o.truth("ok", fine)
+	o.truth("ok", v.fine)
 	o.number("events", found.Events)
 	o.number("batches", found.Batches)
 	o.number("segments", uint64(found.Segments))
@@ -275,7 +283,7 @@ func (v *verification) printJSON(fine bool) {
 		head.text("key", found.Signed.KeyID)
 		o.b = append(head.b, '}')
 	}
-	if len(v.kept) > 0 && fine {
+	if len(v.kept) > 0 && v.fine {
 		o.number("batchesSince", v.since())
 	}
 	e.stdout.Write(o.line())
