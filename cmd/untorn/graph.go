@@ -26,7 +26,7 @@ func graphCommand() command {
 		form:    "--dir DIR ID [flags]",
 		operand: "ID",
 		long: `ID is the id of an event; or its first 8 hex digits, or more of them until they are those of one event
-only; or its sequence, as 12 or '#12'. It may stand before or behind the flags.
+only; or its sequence, as 12 or '#12'. It may stand before or after the flags.
 
 Without --causes, --effects or --correlated, the events that it follows from, up to the root, and all that
 follow from it. The event is marked with ▶. An event that is not in the log, but the cause of one that is,

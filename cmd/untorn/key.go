@@ -30,7 +30,7 @@ makes nothing, and prints the public line of that one.
   untorn key --out ops.pem --id ops-2026 >>keys
   untorn key ops.pem
 
-Keep the file of keys where those who can write to the log cannot. Behind a key in it may stand the batches
+Keep the file of keys where those who can write to the log cannot. After a key in it may stand the batches
 for which it may sign, such as 1-4000: that retires it.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			out := flags.String("out", "", "the new `file` for the private key")

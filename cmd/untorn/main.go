@@ -70,9 +70,9 @@ type command struct {
 	name  string
 	short string
 	long  string
-	form  string // what stands behind the name: what has to, and [flags] for the rest
+	form  string // what stands after the name: what has to, and [flags] for the rest
 	// operand is the name, in form, of the one argument that is no flag; it stands before,
-	// between or behind the flags; "": there is none.
+	// between or after the flags; "": there is none.
 	operand string
 	// prepare declares the flags and returns what runs once they are parsed.
 	prepare func(flags *flag.FlagSet) func(e *env) error
@@ -208,12 +208,12 @@ func tooMany(c *command, flags *flag.FlagSet, operands []string) error {
 	case c.operand == "" && dir != nil && dir.Value.String() == "":
 		return incomplete("unexpected %q: write --dir %s if that is the log's directory", spare[0], spare[0])
 	case c.operand != "":
-		return incomplete("unexpected %q behind %q: one %s at a time", spare[0], operands[0], c.operand)
+		return incomplete("unexpected %q after %q: one %s at a time", spare[0], operands[0], c.operand)
 	}
 	return incomplete("unexpected %q: it belongs to no flag", spare[0])
 }
 
-// parse parses the flags, and returns the arguments between and behind them. Package
+// parse parses the flags, and returns the arguments between and after them. Package
 // flag stops at the first of those.
 func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
 	for {

@@ -69,7 +69,7 @@ func (o *object) time(name string, value time.Time) {
 }
 
 // content appends bytes as they stand if they are JSON on one line, and a reader can
-// tell where they begin and end, else in base64 under the name with "64" behind it. No bytes, no field.
+// tell where they begin and end, else in base64 under the name with "64" after it. No bytes, no field.
 func (o *object) content(name string, value []byte) {
 	switch {
 	case len(value) == 0:

@@ -41,9 +41,9 @@ there as they are stored, anything else in base64 as "data64" and "meta64".`,
 				case query.Stream == "" && (query.FromVersion > 0 || query.ToVersion > 0):
 					return usage("versions count inside a stream: add --stream, or use --from and --to")
 				case query.ToSequence > 0 && query.FromSequence > query.ToSequence:
-					return usage("--from %d is behind --to %d: swap them, and use --backward to read from the end", query.FromSequence, query.ToSequence)
+					return usage("--from %d is after --to %d: swap them, and use --backward to read from the end", query.FromSequence, query.ToSequence)
 				case query.ToVersion > 0 && query.FromVersion > query.ToVersion:
-					return usage("--from-version %d is behind --to-version %d: swap them, and use --backward to read from the end", query.FromVersion, query.ToVersion)
+					return usage("--from-version %d is after --to-version %d: swap them, and use --backward to read from the end", query.FromVersion, query.ToVersion)
 				}
 				if err := scoped(); err != nil {
 					return err

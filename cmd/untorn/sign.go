@@ -16,8 +16,8 @@ func signCommand() command {
 		short: "sign the head of a log",
 		form:  "--dir DIR --key FILE [flags]",
 		long: `Signs the head of the log: whoever has the public key can tell later that all that is in the log now was
-there. The signature is appended, in a batch of its own behind the head, and printed. Where nothing has come
-behind the last signature, and it is of the same key, that one is printed and nothing is written.
+there. The signature is appended, in a batch of its own after the head, and printed. Where nothing has come
+after the last signature, and it is of the same key, that one is printed and nothing is written.
 
   untorn key --out ops.pem --id ops-2026 >>keys
   untorn sign --dir data --key ops.pem

@@ -24,10 +24,10 @@ batch, until it is interrupted, or nobody reads its output any more; neither is 
 interrupt it hands over what it was printing; a second one ends it at once. It takes no lock and writes nothing.
 
 An event is printed as soon as its batch is whole, marked "(not durable)" in text and "durable":false in JSON
-until something behind it proves that it was synced: the next batch, or the end of a log that was closed. It is
+until something after it proves that it was synced: the next batch, or the end of a log that was closed. It is
 printed once. --durable waits for the proof instead, so the last batch comes with the next one.
 
-When the log is recovered, or rolls a batch back, under its hands, tail -f opens it again and goes on behind the
+When the log is recovered, or rolls a batch back, under its hands, tail -f opens it again and goes on after the
 last event that it printed. A note says if events that it had printed as not durable are gone.
 
 The directory has to be there, as a file for tail -f has; it may be empty, and -f waits for the first event.`,
@@ -76,7 +76,7 @@ type tail struct {
 	begun   bool // the last events were printed
 
 	settled uint64 // up to here all was looked at, and is durable
-	marks   []mark // those behind settled, and one before them
+	marks   []mark // those after settled, and one before them
 }
 
 // mark is an event that tail has come to. It tells whether the log still is what was
@@ -220,7 +220,7 @@ func (t *tail) end(stats *engine.Stats) uint64 {
 }
 
 // printLast prints the last events that are there, and leaves a query for what
-// comes behind them.
+// comes after them.
 func (t *tail) printLast(log *engine.Log) error {
 	stats := log.Stats()
 	end := t.end(&stats)
@@ -295,7 +295,7 @@ func (t *tail) passed(end uint64, stats *engine.Stats) {
 }
 
 // goBack looks which of the events that tail has come to a recovery has left out, and
-// goes on behind the last that is still there.
+// goes on after the last that is still there.
 func (t *tail) goBack(log *engine.Log) error {
 	const another = "event %d was durable and is another now, or gone: this is not the log that was followed"
 	if log.Stats().Written.Sequence < t.settled {

@@ -48,9 +48,9 @@ func TestTailGoesBack(t *testing.T) {
 		{"--from is far", nil, 100, 2, 100, "", ""},
 		{"--from is far, and nothing was looked at", nil, 100, 0, 100, "", ""},
 		{"--from is gone", []mark{other(2)}, 2, 1, 2, gone + "1 event from event 2 on, printed as not durable, is gone\n", ""},
-		{"--from is behind", []mark{one, two}, 1, 1, 3, "", ""},
-		{"-n 0 begins behind an event", []mark{hidden(two)}, 0, 1, 3, "", ""},
-		{"-n 0 began behind one that is gone", []mark{hidden(other(2))}, 0, 1, 2, "", ""},
+		{"--from is passed", []mark{one, two}, 1, 1, 3, "", ""},
+		{"-n 0 begins after an event", []mark{hidden(two)}, 0, 1, 3, "", ""},
+		{"-n 0 began after one that is gone", []mark{hidden(other(2))}, 0, 1, 2, "", ""},
 		{"and so is what came", []mark{hidden(other(2)), other(3)}, 0, 1, 2, gone + "1 event from event 3 on, printed as not durable, is gone\n", ""},
 		{"a durable one", []mark{{1, engine.Hash{1}, durable, printed}, other(2)}, 0, 1, 0, "", "event 1 was durable and is another now, or gone: this is not the log that was followed"},
 		{"a durable one that was not printed", nil, 100, 3, 0, "", "event 3 was durable and is another now, or gone: this is not the log that was followed"},
@@ -118,7 +118,7 @@ func (w writes) next(t *testing.T) (sequences string) {
 }
 
 // TestTailWritesOnce: what is there is written at once, and each batch as soon as it
-// comes, also when its last event is not asked for and none comes behind it. What tail
+// comes, also when its last event is not asked for and none comes after it. What tail
 // remembers does not grow.
 func TestTailWritesOnce(t *testing.T) {
 	for _, test := range []struct {

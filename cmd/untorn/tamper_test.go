@@ -29,7 +29,7 @@ func lay(t *testing.T, files map[string][]byte) (dir string) {
 // TestVerifyHeadNamesTampering lays logs that somebody has tampered with on a real
 // disk: verify --head exits with 1 for every one, with 0 for those as they were, and
 // changes no file. Of a log in which the head holds it says how far it has gone on, since
-// nobody can tell who has put batches behind it.
+// nobody can tell who has put batches after it.
 func TestVerifyHeadNamesTampering(t *testing.T) {
 	samples, err := tamper.Samples(t.Context(), 3, 250)
 	if err != nil {
@@ -128,12 +128,12 @@ func TestVerifyHeadOfNotes(t *testing.T) {
 		}
 		_, hash, _ := strings.Cut(head, ":")
 		if code, _, stderr := output("verify", "--dir", dir, "--head", fmt.Sprintf("%d:%s", i+2, hash)); code != 1 {
-			t.Errorf("%s as the head of the batch behind it: exit code %d, %s", head, code, stderr)
+			t.Errorf("%s as the head of the batch after it: exit code %d, %s", head, code, stderr)
 		}
 	}
 }
 
-// TestVerifyHeadOfMore: what lies behind the head and is not proven was not verified,
+// TestVerifyHeadOfMore: what lies after the head and is not proven was not verified,
 // which is said; a head of it cannot be compared.
 func TestVerifyHeadOfMore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
