@@ -32,14 +32,17 @@ type Definition[State any] struct {
 	// Initial returns the state before the first event; nil: the zero value.
 	Initial func() State
 	// Apply returns the state after an event. It must not change what the state
-	// before refers to, and depends on nothing but its arguments.
+	// before refers to, and depends on nothing but its arguments. It panics at an
+	// event of which it can make nothing, such as one that does not decode: the
+	// projection stops there, with that error in an *ApplyError.
 	Apply func(state State, event engine.Event) State
 	// Codec encodes states for checkpoints; nil: encoding/json, which must be able
 	// to give back what the state has. Open refuses a type with a field that it would
 	// lose, or may: one beside an embedded field whose methods may write and read in
-	// place of the struct's. A type that has UnmarshalJSON or UnmarshalText must else
-	// see to that itself. A state with text that is not UTF-8 gets no checkpoint but a
-	// *CodecError; a \ufffd in what a MarshalJSON returns is taken for such text.
+	// place of the struct's. What a type's own methods, omitempty and omitzero make of
+	// a value is the type's to answer for: it must come back as it was. A state with
+	// text that is not UTF-8 gets no checkpoint but a *CodecError; a \ufffd in what a
+	// MarshalJSON returns is taken for such text.
 	Codec Codec[State]
 }
 
