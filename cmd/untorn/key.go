@@ -82,7 +82,7 @@ func makeKey(e *env, name, id string) (err error) {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(name)) // half a key is none, and would be in the way of the next one
 	}
 	fmt.Fprint(e.stdout, keys.Format())
 	return nil
