@@ -3,14 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
+	"github.com/untorn-db/untorn/engine/record"
 )
 
 func proveCommand() command {
@@ -103,7 +108,7 @@ nobody has signed it.
 
 Of the event's content a proof has only the hash: --event reads the event itself, as a line of
 untorn read --json, and --receipt what was told when it was appended, as a line of untorn append --json; each
-must say what was proven.`,
+must say what was proven, field by field. A note names what no proof says, such as a receipt's line.`,
 		prepare: func(flags *flag.FlagSet) func(*env) error {
 			var c check
 			flags.StringVar(&c.proof, "proof", "", "the `file` with the proof; required")
@@ -141,11 +146,14 @@ func (c *check) run(e *env, asJSON bool) error {
 	if errors.Is(err, proof.UnknownKey) {
 		err = fmt.Errorf("%w: no such key in %s", err, c.keys)
 	}
+	var unproven []string
 	if err == nil && c.receipt != "" {
-		err = sameReceipt(c.receipt, &s)
+		unproven, err = sameReceipt(c.receipt, &s)
 	}
 	if err == nil && c.event != "" {
-		err = sameEvent(c.event, &s, &p)
+		var more []string
+		more, err = sameEvent(c.event, &s, &p)
+		unproven = append(unproven, more...)
 	}
 	var misused usageError
 	if errors.As(err, &misused) {
@@ -175,23 +183,46 @@ func (c *check) run(e *env, asJSON bool) error {
 		fmt.Fprintf(e.stdout, "event %d, %v, of log %v is under the head %d:%v, signed by key %s\n",
 			s.Sequence, s.ID, s.LogID, verdict.Head.Batch, verdict.Head.Hash, verdict.KeyID)
 	}
+	if err == nil && len(unproven) > 0 {
+		e.note("not proven: %s", strings.Join(unproven, ", "))
+	}
 	return err
+}
+
+// readFields reads the JSON object in a file, as printer has printed it: its fields as
+// they stand, by their names.
+func readFields(flag, name string, most int64, printer string) (map[string]json.RawMessage, error) {
+	text, err := readFile(name, most)
+	if err != nil {
+		return nil, usage("%s: %w", flag, err)
+	}
+	text = bytes.TrimSpace(text)
+	var values map[string]json.RawMessage
+	switch {
+	case !utf8.Valid(text):
+		err = errors.New("it is not UTF-8")
+	case !bytes.HasPrefix(text, []byte("{")):
+		err = errors.New("it is no JSON object")
+	default:
+		if err = json.Unmarshal(text, new(json.RawMessage)); err == nil {
+			values, err = readObject(text)
+		}
+	}
+	if err != nil {
+		return nil, usage("%s: %s is not what %s prints: %w", flag, name, printer, err)
+	}
+	return values, nil
 }
 
 // readProof reads what untorn prove has printed.
 func readProof(name string, s *proof.Statement, p *proof.Proof) error {
-	text, err := readFile(name, maxProof)
+	values, err := readFields("--proof", name, maxProof, "untorn prove")
 	if err != nil {
-		return usage("--proof: %w", err)
+		return err
 	}
-	var found proven
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&found); err != nil {
-		return usage("--proof: %s is not what untorn prove prints: %w", name, err)
-	}
-	if rest := bytes.TrimSpace(text[decoder.InputOffset():]); len(rest) > 0 {
-		return usage("--proof: something follows the proof in %s", name)
+	found := proven{values["statement"], values["proof"]}
+	if len(values) != 2 || found.Statement == nil || found.Proof == nil {
+		return usage(`--proof: %s is not what untorn prove prints: an object of "statement" and "proof"`, name)
 	}
 	if err := s.UnmarshalJSON(found.Statement); err != nil {
 		return usage("--proof: %s: %w", name, err)
@@ -204,96 +235,136 @@ func readProof(name string, s *proof.Statement, p *proof.Proof) error {
 
 // claim is what an event, or a receipt, says as a JSON line.
 type claim struct {
-	ID       string  `json:"id"`
-	Scope    string  `json:"scope"`
-	Stream   string  `json:"stream"`
-	Sequence uint64  `json:"sequence"`
-	Version  uint64  `json:"version"`
-	Batch    uint64  `json:"batch"`
-	Hash     *string `json:"hash"`
-
-	Type   *string         `json:"type"`
-	Data   json.RawMessage `json:"data"`
-	Data64 []byte          `json:"data64"`
-	Meta   json.RawMessage `json:"meta"`
-	Meta64 []byte          `json:"meta64"`
+	what   string // it is
+	values map[string]json.RawMessage
+	// unproven are the names of fields of which a proof says nothing.
+	unproven []string
 }
 
-func readClaim(flag, name string) (claim, error) {
-	var c claim
-	text, err := readFile(name, maxLine)
+// compare says in what a claim is not what was proven, which is a line of the same kind:
+// in each field that either of them has. It returns the fields that are as they are
+// for all that a proof says.
+func (c *claim) compare(line []byte) (unproven []string, err error) {
+	proven, err := readObject(bytes.TrimSpace(line))
 	if err != nil {
-		return c, usage("%s: %w", flag, err)
+		return nil, err
 	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		var encoding base64.CorruptInputError
-		if errors.As(err, &encoding) {
-			err = fmt.Errorf("data64 and meta64 are base64: %w", err)
-		}
-		return c, usage("%s: %s is not one line of JSON: %w", flag, name, err)
-	}
-	return c, nil
-}
-
-// same says in what a claim is not the statement.
-func (c *claim) same(what string, s *proof.Statement) error {
-	hash := s.Hash.String()
-	for _, field := range []struct {
-		name         string
-		said, proven any
-	}{
-		{"id", c.ID, s.ID.String()},
-		{"scope", c.Scope, s.Scope},
-		{"stream", c.Stream, s.Stream},
-		{"sequence", c.Sequence, s.Sequence},
-		{"version", c.Version, s.Version},
-		{"batch", c.Batch, s.Batch},
-	} {
-		if field.said != field.proven {
-			return fmt.Errorf("the %s has the %s %v, and proven is %v", what, field.name, field.said, field.proven)
+	delete(proven, "line") // of an input that no proof knows
+	all := maps.Clone(proven)
+	maps.Copy(all, c.values)
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range append([]string{"id"}, names...) { // of another event much differs: its id is what to look at
+		said, known := c.values[name], proven[name]
+		switch {
+		case sameJSON(said, known):
+		case !slices.Contains(c.unproven, name):
+			return nil, c.differ(name, said, known)
+		case said != nil:
+			unproven = append(unproven, fmt.Sprintf("the %s's %q %s", c.what, name, clip(said)))
 		}
 	}
-	if c.Hash != nil && *c.Hash != hash {
-		return fmt.Errorf("the %s has the hash %s, and proven is %s", what, *c.Hash, hash)
-	}
-	return nil
+	return unproven, nil
 }
 
-func sameReceipt(name string, s *proof.Statement) error {
-	c, err := readClaim("--receipt", name)
-	if err != nil {
-		return err
+// differ is the error of a field that is not what was proven; nil is a field that is not there.
+func (c *claim) differ(name string, said, proven json.RawMessage) error {
+	name = clip([]byte(name))
+	const most = 100 // bytes of a value that is quoted whole: of a hash the last digit may differ
+	switch {
+	case proven == nil:
+		return fmt.Errorf("the %s has the %s %s, and proven is that it has none", c.what, name, clip(said))
+	case said == nil:
+		return fmt.Errorf("the %s has no %s, and proven is that it has one", c.what, name)
+	case len(said) > most || len(proven) > most:
+		return fmt.Errorf("the %s's %s is not the one that is proven", c.what, name)
 	}
-	if c.Hash == nil {
-		return usage("--receipt: %s has no hash: it is no receipt", name)
-	}
-	return c.same("receipt", s)
+	return fmt.Errorf("the %s has the %s %s, and proven is %s", c.what, name, said, proven)
 }
 
-func sameEvent(name string, s *proof.Statement, p *proof.Proof) error {
-	c, err := readClaim("--event", name)
+// sameJSON reports whether two values are the same: strings however their characters are
+// written, objects in any order, and all else to the byte. Nil is only the same as nil.
+func sameJSON(a, b json.RawMessage) bool {
+	switch {
+	case bytes.Equal(a, b):
+		return true
+	case len(a) == 0 || len(b) == 0 || a[0] != b[0]:
+		return false
+	case a[0] == '"':
+		in := input{values: map[string]json.RawMessage{"a": a, "b": b}}
+		return in.string("a") == in.string("b") && in.err == nil
+	case a[0] == '{':
+		ofA, errA := readObject(a)
+		ofB, errB := readObject(b)
+		return errA == nil && errB == nil && maps.EqualFunc(ofA, ofB, sameJSON)
+	}
+	return false
+}
+
+// sameReceipt compares the receipt in a file with what was proven, and returns the fields
+// that no proof vouches for.
+func sameReceipt(name string, s *proof.Statement) (unproven []string, err error) {
+	c := claim{what: "receipt", unproven: []string{"line", "durable"}}
+	if c.values, err = readFields("--receipt", name, maxLine, "untorn append --json"); err != nil {
+		return nil, err
+	}
+	if c.values["hash"] == nil {
+		return nil, usage("--receipt: %s has no hash: it is no receipt", name)
+	}
+	return c.compare(appendReceipt(nil, 0, engine.Receipt{
+		ID: s.ID, Scope: s.Scope, Stream: s.Stream,
+		Sequence: s.Sequence, Version: s.Version, Batch: s.Batch, Hash: s.Hash, Durable: true,
+	}))
+}
+
+// sameEvent compares the event in a file with what was proven, and returns the fields
+// that no proof vouches for.
+func sameEvent(name string, s *proof.Statement, p *proof.Proof) (unproven []string, err error) {
+	c := claim{what: "event", unproven: []string{"durable"}}
+	if c.values, err = readFields("--event", name, maxLine, "untorn read --json"); err != nil {
+		return nil, err
+	}
+	event, err := provenEvent(s, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := c.same("event", s); err != nil {
-		return err
+	if event.Erasable {
+		c.unproven = append(c.unproven, "erased") // what is erased has the same proof as before
 	}
-	event, err := p.Event()
+	in := input{values: c.values}
+	data, meta := in.bytes("data"), in.bytes("meta")
+	if in.err != nil {
+		return nil, usage("--event: %s: %w", name, in.err)
+	}
+	for _, content := range []string{"data", "data64", "meta", "meta64"} {
+		delete(c.values, content) // the same may stand in either; its hash is compared
+	}
+	if unproven, err = c.compare(appendEvent(nil, &event)); err != nil {
+		return nil, err
+	}
+	if event.Erasable {
+		return nil, errors.New("the content of the event may be erased, and is salted: it cannot be compared without the salt")
+	}
+	return unproven, proof.VerifyContent(p, nil, meta, data)
+}
+
+// provenEvent is the event as a proof has it: all but its content. What has been signed was
+// durable.
+func provenEvent(s *proof.Statement, p *proof.Proof) (engine.Event, error) {
+	found, err := p.Event()
 	if err != nil {
-		return err
+		return engine.Event{}, err
 	}
-	if c.Type == nil || *c.Type != event.Event.Type {
-		return fmt.Errorf("the event does not have the type %q, which is proven", event.Event.Type)
+	e := &found.Event
+	event := engine.Event{
+		ID: e.ID, Sequence: found.Sequence, Version: e.Version, Batch: s.Batch,
+		Scope: e.Scope, Stream: e.Stream, Type: e.Type,
+		Time: time.Unix(0, found.Time), Clock: time.Unix(0, found.Clock),
+		Key: e.Key, CausedBy: e.CausedBy, Correlation: e.Correlation,
+		Lane: e.Lane, Depth: e.Depth, Flags: e.Flags,
+		PayloadVersion: e.PayloadVersion, Erasable: e.Erasable, Hash: s.Hash, Durable: true,
 	}
-	if event.Event.Erasable {
-		return errors.New("the content of the event may be erased, and is salted: it cannot be compared without the salt")
+	if len(e.Extensions) > 0 {
+		event.Extensions, err = record.DecodeExtensions(e.Extensions)
 	}
-	data, meta := []byte(c.Data), []byte(c.Meta)
-	if c.Data64 != nil {
-		data = c.Data64
-	}
-	if c.Meta64 != nil {
-		meta = c.Meta64
-	}
-	return proof.VerifyContent(p, nil, meta, data)
+	return event, err
 }
