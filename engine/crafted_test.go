@@ -17,6 +17,7 @@ import (
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/record"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // crafted is a segment that somebody made up: every checksum and hash is right.
@@ -286,7 +287,7 @@ func (c *fileOfFew) Close() error {
 
 // TestOpenNeedsFewFiles opens a log of many segments with few files at a time.
 func TestOpenNeedsFewFiles(t *testing.T) {
-	files := &fewFiles{Fs: afero.NewMemMapFs()}
+	files := &fewFiles{Fs: simfs.New(simfs.Options{})}
 	options := engine.Options{FS: files, SegmentSize: 64 << 10, Preallocate: -1}
 	log, err := engine.Open(options)
 	if err != nil {

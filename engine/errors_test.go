@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // TestErrorsNameTheEngineOnce: at the front, however many calls of the package are
@@ -50,7 +50,7 @@ func TestErrorsNameTheEngineOnce(t *testing.T) {
 	held := openDir(t, engine.Options{Dir: dir})
 	told("no directory", open(engine.Options{}))
 	told("options", open(engine.Options{Dir: dir, Align: 3, Salvage: true}))
-	told("options of nowhere", open(engine.Options{Align: 3, FS: afero.NewMemMapFs()}))
+	told("options of nowhere", open(engine.Options{Align: 3, FS: simfs.New(simfs.Options{})}))
 	told("a locked log", open(engine.Options{Dir: dir}))
 	told("nothing there", open(engine.Options{Dir: dir + "/none", ReadOnly: true}))
 	closed(t, held)

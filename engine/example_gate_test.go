@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/afero"
-
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // The bank keeps its ledger from everybody but its own code, and remembers who
@@ -26,7 +25,7 @@ func ExampleGate() {
 			return nil
 		},
 	}
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs(), Gates: []engine.Gate{ledger}})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{}), Gates: []engine.Gate{ledger}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/afero"
-
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // A customer gets a receipt and a proof, and verifies them with nothing but the
@@ -17,7 +16,7 @@ import (
 func ExampleSigning() {
 	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // a real one is random
 	log, err := engine.Open(engine.Options{
-		FS:      afero.NewMemMapFs(),
+		FS:      simfs.New(simfs.Options{}),
 		Signing: &engine.Signing{KeyID: "shop-2026", Key: private, When: engine.SignAtClose},
 	})
 	if err != nil {
@@ -62,7 +61,7 @@ func ExampleSigning() {
 // Keys are rotated by opening the log with the next one. Those who verify keep the
 // old one, for the batches that it may have signed.
 func ExampleLog_VerifySigned() {
-	disk, ctx := afero.NewMemMapFs(), context.Background()
+	disk, ctx := simfs.New(simfs.Options{}), context.Background()
 	key := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(append(make([]byte, 31), n)) }
 	for n, id := range []string{"ops-2025", "ops-2026"} {
 		log, err := engine.Open(engine.Options{FS: disk, Signing: &engine.Signing{KeyID: id, Key: key(byte(n))}})

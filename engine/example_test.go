@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/afero"
-
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // A reader gets what is there, and then what comes.
 func ExampleLog_Subscribe() {
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()}) // or Dir: "data"
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})}) // or Dir: "data"
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -54,7 +53,7 @@ func ExampleLog_Subscribe() {
 // A cursor remembers what was handled, here without a handler: the move goes into
 // the batch of whatever follows from the events.
 func ExampleCursor() {
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -106,7 +105,7 @@ func ExampleCursor() {
 // Each order gets one bill, also where the program is killed and started again, and
 // what cannot be billed is put aside.
 func ExampleCursor_Handle() {
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -159,7 +158,7 @@ func ExampleCursor_Handle() {
 // A handler that goes on by its own effects: the query selects them, so each brings
 // the handler to the next step. It has to end somewhere.
 func ExampleCursor_Handle_ownEffects() {
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -194,7 +193,7 @@ func ExampleCursor_Handle_ownEffects() {
 
 // A note is a named fact beside the events: the last of a name counts.
 func ExampleLog_Notes() {
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -35,6 +35,9 @@ func TestOptionsReportAllProblems(t *testing.T) {
 		Salvage: true, Align: 512, SegmentSize: 1000, MaxPayload: 65 << 20, MaxMetadata: -1, MaxBatchEvents: 65536,
 		MaxBatchBytes: -1, SyncCount: -1, SyncEvery: -1, LockWait: -1,
 	})
+	if _, err := engine.Open(engine.Options{FS: afero.NewMemMapFs()}); !errors.Is(err, engine.ErrInvalid) || !strings.Contains(err.Error(), "MemMapFs") {
+		t.Errorf("a disk whose ReadAt and WriteAt share a place: %v", err)
+	}
 	for _, want := range []string{"Dir", "Salvage", "Align is 512", "SegmentSize is 1000", "MaxPayload", "MaxMetadata", "MaxBatchEvents is 65536", "MaxBatchBytes", "SyncCount", "SyncEvery", "LockWait"} {
 		if !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%q does not name %s", err, want)

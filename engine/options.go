@@ -20,7 +20,9 @@ type Options struct {
 	Dir string
 	// FS replaces the real file system. Besides afero.Fs the engine uses, where
 	// it has them, SyncDir, TryLock, SyncData and Preallocate (see the package
-	// documentation).
+	// documentation). Its files must do ReadAt and WriteAt from several goroutines at
+	// once. Those of afero.MemMapFs do not, and Open refuses it; package simfs has a
+	// disk in memory.
 	FS afero.Fs
 
 	// ReadOnly opens without a lock and without writing a byte. It serves what
@@ -98,6 +100,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Dir == "" && o.FS == nil {
 		problem("Dir is empty: name the log's directory")
+	}
+	if _, ok := o.FS.(*afero.MemMapFs); ok {
+		problem("FS is an afero.MemMapFs, whose files return wrong bytes when two goroutines use one: simfs.New makes a disk in memory")
 	}
 	if o.Salvage && !o.ReadOnly {
 		problem("Salvage needs ReadOnly")

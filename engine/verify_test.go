@@ -11,13 +11,14 @@ import (
 
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // TestVerifyKept: Verify and VerifySigned say which kept heads the log never had: not
 // one that it has had, also before the first event, between notes, and in another
 // segment.
 func TestVerifyKept(t *testing.T) {
-	disk, ctx := afero.NewMemMapFs(), context.Background()
+	disk, ctx := simfs.New(simfs.Options{}), context.Background()
 	var heads []engine.LogHead
 	note := engine.Batch{Notes: []engine.NoteDraft{{Name: "note"}}}
 	large := engine.Draft{Stream: "s", Type: "t", Data: make([]byte, 25_000)}
@@ -84,7 +85,7 @@ func TestVerifyKept(t *testing.T) {
 
 // TestVerifyKeptInDamage: damage is named before a head that is missing.
 func TestVerifyKeptInDamage(t *testing.T) {
-	disk, ctx := afero.NewMemMapFs(), context.Background()
+	disk, ctx := simfs.New(simfs.Options{}), context.Background()
 	log, err := engine.Open(engine.Options{FS: disk})
 	if err != nil {
 		t.Fatal(err)

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/spf13/afero"
-
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/projection"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // Totals is a small state: a value, with nothing behind it.
@@ -17,7 +16,7 @@ type Totals struct {
 }
 
 func Example() {
-	ctx, disk := context.Background(), afero.NewMemMapFs()
+	ctx, disk := context.Background(), simfs.New(simfs.Options{})
 	log, err := engine.Open(engine.Options{FS: disk, Dir: "log"})
 	if err != nil {
 		fmt.Println(err)
@@ -66,7 +65,7 @@ func Example() {
 func ExampleSet_Live() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	log, err := engine.Open(engine.Options{FS: afero.NewMemMapFs(), Dir: "log"})
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{}), Dir: "log"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -12,13 +12,14 @@ import (
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/engine/record"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 // TestReceipts proves the receipts that a log gave, from what it serves: the ledger
 // of these tests is the log that the engine writes.
 func TestReceipts(t *testing.T) {
 	ctx := context.Background()
-	disk := afero.NewMemMapFs()
+	disk := simfs.New(simfs.Options{})
 	log, err := engine.Open(engine.Options{FS: disk})
 	if err != nil {
 		t.Fatal(err)

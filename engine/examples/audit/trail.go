@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/diskfs"
 	"github.com/untorn-db/untorn/engine/proof"
 )
 
@@ -83,13 +85,25 @@ func keep(ctx context.Context, options engine.Options, keyID string, key crypto.
 	return files, last, err
 }
 
-// auditCopy verifies a copy of the trail, in memory, in which a text was changed, and
-// returns what is wrong with it.
+// auditCopy verifies a copy of the trail, in which a text was changed, and returns what
+// is wrong with it.
 func auditCopy(ctx context.Context, options engine.Options, keys proof.Keys, old, changed string) error {
-	copied := afero.NewMemMapFs()
-	err := afero.Walk(options.FS, "trail", func(name string, info fs.FileInfo, err error) error {
-		if err != nil || info.IsDir() {
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	copied, err := diskfs.Open(dir, diskfs.Options{})
+	if err != nil {
+		return err
+	}
+	defer copied.Close()
+	err = afero.Walk(options.FS, "trail", func(name string, info fs.FileInfo, err error) error {
+		if err != nil {
 			return err
+		}
+		if info.IsDir() {
+			return copied.Mkdir(name, 0o755)
 		}
 		data, err := afero.ReadFile(options.FS, name)
 		if err != nil {
