@@ -55,7 +55,7 @@ func Proof(f io.ReaderAt, size int64, header *record.SegmentHeader, tear Found, 
 		if !ok {
 			// A sector that is lost where one batch ends and the next begins takes
 			// the place with it from which to hop on.
-			next, err := firstFrame(f, size, place, at, left)
+			next, err := firstFrame(f, size, place, at, left, header.Align > 0)
 			if next < 0 || err != nil {
 				return -1, err
 			}
@@ -97,9 +97,9 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 
 // firstFrame returns the offset of the first whole frame header less than
 // length, at most lookAhead, behind offset, or -1; less than noGap where no gap
-// lies at offset. It reads sector after sector, and none behind the frame that it
+// lies at offset, unless each group is aligned: then there is one behind each. It reads sector after sector, and none behind the frame that it
 // finds.
-func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int) (int64, error) {
+func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int, aligned bool) (int64, error) {
 	if offset >= size {
 		return -1, nil
 	}
@@ -127,7 +127,7 @@ func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, len
 		if ok, err := reach(i + kindByte + 1); !ok || err != nil {
 			return -1, err
 		}
-		if i == block && !allZero(window[:block]) {
+		if i == block && !aligned && !allZero(window[:block]) {
 			length = min(length, noGap)
 		}
 		kind := window[i+kindByte]
@@ -165,7 +165,7 @@ func NextBatch(f io.ReaderAt, size int64, header *record.SegmentHeader, damage F
 			at += int64(frame.Distance)
 			continue
 		}
-		next, err := firstFrame(f, size, place, at, lookAhead)
+		next, err := firstFrame(f, size, place, at, lookAhead, header.Align > 0)
 		if err != nil {
 			return -1, err
 		}
