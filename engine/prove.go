@@ -112,19 +112,21 @@ func (l *Log) Prove(ctx context.Context, id uuid.UUID) (proof.Proof, error) {
 // only to those who may see the content. The error matches ErrNotFound if the log does
 // not show the event, or if its content, and with it the salt, was erased.
 func (l *Log) Salt(id uuid.UUID) ([]byte, error) {
+	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("engine: salt of %v: %w", id, err) }
 	ordinal, _, err := l.proven(id)
-	if err == nil {
-		r := l.reader()
-		defer l.giveBack(r)
-		if err = r.read(ordinal, ordinal); err == nil && r.raw.Erased {
-			err = fmt.Errorf("%w: its content was erased", ErrNotFound)
-		}
-		if err == nil && r.raw.Erasable {
-			return bytes.Clone(r.raw.Salt[:]), nil
-		}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("engine: salt of %v: %w", id, err)
+		return fail(err)
+	}
+	r := l.reader()
+	defer l.giveBack(r)
+	if err := r.read(ordinal, ordinal); err != nil {
+		return fail(err)
+	}
+	switch e := &r.raw; {
+	case e.Erased:
+		return fail(fmt.Errorf("%w: its content was erased", ErrNotFound))
+	case e.Erasable:
+		return bytes.Clone(e.Salt[:]), nil
 	}
 	return nil, nil
 }

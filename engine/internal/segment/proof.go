@@ -12,8 +12,8 @@ import (
 // a page may be lost behind the gap.
 const lookAhead = 12 << 10
 
-// noGap is the same where there can be no gap at the tear. Each sector more
-// doubles what a crash search has to try.
+// noGap is the same where there is no gap at the tear, nor behind each group. Each
+// sector more doubles what a crash search has to try.
 const noGap = 8 << 10
 
 // sectorSize is how much the look-ahead reads at once.
@@ -97,8 +97,8 @@ func frameAt(f io.ReaderAt, size int64, place record.Place, offset int64) (recor
 
 // firstFrame returns the offset of the first whole frame header less than
 // length, at most lookAhead, behind offset, or -1; less than noGap where no gap
-// lies at offset, unless each group is aligned: then there is one behind each. It reads sector after sector, and none behind the frame that it
-// finds.
+// lies at offset, unless groups are aligned: then there is one behind each. It reads
+// sector after sector, and none behind the frame that it finds.
 func firstFrame(f io.ReaderAt, size int64, place record.Place, offset int64, length int, aligned bool) (int64, error) {
 	if offset >= size {
 		return -1, nil
