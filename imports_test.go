@@ -48,9 +48,9 @@ type layer struct {
 
 // layers is the picture of the arrows:
 //
-//	cmd → replay → scenarios → { engine, simfs, faults, simclock, replay/plan }
+//	cmd → replay → scenarios → { engine, simfs, faults, simclock, replay/plan, replay/trace }
 func layers() []layer {
-	ground := []string{"engine", "simfs", "faults", "simclock", "replay/plan"}
+	ground := []string{"engine", "simfs", "faults", "simclock", "replay/plan", "replay/trace"}
 	return []layer{
 		{"engine", []string{"engine/chain/internal/lanes", "engine/proof"}, []string{aferoModule, blake3Module, uuidModule}},
 		{"engine/chain/internal/lanes", nil, []string{blake3Module, sysModule}}, // what the processor can
@@ -66,6 +66,7 @@ func layers() []layer {
 		{"faults", nil, []string{aferoModule}},
 		{"simclock", nil, nil},
 		{"replay/plan", nil, nil},
+		{"replay/trace", nil, nil},
 		{"scenarios", ground, []string{aferoModule, blake3Module, uuidModule, porcupineModule}},
 		{"replay", append(ground, "scenarios"), []string{aferoModule, blake3Module, uuidModule}},
 		{"cmd", append(ground, "scenarios", "replay"), []string{aferoModule, uuidModule, sysModule}},

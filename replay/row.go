@@ -41,6 +41,10 @@ type Row struct {
 	Unreached    []string         `json:"unreached"`    // what the scenario means to reach, and no seed did
 	Reached      map[string]int64 `json:"reached"`      // named points and kinds of faults, and how often
 	FaultsUnmet  int64            `json:"faults_unmet"` // faults of the plans that never came up
+	Crashed      []Crashed        `json:"crashed"`      // what crashes led to
+	Coverage     []Covered        `json:"coverage"`     // which faults came where
+	Behaviours   []Behaviour      `json:"behaviours"`   // what seeds did, by the first that did it
+	Slowest      []Slow           `json:"slowest"`      // at most ten seeds, the slowest first
 	ExactSeeds   int64            `json:"exact_seeds"`  // seeds of which every image was tried
 	MedianSteps  int64            `json:"median_steps"` // of a workload
 	MedianOpens  int64            `json:"median_opens"` // of a workload
