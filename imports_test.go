@@ -348,7 +348,7 @@ func TestChecksBite(t *testing.T) {
 	}{
 		{"cmd imports replay", "cmd/x/a.go", ours("replay"), ""},
 		{"cmd imports engine", "cmd/x/a.go", ours("engine"), ""},
-		{"replay imports cmd", "replay/a.go", ours("cmd/x"), "replay/a.go imports " + module + "/cmd/x: replay may import engine, simfs, faults, simclock, replay/plan, scenarios"},
+		{"replay imports cmd", "replay/a.go", ours("cmd/x"), "replay/a.go imports " + module + "/cmd/x: replay may import engine, simfs, faults, simclock, replay/plan, replay/trace, scenarios"},
 		{"replay imports its plan", "replay/a.go", ours("replay/plan"), ""},
 		{"plan imports replay", "replay/plan/a.go", ours("replay"), "replay/plan/a.go imports " + module + "/replay: replay/plan may import the standard library only"},
 		{"plan imports afero", "replay/plan/a.go", imports(aferoModule), "replay/plan/a.go imports " + aferoModule + ": replay/plan may import the standard library only"},
@@ -356,7 +356,7 @@ func TestChecksBite(t *testing.T) {
 		{"scenarios import explore", "scenarios/a.go", ours("simfs/explore"), ""},
 		{"scenarios import bugs", "scenarios/a.go", ours("scenarios/planted"), "scenarios/a.go imports " + module + "/scenarios/planted: a package for tests may be imported by tests only"},
 		{"tests import bugs", "replay/a_test.go", ours("scenarios/planted"), ""},
-		{"scenarios import replay", "scenarios/a.go", ours("replay"), "scenarios/a.go imports " + module + "/replay: scenarios may import engine, simfs, faults, simclock, replay/plan"},
+		{"scenarios import replay", "scenarios/a.go", ours("replay"), "scenarios/a.go imports " + module + "/replay: scenarios may import engine, simfs, faults, simclock, replay/plan, replay/trace"},
 		{"engine imports its own", "engine/a.go", ours("engine/internal/segment"), ""},
 		{"engine imports diskfs", "engine/a.go", ours("engine/diskfs"), ""},
 		{"engine imports blake3", "engine/chain/a.go", imports(blake3Module), ""},
