@@ -16,6 +16,7 @@
 #   make bench                the benchmarks
 #   make peers                the log beside the disk's limit and other stores, in two minutes (cmd/untorn-bench)
 #   make lint                 gofmt, go vet, staticcheck
+#   make vuln                 what the Go vulnerability database (vuln.go.dev, or GOVULNDB) knows of what we call
 #   make digests              the same seeds give the same digests on 32 bits
 #   make cross                build and vet for the other platforms
 #   make nightly              the long versions of all of these
@@ -33,6 +34,7 @@ DISKS       ?= posix ext4 ext4-writeback xfs btrfs sequential
 ADAPTERS    ?= engine/metrics/prometheus engine/metrics/otel
 PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # A blank and a comma, which cannot stand in a function as they are.
 empty :=
@@ -44,7 +46,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore litmus litmus-real errors syncfail tamper xray profile mutants dense fuzz bench peers lint digests cross nightly rewrite
+.PHONY: test short race sim explore litmus litmus-real errors syncfail tamper xray profile mutants dense fuzz bench peers lint vuln digests cross nightly rewrite
 
 # The adapters are modules of their own, so that what they depend on stays out of ours.
 test:
@@ -128,6 +130,13 @@ lint:
 		(cd "$$module" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; \
 	done
 
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...
+	@for module in $(ADAPTERS) cmd/untorn-bench; do \
+		echo "cd $$module && $(GO) run $(GOVULNCHECK) ./..."; \
+		(cd "$$module" && $(GO) run $(GOVULNCHECK) ./...) || exit 1; \
+	done
+
 digests:
 	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then \
 		echo "GOARCH=386 $(GO) test -run TestDigests ./scenarios"; \
@@ -144,7 +153,7 @@ cross:
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
 	done
 
-nightly: lint test cross
+nightly: lint vuln test cross
 	$(GO) test -count=1 -race ./...
 	cd cmd/untorn-bench && $(GO) vet ./... && $(GO) test ./...
 	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./...
