@@ -69,7 +69,8 @@ func layers() []layer {
 		{"replay/trace", nil, nil},
 		{"scenarios", ground, []string{aferoModule, blake3Module, uuidModule, porcupineModule}},
 		{"replay", append(ground, "scenarios"), []string{aferoModule, blake3Module, uuidModule}},
-		{"cmd", append(ground, "scenarios", "replay"), []string{aferoModule, uuidModule, sysModule}},
+		{"cmd/internal/command", nil, nil}, // any program's command line
+		{"cmd", append(ground, "scenarios", "replay", "cmd/internal/command"), []string{aferoModule, uuidModule, sysModule}},
 	}
 }
 
@@ -348,6 +349,8 @@ func TestChecksBite(t *testing.T) {
 	}{
 		{"cmd imports replay", "cmd/x/a.go", ours("replay"), ""},
 		{"cmd imports engine", "cmd/x/a.go", ours("engine"), ""},
+		{"cmd imports command", "cmd/x/a.go", ours("cmd/internal/command"), ""},
+		{"command imports engine", "cmd/internal/command/a.go", ours("engine"), "cmd/internal/command/a.go imports " + module + "/engine: cmd/internal/command may import the standard library only"},
 		{"replay imports cmd", "replay/a.go", ours("cmd/x"), "replay/a.go imports " + module + "/cmd/x: replay may import engine, simfs, faults, simclock, replay/plan, replay/trace, scenarios"},
 		{"replay imports its plan", "replay/a.go", ours("replay/plan"), ""},
 		{"plan imports replay", "replay/plan/a.go", ours("replay"), "replay/plan/a.go imports " + module + "/replay: replay/plan may import the standard library only"},

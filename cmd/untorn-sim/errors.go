@@ -9,15 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 )
 
-func errorsCommand() command {
-	return command{
-		name: "errors", short: "let every file operation fail in every way, and crash behind it",
-		long: "Runs a plan once, and lists the file-system operations of its steps. Then, for each operation and each\n" +
+func errorsCommand() command.Command {
+	return command.Command{
+		Name: "errors", Short: "let every file operation fail in every way, and crash behind it",
+		Long: "Runs a plan once, and lists the file-system operations of its steps. Then, for each operation and each\n" +
 			"fault that can happen to it (an error once, or from then on; a short write; a full disk; a sync that fails\n" +
 			"in each way that the disk knows; bytes that are lost, flipped, stale or go elsewhere; a file that is locked),\n" +
 			"it runs the plan with that fault, goes on, and crashes it at every point from the fault on, on every image.\n" +
@@ -32,7 +33,7 @@ func errorsCommand() command {
 			"  exact       whether nothing was left out, or what was\n\n" +
 			"What is broken is printed with a plan that untorn-sim replay breaks in the same way; the plan of the first\n" +
 			"failure of each invariant, on each plan and disk, is made small.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r errorsRun
 			flags.StringVar(&r.scenario, "scenario", "", "`name` of the scenario that draws the plan from --seed")
 			flags.Uint64Var(&r.seed, "seed", 1, "`number` that the plan is drawn from")
@@ -44,9 +45,9 @@ func errorsCommand() command {
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
 			flags.BoolVar(&r.verbose, "v", false, "list every fault")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each plan and disk; failures go to stderr")
-			return func(e *env, args []string) error {
-				r.given = given(flags)
-				return r.run(e, args)
+			return func(e *command.Env) error {
+				r.given = command.Given(flags)
+				return r.run(e)
 			}
 		},
 	}
@@ -63,12 +64,9 @@ type errorsRun struct {
 	violated                    int
 }
 
-func (r *errorsRun) run(e *env, args []string) error {
-	if len(args) > 0 {
-		return usage("unexpected %q: flags come with --, see untorn-sim errors --help", args[0])
-	}
+func (r *errorsRun) run(e *command.Env) error {
 	if r.operations < 0 || r.config.Images < 0 || r.config.Workers < 0 {
-		return usage("--ops, --images and --jobs are 0 or more")
+		return command.Usage("--ops, --images and --jobs are 0 or more")
 	}
 	list, err := r.list()
 	if err != nil {
@@ -80,7 +78,7 @@ func (r *errorsRun) run(e *env, args []string) error {
 		}
 	}
 	if r.violated > 0 {
-		return fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", r.violated, r.plans)
+		return command.Fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", r.violated, r.plans)
 	}
 	return nil
 }
@@ -88,10 +86,10 @@ func (r *errorsRun) run(e *env, args []string) error {
 // list is the plans, each on each disk.
 func (r *errorsRun) list() (list []*plan.Plan, err error) {
 	if r.given["seed"] && !r.given["scenario"] && !r.given["plan"] {
-		return nil, usage("--seed %d without --scenario: name the scenario that it draws", r.seed)
+		return nil, command.Usage("--seed %d without --scenario: name the scenario that it draws", r.seed)
 	}
 	if r.scenario != "" && r.seed == 0 {
-		return nil, usage("seed 0: seeds begin at 1")
+		return nil, command.Usage("seed 0: seeds begin at 1")
 	}
 	w := workload{given: r.given, file: r.file, scenario: r.scenario, seed: r.seed, disk: r.disk, plain: scenarios.ErrorPlans}
 	if list, err = w.plans(); err != nil {
@@ -105,16 +103,16 @@ func (r *errorsRun) list() (list []*plan.Plan, err error) {
 	return list, nil
 }
 
-func (r *errorsRun) one(e *env, p *plan.Plan) error {
+func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 	began := time.Now()
 	end := watched(e, p, &r.config)
-	report, err := scenarios.Errors(e.ctx, p, r.config)
+	report, err := scenarios.Errors(e.Ctx, p, r.config)
 	end()
 	if err != nil {
-		if e.ctx.Err() != nil {
-			return fail(exitBudget, "interrupted")
+		if e.Ctx.Err() != nil {
+			return command.Fail(exitBudget, "interrupted")
 		}
-		return usage("%w%s", err, planHint(r.file))
+		return command.Usage("%w%s", err, planHint(r.file))
 	}
 	seconds := time.Since(began).Seconds()
 	r.violated += report.Violated
@@ -123,7 +121,7 @@ func (r *errorsRun) one(e *env, p *plan.Plan) error {
 		r.print(e, &report, seconds)
 	}
 	end = watched(e, p, &r.config)
-	failures := replay.ErrorFailures(e.ctx, &report, r.config)
+	failures := replay.ErrorFailures(e.Ctx, &report, r.config)
 	end()
 	for i := range report.Faults {
 		f := &report.Faults[i]
@@ -137,23 +135,23 @@ func (r *errorsRun) one(e *env, p *plan.Plan) error {
 			}
 			out.Faults[i].Violations[k].Plan = failure.File
 			if r.json {
-				fmt.Fprintf(e.stderr, "%s  fault     %s\n\n", failure, f.Fault)
+				fmt.Fprintf(e.Stderr, "%s  fault     %s\n\n", failure, f.Fault)
 			} else {
-				fmt.Fprintf(e.stdout, "\n%s  fault     %s\n", failure, f.Fault)
+				fmt.Fprintf(e.Stdout, "\n%s  fault     %s\n", failure, f.Fault)
 			}
 		}
 	}
 	if r.json {
-		return e.object(out)
+		return e.Object(out)
 	}
 	return nil
 }
 
-func (r *errorsRun) print(e *env, report *scenarios.ErrorReport, seconds float64) {
-	w := e.stdout
+func (r *errorsRun) print(e *command.Env, report *scenarios.ErrorReport, seconds float64) {
+	w := e.Stdout
 	fmt.Fprintf(w, "%s on %s: %d operations, %d faults, %d happened, %d pairs of fault and crash, %d images, %s, %s, %.1f s\n",
 		report.Scenario, report.Disk, report.Operations, len(report.Faults), report.Fired, report.Pairs, report.Images,
-		exactly(report.Exact), count(report.Violated, "violation"), seconds)
+		exactly(report.Exact), command.Count(report.Violated, "violation", "violations"), seconds)
 	if report.Why != "" {
 		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(report.Why, "\n", "\n  "))
 	}
@@ -165,7 +163,7 @@ func (r *errorsRun) print(e *env, report *scenarios.ErrorReport, seconds float64
 			fmt.Fprintf(w, "  %s: did not happen: %s\n", f.Fault, f.Why)
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s, %d images, %s, %s\n", f.Fault, count(f.CrashPoints, "crash point"), f.Images, exactly(f.Exact), count(f.Violated, "violation"))
+		fmt.Fprintf(w, "  %s: %s, %d images, %s, %s\n", f.Fault, command.Count(f.CrashPoints, "crash point", "crash points"), f.Images, exactly(f.Exact), command.Count(f.Violated, "violation", "violations"))
 	}
 }
 

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/planted"
@@ -24,13 +24,12 @@ func TestErrorsPrintsSmallPlans(t *testing.T) {
 	}
 	c := scenarios.Config{Wrap: planted.DeafToNames}
 	var out, errs strings.Builder
-	e := &env{ctx: t.Context(), stdout: bufio.NewWriter(&out), stderr: &errs}
+	e := &command.Env{Ctx: t.Context(), Stdout: bufio.NewWriter(&out), Stderr: &errs}
 	r := errorsRun{file: file, plans: filepath.Join(dir, "plans"), config: c}
-	var coded exitError
-	if err := r.run(e, nil); !errors.As(err, &coded) || coded.code != exitWrong {
+	if err := r.run(e); command.Code(err) != exitWrong {
 		t.Fatalf("got %v, want exit code %d", err, exitWrong)
 	}
-	if err := e.stdout.Flush(); err != nil {
+	if err := e.Stdout.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "plans", "errors-batch-posix-1.plan")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
@@ -15,10 +16,10 @@ import (
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
-func exploreCommand() command {
-	return command{
-		name: "explore", short: "search every crash of one workload to the end, with a certificate",
-		long: "Runs a workload once, and recovers from every disk that a crash could leave, at every moment that can\n" +
+func exploreCommand() command.Command {
+	return command.Command{
+		Name: "explore", Short: "search every crash of one workload to the end, with a certificate",
+		Long: "Runs a workload once, and recovers from every disk that a crash could leave, at every moment that can\n" +
 			"make a difference. What a disk holds is decided when the recovery first reads it: one run stands for all\n" +
 			"disks that differ only in what it never read. So the search ends, and the certificate says so.\n\n" +
 			"The workload is a log that is opened and gets one batch of --events events of --size bytes; with\n" +
@@ -33,7 +34,7 @@ func exploreCommand() command {
 			"loss behind the recovery from a process kill is always tried and not counted. With fixpoint the power\n" +
 			"fails in recovery after recovery until no new disk appears.\n\n" +
 			"--check FILE computes what a file of --json says again, and compares: exit code 3 where one does not hold.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var x exploration
 			flags.StringVar(&x.scenario, "scenario", "batch", "`name` of the workload")
 			flags.IntVar(&x.events, "events", 5, "so `many` events in the batch")
@@ -50,8 +51,8 @@ func exploreCommand() command {
 			flags.StringVar(&x.plans, "plans", "failures", "`directory` for the plans of what fails")
 			flags.BoolVar(&x.json, "json", false, "one JSON object for each disk; failures go to stderr")
 			flags.StringVar(&x.check, "check", "", "`file` of --json to compute again")
-			return func(e *env, args []string) error {
-				return x.run(e, args, given(flags))
+			return func(e *command.Env) error {
+				return x.run(e, command.Given(flags))
 			}
 		},
 	}
@@ -66,12 +67,9 @@ type exploration struct {
 	violated                                                  int
 }
 
-func (x *exploration) run(e *env, args []string, given map[string]bool) error {
-	if len(args) > 0 {
-		return usage("unexpected %q: flags come with --, see untorn-sim explore --help", args[0])
-	}
+func (x *exploration) run(e *command.Env, given map[string]bool) error {
 	if x.config.Workers < 0 || x.leaves < 0 {
-		return usage("--jobs and --leaves are 0 or more")
+		return command.Usage("--jobs and --leaves are 0 or more")
 	}
 	if given["check"] {
 		return x.verify(e, given)
@@ -86,7 +84,7 @@ func (x *exploration) run(e *env, args []string, given map[string]bool) error {
 		}
 	}
 	if x.violated > 0 {
-		return fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", x.violated, x.plans)
+		return command.Fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", x.violated, x.plans)
 	}
 	return nil
 }
@@ -96,13 +94,13 @@ func (x *exploration) list(given map[string]bool) (list []*plan.Plan, err error)
 	drawn := given["plan"] || x.seed != 0
 	switch {
 	case drawn && (given["events"] || given["size"]):
-		return nil, usage("--events and --size are for the single batch: leave --seed and --plan out")
+		return nil, command.Usage("--events and --size are for the single batch: leave --seed and --plan out")
 	case !drawn && x.scenario != "batch":
-		return nil, usage("--scenario %s is drawn from a seed: give --seed 1, say", x.scenario)
+		return nil, command.Usage("--scenario %s is drawn from a seed: give --seed 1, say", x.scenario)
 	case !drawn && (x.events < 1 || x.events > 4096):
-		return nil, usage("--events %d: want 1 to 4096", x.events)
+		return nil, command.Usage("--events %d: want 1 to 4096", x.events)
 	case !drawn && (x.size < 0 || x.size > 1<<20):
-		return nil, usage("--size %d: want 0 to %d bytes", x.size, 1<<20)
+		return nil, command.Usage("--size %d: want 0 to %d bytes", x.size, 1<<20)
 	}
 	w := workload{given: given, file: x.file, disk: x.disk, plain: func(disk string) []*plan.Plan {
 		return []*plan.Plan{scenarios.Plain(disk, x.events, x.size)}
@@ -133,16 +131,16 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 	if depth != "fixpoint" {
 		n, err := strconv.Atoi(depth)
 		if err != nil || n < 1 || n > explore.MaxDepth+1 {
-			return usage("--depth %s: want a number of crashes from 1 to %d, or fixpoint", depth, explore.MaxDepth+1)
+			return command.Usage("--depth %s: want a number of crashes from 1 to %d, or fixpoint", depth, explore.MaxDepth+1)
 		}
 		depth = strconv.Itoa(n - 1)
 	}
 	if _, err := scenarios.ParseKinds(x.kinds); err != nil {
-		return usage("--%w", err)
+		return command.Usage("--%w", err)
 	}
 	garbage, err := simfs.ParseGarbage(x.garbage, 0)
 	if err != nil {
-		return usage("--%s", strings.TrimPrefix(err.Error(), "simfs: "))
+		return command.Usage("--%s", strings.TrimPrefix(err.Error(), "simfs: "))
 	}
 	put("depth", "depth", depth)
 	put("kinds", "kinds", x.kinds)
@@ -154,9 +152,9 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 	return nil
 }
 
-func (x *exploration) one(e *env, p *plan.Plan) error {
+func (x *exploration) one(e *command.Env, p *plan.Plan) error {
 	end := watched(e, p, &x.config)
-	found, err := replay.Explore(e.ctx, p, x.config)
+	found, err := replay.Explore(e.Ctx, p, x.config)
 	end()
 	if err != nil {
 		return x.failed(e, err)
@@ -170,9 +168,9 @@ func (x *exploration) one(e *env, p *plan.Plan) error {
 		f := &found.Failures[i]
 		err = f.Save(x.plans, from)
 		if x.json {
-			fmt.Fprintln(e.stderr, f)
+			fmt.Fprintln(e.Stderr, f)
 		} else {
-			fmt.Fprintln(e.stdout, f)
+			fmt.Fprintln(e.Stdout, f)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: name another directory with --plans; this is the plan: %q", err, f.Plan.Format())
@@ -180,17 +178,17 @@ func (x *exploration) one(e *env, p *plan.Plan) error {
 	}
 	found.Describe()
 	if x.json {
-		return e.object(found)
+		return e.Object(found)
 	}
 	printExploration(e, &found)
-	return e.stdout.Flush()
+	return e.Stdout.Flush()
 }
 
-func printExploration(e *env, x *replay.Exploration) {
+func printExploration(e *command.Env, x *replay.Exploration) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(e.stdout, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(e.Stdout, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	depth, powersafe, most := count(x.Depth, "crash")+" in a row", "powersafe overwrite", ""
+	depth, powersafe, most := command.Count(x.Depth, "crash", "crashes")+" in a row", "powersafe overwrite", ""
 	if x.Depth != 1 {
 		depth = strconv.Itoa(x.Depth) + " crashes in a row"
 	}
@@ -203,11 +201,11 @@ func printExploration(e *env, x *replay.Exploration) {
 	if x.AtMost {
 		most = "at most "
 	}
-	fmt.Fprintf(e.stdout, "%s, %s, on %s\n", x.Scenario, count(x.Events, "event"), x.Disk)
+	fmt.Fprintf(e.Stdout, "%s, %s, on %s\n", x.Scenario, command.Count(x.Events, "event", "events"), x.Disk)
 	line("model", "cells of %d bytes; garbage: %s; %s", x.Cell, x.Garbage, powersafe)
 	line("crashes", "%s; %s; %s", x.Kinds, x.Points, depth)
 	line("crash points", "%d, of which %d are part of another", x.CrashPoints, x.Subsumed)
-	line("leaves", "%d of %s, which stand for %s2^%s images", x.Leaves, count(x.Recoveries, "run"), most, x.Log2)
+	line("leaves", "%d of %s, which stand for %s2^%s images", x.Leaves, command.Count(x.Recoveries, "run", "runs"), most, x.Log2)
 	if x.Exact {
 		line("exact", "yes")
 	} else {
@@ -222,34 +220,34 @@ func printExploration(e *env, x *replay.Exploration) {
 }
 
 // failed says why nothing was found.
-func (x *exploration) failed(e *env, err error) error {
-	if e.ctx.Err() != nil {
-		return fail(exitBudget, "interrupted: nothing is certified")
+func (x *exploration) failed(e *command.Env, err error) error {
+	if e.Ctx.Err() != nil {
+		return command.Fail(exitBudget, "interrupted: nothing is certified")
 	}
-	return usage("%w%s", err, planHint(x.file))
+	return command.Usage("%w%s", err, planHint(x.file))
 }
 
 // verify is --check.
-func (x *exploration) verify(e *env, given map[string]bool) error {
+func (x *exploration) verify(e *command.Env, given map[string]bool) error {
 	for name := range given {
 		if name != "check" && name != "jobs" && name != "json" {
-			return usage("--check takes everything from the file: leave --%s out", name)
+			return command.Usage("--check takes everything from the file: leave --%s out", name)
 		}
 	}
 	f, err := os.Open(x.check)
 	if err != nil {
-		return usage("%w", err)
+		return command.Usage("%w", err)
 	}
 	defer f.Close()
 	differ := 0
 	x.config.Watch = new(scenarios.Watch)
-	end := newProgress(e.stderr).watch(x.config.Watch.String)
-	err = replay.Check(e.ctx, f, x.config, func(want replay.Exploration, differs string) {
+	end := e.Progress().Watch(x.config.Watch.String)
+	err = replay.Check(e.Ctx, f, x.config, func(want replay.Exploration, differs string) {
 		if differs != "" {
 			differ++
 		}
 		if x.json {
-			err = errors.Join(err, e.object(map[string]any{
+			err = errors.Join(err, e.Object(map[string]any{
 				"scenario": want.Scenario, "disk": want.Disk, "certificate": want.Certificate, "holds": differs == "", "differs": differs,
 			}))
 			return
@@ -258,14 +256,14 @@ func (x *exploration) verify(e *env, given map[string]bool) error {
 		if differs != "" {
 			verdict = "DOES NOT HOLD: " + differs
 		}
-		fmt.Fprintf(e.stdout, "%s on %s: certificate %s %s\n", want.Scenario, want.Disk, want.Certificate, verdict)
+		fmt.Fprintf(e.Stdout, "%s on %s: certificate %s %s\n", want.Scenario, want.Disk, want.Certificate, verdict)
 	})
 	end()
 	if err != nil {
 		return x.failed(e, err)
 	}
 	if differ > 0 {
-		return fail(exitDiffer, "certificates that do not hold: %d; the file, the code or the machine is not what it was", differ)
+		return command.Fail(exitDiffer, "certificates that do not hold: %d; the file, the code or the machine is not what it was", differ)
 	}
 	return nil
 }

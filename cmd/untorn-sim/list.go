@@ -4,21 +4,19 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/invariant"
 	"github.com/untorn-db/untorn/simfs"
 )
 
-func listCommand() command {
-	return command{
-		name: "list", short: "the scenarios, disks and invariants",
-		long: "What run and replay know by name.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+func listCommand() command.Command {
+	return command.Command{
+		Name: "list", Short: "the scenarios, disks and invariants",
+		Long: "What run and replay know by name.",
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			asJSON := flags.Bool("json", false, "one JSON object for everything")
-			return func(e *env, args []string) error {
-				if len(args) > 0 {
-					return usage("unexpected %q: list takes no arguments", args[0])
-				}
+			return func(e *command.Env) error {
 				return list(e, *asJSON)
 			}
 		},
@@ -41,7 +39,7 @@ type entry struct {
 	Says string `json:"says"`
 }
 
-func list(e *env, asJSON bool) error {
+func list(e *command.Env, asJSON bool) error {
 	var all struct {
 		Scenarios  []entry  `json:"scenarios"`
 		Disks      []string `json:"disks"`
@@ -55,18 +53,18 @@ func list(e *env, asJSON bool) error {
 		all.Invariants = append(all.Invariants, entry{i.ID, i.Sentence})
 	}
 	if asJSON {
-		return e.object(all)
+		return e.Object(all)
 	}
 	section := func(title string, entries []entry) {
-		fmt.Fprintf(e.stdout, "%s\n", title)
+		fmt.Fprintf(e.Stdout, "%s\n", title)
 		for _, x := range entries {
-			fmt.Fprintf(e.stdout, "  %-10s %s\n", x.Name, x.Says)
+			fmt.Fprintf(e.Stdout, "  %-10s %s\n", x.Name, x.Says)
 		}
 	}
 	section("scenarios, for --scenario", all.Scenarios)
-	fmt.Fprint(e.stdout, "disks, for --disk\n")
+	fmt.Fprint(e.Stdout, "disks, for --disk\n")
 	for _, name := range all.Disks {
-		fmt.Fprintf(e.stdout, "  %-14s  %s\n", name, diskSays[name])
+		fmt.Fprintf(e.Stdout, "  %-14s  %s\n", name, diskSays[name])
 	}
 	section("invariants, checked after every crash", all.Invariants)
 	return nil

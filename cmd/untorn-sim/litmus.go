@@ -11,15 +11,16 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/litmus"
 	"github.com/untorn-db/untorn/simfs/litmus/real"
 )
 
-func litmusCommand() command {
-	return command{
-		name: "litmus", args: "[NAME…]", short: "check what each disk keeps of small programs, by three searches",
-		long: "A litmus program is a few operations, and rules that say what a power loss after them may leave\n" +
+func litmusCommand() command.Command {
+	return command.Command{
+		Name: "litmus", Operands: "[NAME…]", Short: "check what each disk keeps of small programs, by three searches",
+		Long: "A litmus program is a few operations, and rules that say what a power loss after them may leave\n" +
 			"on which disk. NAME is one of the corpus, or a file that ends in .txt; none means all of the corpus.\n" +
 			"Three searches list what is possible: eager decides everything in advance, lazy decides what is\n" +
 			"read, naive is brute force that shares no code with them. They must find the same.\n\n" +
@@ -30,18 +31,18 @@ func litmusCommand() command {
 			"a power loss would leave them, and what is found must be allowed on --disk, or else on the disk of\n" +
 			"that name. It needs root, mkfs and a kernel that knows the file system; it says what is missing,\n" +
 			"and that is no failure.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var l litmusRun
 			disk := flags.String("disk", "all", "`names`, separated by commas, or all; posix+journal is posix with a journal: rules and naive are for plain names")
 			flags.BoolVar(&l.json, "json", false, "one JSON object for each program and disk")
 			systems := flags.String("real", "", "file `systems` of this machine, separated by commas, or all: ext4, ext4-writeback, xfs, btrfs")
 			flags.IntVar(&l.rounds, "rounds", 3, "with --real, so `many` runs of each program")
 			flags.Uint64Var(&l.seed, "seed", 1, "with --real, the `number` from which it is drawn what is written back when")
-			return func(e *env, args []string) error {
-				given := given(flags)
+			return func(e *command.Env) error {
+				given := command.Given(flags)
 				for _, name := range []string{"rounds", "seed"} {
 					if given[name] && !given["real"] {
-						return usage("--%s is for the file systems of this machine: give --real, too", name)
+						return command.Usage("--%s is for the file systems of this machine: give --real, too", name)
 					}
 				}
 				names := simfs.PresetNames()
@@ -54,13 +55,13 @@ func litmusCommand() command {
 				for _, name := range names {
 					g, err := simfs.ParseGuarantees(name)
 					if err != nil {
-						return usage("%w", err)
+						return command.Usage("%w", err)
 					}
 					l.disks = append(l.disks, g)
 				}
-				programs, err := litmusPrograms(args)
+				programs, err := litmusPrograms(e.Operands)
 				if err != nil {
-					return usage("%w", err)
+					return command.Usage("%w", err)
 				}
 				if given["real"] {
 					return l.replay(e, programs, *systems)
@@ -131,8 +132,8 @@ type litmusRun struct {
 	checked, brute, outcomes, allowed, forbidden, broken int
 }
 
-func (l *litmusRun) run(e *env, programs []litmus.Program) error {
-	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+func (l *litmusRun) run(e *command.Env, programs []litmus.Program) error {
+	table := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
 	if !l.json {
 		fmt.Fprint(table, "program")
 		for _, g := range l.disks {
@@ -143,13 +144,13 @@ func (l *litmusRun) run(e *env, programs []litmus.Program) error {
 	for _, p := range programs {
 		var places, broken []string
 		for _, g := range l.disks {
-			if e.ctx.Err() != nil {
-				err := fail(exitBudget, "interrupted before all programs were checked")
+			if e.Ctx.Err() != nil {
+				err := command.Fail(exitBudget, "interrupted before all programs were checked")
 				return errors.Join(err, table.Flush())
 			}
 			r, err := litmus.Check(p, g)
 			if err != nil {
-				return usage("%s on %s: %w", p.Name, g, err)
+				return command.Usage("%s on %s: %w", p.Name, g, err)
 			}
 			l.count(r)
 			places = append(places, litmusPlace(r))
@@ -157,7 +158,7 @@ func (l *litmusRun) run(e *env, programs []litmus.Program) error {
 				broken = append(broken, r.Disk+": "+what)
 			}
 			if l.json {
-				if err := e.object(litmusJSON(p, r)); err != nil {
+				if err := e.Object(litmusJSON(p, r)); err != nil {
 					return err
 				}
 			}
@@ -174,11 +175,11 @@ func (l *litmusRun) run(e *env, programs []litmus.Program) error {
 		if err := table.Flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(e.stdout, "litmus: %d programs × %d disks: %d places, %d of them with naive: %d outcomes, %d rules allow, %d forbid, %d disagree\n",
+		fmt.Fprintf(e.Stdout, "litmus: %d programs × %d disks: %d places, %d of them with naive: %d outcomes, %d rules allow, %d forbid, %d disagree\n",
 			len(programs), len(l.disks), l.checked, l.brute, l.outcomes, l.allowed, l.forbidden, l.broken)
 	}
 	if l.broken > 0 {
-		return fail(exitWrong, "%d places where searches disagree or a rule does not hold", l.broken)
+		return command.Fail(exitWrong, "%d places where searches disagree or a rule does not hold", l.broken)
 	}
 	return nil
 }
@@ -245,18 +246,18 @@ type realRow struct {
 }
 
 // replay runs programs on real file systems.
-func (l *litmusRun) replay(e *env, programs []litmus.Program, list string) error {
+func (l *litmusRun) replay(e *command.Env, programs []litmus.Program, list string) error {
 	names := real.Systems()
 	if list != "all" {
 		names = words(list)
 	}
 	for _, name := range names {
 		if !slices.Contains(real.Systems(), name) {
-			return usage("no file system %q to replay on: use %s, or all", name, strings.Join(real.Systems(), ", "))
+			return command.Usage("no file system %q to replay on: use %s, or all", name, strings.Join(real.Systems(), ", "))
 		}
 	}
 	if len(l.disks) > 1 || l.rounds < 1 {
-		return usage("--real takes one --disk at most, and --rounds of 1 or more")
+		return command.Usage("--real takes one --disk at most, and --rounds of 1 or more")
 	}
 	var against simfs.Guarantees
 	if len(l.disks) == 1 {
@@ -264,23 +265,23 @@ func (l *litmusRun) replay(e *env, programs []litmus.Program, list string) error
 	}
 	images, broken := 0, 0
 	for _, name := range names {
-		progress, began, done := newProgress(e.stderr), time.Now(), 0
-		report, err := real.Replay(e.ctx, programs, real.Options{
+		progress, began, done := e.Progress(), time.Now(), 0
+		report, err := real.Replay(e.Ctx, programs, real.Options{
 			System: name, Against: against, Rounds: l.rounds, Seed: l.seed,
 			Progress: func(string) {
 				done++
-				progress.line(time.Since(began), fmt.Sprintf("%s: %d of %d programs", name, done, len(programs)))
+				progress.Line(time.Since(began), fmt.Sprintf("%s: %d of %d programs", name, done, len(programs)))
 			},
 		})
-		progress.end()
+		progress.End()
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
 			if err := l.notRun(e, name, err); err != nil {
 				return err
 			}
 			continue
-		case err != nil && e.ctx.Err() != nil:
-			return fail(exitBudget, "interrupted before all programs were replayed")
+		case err != nil && e.Ctx.Err() != nil:
+			return command.Fail(exitBudget, "interrupted before all programs were replayed")
 		case err != nil:
 			return err
 		}
@@ -294,41 +295,41 @@ func (l *litmusRun) replay(e *env, programs []litmus.Program, list string) error
 				if row.Broken == nil {
 					row.Broken = []string{}
 				}
-				if err := e.object(realRow{row.Program, name, row.Images, row.Observed, row.Allowed, row.Broken}); err != nil {
+				if err := e.Object(realRow{row.Program, name, row.Images, row.Observed, row.Allowed, row.Broken}); err != nil {
 					return err
 				}
 				continue
 			}
 			for _, what := range row.Broken {
-				fmt.Fprintf(e.stdout, "%s on %s: %s\n", row.Program, name, what)
+				fmt.Fprintf(e.Stdout, "%s on %s: %s\n", row.Program, name, what)
 			}
 		}
 		images, broken = images+here, broken+wrong
 		if !l.json {
-			fmt.Fprintf(e.stdout, "%s: %d programs (%d cannot happen there), %d images, %d of %d allowed outcomes seen, %d images not allowed\n",
+			fmt.Fprintf(e.Stdout, "%s: %d programs (%d cannot happen there), %d images, %d of %d allowed outcomes seen, %d images not allowed\n",
 				name, len(report.Rows), report.Left, here, seen, allowed, wrong)
-			if err := e.stdout.Flush(); err != nil {
+			if err := e.Stdout.Flush(); err != nil {
 				return err
 			}
 		}
 	}
 	if !l.json {
-		fmt.Fprintf(e.stdout, "litmus: %d images of real file systems, %d not allowed\n", images, broken)
+		fmt.Fprintf(e.Stdout, "litmus: %d images of real file systems, %d not allowed\n", images, broken)
 	}
 	if broken > 0 {
-		return fail(exitWrong, "%d images of real file systems are not allowed by their disk", broken)
+		return command.Fail(exitWrong, "%d images of real file systems are not allowed by their disk", broken)
 	}
 	return nil
 }
 
 // notRun says why a file system was not replayed on.
-func (l *litmusRun) notRun(e *env, name string, why error) error {
+func (l *litmusRun) notRun(e *command.Env, name string, why error) error {
 	if l.json {
-		return e.object(struct {
+		return e.Object(struct {
 			System string `json:"system"`
 			NotRun string `json:"not_run"`
 		}{name, why.Error()})
 	}
-	fmt.Fprintf(e.stdout, "%s: NOT RUN: %s\n", name, oneLine(why.Error()))
+	fmt.Fprintf(e.Stdout, "%s: NOT RUN: %s\n", name, command.OneLine(why.Error()))
 	return nil
 }

@@ -9,21 +9,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/profile"
 )
 
-func profileCommand() command {
-	return command{
-		name: "profile", args: "[PLAN …]", short: "the weakest disks on which the log keeps its promises",
-		long: "Tries plans, or the first seeds of a scenario, on disks that promise more and less, and prints the minimal\n" +
+func profileCommand() command.Command {
+	return command.Command{
+		Name: "profile", Operands: "[PLAN…]", Short: "the weakest disks on which the log keeps its promises",
+		Long: "Tries plans, or the first seeds of a scenario, on disks that promise more and less, and prints the minimal\n" +
 			"sets of promises under which all hold, in one line to quote, then each set with what goes wrong when any of\n" +
 			"its promises is not made. A disk is written as --disk reads it, such as posix+journal-powersafe.\n\n" +
 			"That promises are broken is certain. That they hold is exact for a small plan with --set lazy=true, and perhaps\n" +
 			"--set depth=0; otherwise it means the images that were tried.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var p profiling
 			flags.StringVar(&p.scenario, "scenario", "batch", "`name` of the scenario whose seeds are tried, where there are no plans")
 			flags.Uint64Var(&p.seed, "seed", 0, "try only this `seed`; 0: 1 to 3")
@@ -40,9 +41,9 @@ func profileCommand() command {
 			flags.IntVar(&p.jobs, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.StringVar(&p.plans, "plans", "", "`directory` for a plan of each loss; none without it")
 			flags.BoolVar(&p.json, "json", false, "one JSON object")
-			return func(e *env, args []string) error {
-				p.given = given(flags)
-				return p.run(e, args)
+			return func(e *command.Env) error {
+				p.given = command.Given(flags)
+				return p.run(e)
 			}
 		},
 	}
@@ -86,26 +87,26 @@ type profileRow struct {
 	Seconds    float64  `json:"seconds"`
 }
 
-func (p *profiling) run(e *env, args []string) error {
-	name, plans, err := p.read(args)
+func (p *profiling) run(e *command.Env) error {
+	name, plans, err := p.read(e.Operands)
 	if err != nil {
 		return err
 	}
 	if p.jobs < 0 {
-		return usage("--jobs is 0 or more")
+		return command.Usage("--jobs is 0 or more")
 	}
 	began := time.Now()
-	line := newProgress(e.stderr)
-	report, err := profile.Search(e.ctx, profile.Config{
+	line := e.Progress()
+	report, err := profile.Search(e.Ctx, profile.Config{
 		Holds: profile.Plans(plans, p.jobs), SplitRename: p.split,
-		Progress: func(text string) { line.line(time.Since(began), text) },
+		Progress: func(text string) { line.Line(time.Since(began), text) },
 	})
-	line.end()
+	line.End()
 	if errors.Is(err, context.Canceled) {
-		return fail(exitBudget, "interrupted: nothing is known yet")
+		return command.Fail(exitBudget, "interrupted: nothing is known yet")
 	}
 	if err != nil {
-		return usage("%w", err)
+		return command.Usage("%w", err)
 	}
 	row := profileRow{
 		Line: report.Line(name), Minimal: []setRow{}, Presets: append([]string{}, report.Presets...), Exact: report.Exact, Why: report.Why,
@@ -130,12 +131,12 @@ func (p *profiling) run(e *env, args []string) error {
 		row.Minimal = append(row.Minimal, set)
 	}
 	if p.json {
-		err = e.object(row)
+		err = e.Object(row)
 	} else {
 		row.print(e)
 	}
 	if err == nil && len(row.Minimal) == 0 {
-		return fail(exitWrong, "a promise is broken on every disk")
+		return command.Fail(exitWrong, "a promise is broken on every disk")
 	}
 	return err
 }
@@ -147,16 +148,16 @@ func (p *profiling) read(args []string) (name string, plans []*plan.Plan, err er
 	}
 	switch {
 	case len(args) > 0 && (p.given["seed"] || p.given["scenario"]):
-		return "", nil, usage("--seed or --scenario, and a plan: choose one")
+		return "", nil, command.Usage("--seed or --scenario, and a plan: choose one")
 	case len(args) > 0:
 		for _, file := range args {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return "", nil, usage("%w", err)
+				return "", nil, command.Usage("%w", err)
 			}
 			one, err := plan.Parse(text)
 			if err != nil {
-				return "", nil, usage("%s: %w", file, err)
+				return "", nil, command.Usage("%s: %w", file, err)
 			}
 			plans = append(plans, one)
 		}
@@ -171,7 +172,7 @@ func (p *profiling) read(args []string) (name string, plans []*plan.Plan, err er
 		for seed := first; seed <= last; seed++ {
 			one, err := scenarios.Draw(p.scenario, "posix", seed)
 			if err != nil {
-				return "", nil, usage("%w", err)
+				return "", nil, command.Usage("%w", err)
 			}
 			plans = append(plans, one)
 		}
@@ -184,33 +185,33 @@ func (p *profiling) read(args []string) (name string, plans []*plan.Plan, err er
 	return name, plans, nil
 }
 
-func (row *profileRow) print(e *env) {
-	fmt.Fprintln(e.stdout, row.Line)
+func (row *profileRow) print(e *command.Env) {
+	fmt.Fprintln(e.Stdout, row.Line)
 	if row.Broken != "" {
-		fmt.Fprintf(e.stdout, "  even there: %s\n", row.Broken)
+		fmt.Fprintf(e.Stdout, "  even there: %s\n", row.Broken)
 	}
 	for i, m := range row.Minimal {
-		fmt.Fprintf(e.stdout, "\nset %d: %s\n", i+1, m.Disk)
+		fmt.Fprintf(e.Stdout, "\nset %d: %s\n", i+1, m.Disk)
 		for _, needs := range m.Needs {
-			fmt.Fprintf(e.stdout, "  needs     %s\n", needs)
+			fmt.Fprintf(e.Stdout, "  needs     %s\n", needs)
 		}
 		for _, l := range m.Lost {
-			fmt.Fprintf(e.stdout, "  without   %s (%s), %s:\n            %s\n", l.Without, l.Disk, l.Case, l.Broken)
+			fmt.Fprintf(e.Stdout, "  without   %s (%s), %s:\n            %s\n", l.Without, l.Disk, l.Case, l.Broken)
 			if l.Crash != "" {
-				fmt.Fprintf(e.stdout, "            crash %s\n", l.Crash)
+				fmt.Fprintf(e.Stdout, "            crash %s\n", l.Crash)
 			}
 			if l.Plan != "" {
-				fmt.Fprintf(e.stdout, "            plan  %s\n", l.Plan)
+				fmt.Fprintf(e.Stdout, "            plan  %s\n", l.Plan)
 			}
 		}
 	}
 	if len(row.Presets) > 0 {
-		fmt.Fprintf(e.stdout, "\npresets on which it holds: %s\n", strings.Join(row.Presets, ", "))
+		fmt.Fprintf(e.Stdout, "\npresets on which it holds: %s\n", strings.Join(row.Presets, ", "))
 	}
 	if !row.Exact && row.Why != "" {
-		fmt.Fprintf(e.stdout, "not every image was tried: %s\n", row.Why)
+		fmt.Fprintf(e.Stdout, "not every image was tried: %s\n", row.Why)
 	}
-	fmt.Fprintf(e.stdout, "\nprofile: %d of %d sets of promises tried, %d recoveries, %.1f s\n", row.Tried, row.Sets, row.Recoveries, row.Seconds)
+	fmt.Fprintf(e.Stdout, "\nprofile: %d of %d sets of promises tried, %d recoveries, %.1f s\n", row.Tried, row.Sets, row.Recoveries, row.Seconds)
 }
 
 // head is the first line of an error.

@@ -7,16 +7,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
-func replayCommand() command {
-	return command{
-		name: "replay", args: "(SEED|PLAN)", short: "run a seed or a plan file again, twice",
-		long: "A seed is replayed in every scenario on posix, unless --scenario and --disk say where; a plan file says\n" +
+func replayCommand() command.Command {
+	return command.Command{
+		Name: "replay", Operands: "(SEED|PLAN)", Short: "run a seed or a plan file again, twice",
+		Long: "A seed is replayed in every scenario on posix, unless --scenario and --disk say where; a plan file says\n" +
 			"that itself. A plan with crash lines takes these crashes; without, every crash is explored, and what is found\n" +
 			"is saved as a plan with its crash lines. Where the plan holds digests, the first step whose digest differs\n" +
 			"is printed. To change a plan, delete its digest lines, its crash lines and what steps you like: the others\n" +
@@ -38,7 +39,7 @@ func replayCommand() command {
 			"With clients the invariant may be I12: what they saw fits no order of their calls. Then expected and\n" +
 			"found are the longest order that fits, and the call that does not: \"2–8 client 1: append s\" was at work\n" +
 			"from moment 2 to moment 8 of the history. page names a file for a browser, which draws all calls.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r replayer
 			flags.StringVar(&r.scenario, "scenario", "", "`names` of the seed's scenarios, separated by commas, or all")
 			flags.StringVar(&r.disk, "disk", "", "`name` of the disk; a plan that is to run on another one must not hold digests")
@@ -62,23 +63,23 @@ type replayer struct {
 	recorded       bool
 }
 
-func (r *replayer) run(e *env, args []string) error {
-	if len(args) != 1 {
-		return usage("want one SEED or PLAN, not %d: untorn-sim replay 42 --scenario batch", len(args))
+func (r *replayer) run(e *command.Env) error {
+	if e.Operand() == "" {
+		return command.Incomplete("no SEED or PLAN: untorn-sim replay 42 --scenario batch runs a seed")
 	}
 	if r.config.Images < 0 || r.config.Workers < 0 {
-		return usage("--images and --jobs are 0 or more")
+		return command.Usage("--images and --jobs are 0 or more")
 	}
 	if problem := replay.DiskProblem(r.disk); r.disk != "" && problem != "" {
-		return usage("%s", problem)
+		return command.Usage("%s", problem)
 	}
-	plans, file, err := r.plans(args[0])
+	plans, file, err := r.plans(e.Operand())
 	if err != nil {
 		return err
 	}
 	for _, p := range plans {
 		if len(p.Crashes) > 0 && r.config.Images > 0 {
-			return usage("--images %d, but %s has crash lines, which leave one image: delete them to explore every crash", r.config.Images, file)
+			return command.Usage("--images %d, but %s has crash lines, which leave one image: delete them to explore every crash", r.config.Images, file)
 		}
 		if err := r.replay(e, p, file); err != nil {
 			return err
@@ -86,11 +87,11 @@ func (r *replayer) run(e *env, args []string) error {
 	}
 	switch {
 	case r.twice:
-		return fail(exitDiffer, "not deterministic: two runs of one plan differ, see above")
+		return command.Fail(exitDiffer, "not deterministic: two runs of one plan differ, see above")
 	case r.failed > 0:
-		return fail(exitWrong, "violations: see above")
+		return command.Fail(exitWrong, "violations: see above")
 	case r.recorded:
-		return fail(exitDiffer, "the digests in %s differ: the plan or the code has changed since; delete its digest lines to go on without", file)
+		return command.Fail(exitDiffer, "the digests in %s differ: the plan or the code has changed since; delete its digest lines to go on without", file)
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func (r *replayer) plans(arg string) (plans []*plan.Plan, file string, err error
 		return []*plan.Plan{p}, arg, err
 	}
 	if seed == 0 {
-		return nil, "", usage("seed 0: seeds begin at 1")
+		return nil, "", command.Usage("seed 0: seeds begin at 1")
 	}
 	names := scenarios.Names()
 	if r.scenario != "" && r.scenario != "all" {
@@ -116,7 +117,7 @@ func (r *replayer) plans(arg string) (plans []*plan.Plan, file string, err error
 	for _, name := range names {
 		p, err := scenarios.Draw(name, disk, seed)
 		if err != nil {
-			return nil, "", usage("no scenario %q: use %s", name, strings.Join(scenarios.Names(), ", "))
+			return nil, "", command.Usage("no scenario %q: use %s", name, strings.Join(scenarios.Names(), ", "))
 		}
 		plans = append(plans, p)
 	}
@@ -126,14 +127,14 @@ func (r *replayer) plans(arg string) (plans []*plan.Plan, file string, err error
 func (r *replayer) load(path string) (*plan.Plan, error) {
 	p, err := replay.Load(path)
 	if err != nil {
-		return nil, usage("%w: want a seed, or a plan that untorn-sim run has saved", err)
+		return nil, command.Usage("%w: want a seed, or a plan that untorn-sim run has saved", err)
 	}
 	if r.scenario != "" && r.scenario != p.Scenario {
-		return nil, usage("--scenario %s, but %s is a plan of %s: leave the flag out", r.scenario, path, p.Scenario)
+		return nil, command.Usage("--scenario %s, but %s is a plan of %s: leave the flag out", r.scenario, path, p.Scenario)
 	}
 	if r.disk != "" && r.disk != p.Disk {
 		if len(p.Digests) > 0 {
-			return nil, usage("--disk %s, but %s holds the digests of a run on %s: delete its digest lines", r.disk, path, p.Disk)
+			return nil, command.Usage("--disk %s, but %s holds the digests of a run on %s: delete its digest lines", r.disk, path, p.Disk)
 		}
 		p.Disk = r.disk
 	}
@@ -164,13 +165,13 @@ type stepDigest struct {
 	Digest string `json:"digest"`
 }
 
-func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
+func (r *replayer) replay(e *command.Env, p *plan.Plan, file string) error {
 	end := watched(e, p, &r.config)
-	o, err := replay.Replay(e.ctx, p, r.config)
+	o, err := replay.Replay(e.Ctx, p, r.config)
 	end()
 	if err != nil {
-		if e.ctx.Err() != nil {
-			return fail(exitBudget, "interrupted")
+		if e.Ctx.Err() != nil {
+			return command.Fail(exitBudget, "interrupted")
 		}
 		var misfit *explore.PathError
 		if errors.As(err, &misfit) {
@@ -178,9 +179,9 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 			if len(p.Digests) > 0 {
 				lines = "crash and digest lines"
 			}
-			return usage("%w: the plan or the code has changed: delete the %s of %s to explore every crash", err, lines, file)
+			return command.Usage("%w: the plan or the code has changed: delete the %s of %s to explore every crash", err, lines, file)
 		}
-		return usage("%w%s", err, planHint(file))
+		return command.Usage("%w%s", err, planHint(file))
 	}
 	for i := range o.Failures {
 		f := &o.Failures[i]
@@ -195,7 +196,7 @@ func (r *replayer) replay(e *env, p *plan.Plan, file string) error {
 	r.twice = r.twice || o.Twice != nil
 	r.recorded = r.recorded || o.Recorded != nil
 	if r.json {
-		return e.object(object(o))
+		return e.Object(object(o))
 	}
 	r.print(e, p, o)
 	return nil
@@ -227,17 +228,17 @@ func object(o replay.Outcome) replayed {
 	return out
 }
 
-func (r *replayer) print(e *env, p *plan.Plan, o replay.Outcome) {
-	w, result := e.stdout, o.Result
+func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome) {
+	w, result := e.Stdout, o.Result
 	fmt.Fprintf(w, "%s on %s", result.Scenario, result.Disk)
 	if result.Seed != 0 {
 		fmt.Fprintf(w, ", seed %d", result.Seed)
 	}
-	fmt.Fprintf(w, ": %s, ", count(result.Steps, "step"))
+	fmt.Fprintf(w, ": %s, ", command.Count(result.Steps, "step", "steps"))
 	if len(p.Crashes) > 0 {
-		fmt.Fprintf(w, "the %s of the plan\n", count(len(p.Crashes), "crash line"))
+		fmt.Fprintf(w, "the %s of the plan\n", command.Count(len(p.Crashes), "crash line", "crash lines"))
 	} else {
-		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", count(result.CrashPoints, "crash point"), result.Images, result.Recoveries)
+		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", command.Count(result.CrashPoints, "crash point", "crash points"), result.Images, result.Recoveries)
 		if result.Why != "" {
 			fmt.Fprintf(w, "  not every image was tried, more are with --images: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
@@ -140,11 +140,11 @@ func TestFailuresAreShown(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "p")
 	var out, errs strings.Builder
 	r := runner{plans: dir}
-	e := &env{ctx: context.Background(), stdout: bufio.NewWriter(&out), stderr: &errs}
+	e := &command.Env{Ctx: context.Background(), Stdout: bufio.NewWriter(&out), Stderr: &errs}
 	if err := r.failures(e, report); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.stdout.Flush(); err != nil {
+	if err := e.Stdout.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -186,15 +186,7 @@ func TestFailuresAreShown(t *testing.T) {
 		changed.Rows = append([]replay.Row(nil), report.Rows...)
 		changed.Rows[0].Failures = append([]replay.Failure(nil), report.Rows[0].Failures...)
 		c.change(&x, &changed)
-		code := exitFine
-		if err := x.verdict(&changed, false); err != nil {
-			code = exitWrong
-			var coded exitError
-			if errors.As(err, &coded) {
-				code = coded.code
-			}
-		}
-		if code != c.code {
+		if code := command.Code(x.verdict(&changed, false)); code != c.code {
 			t.Errorf("%s: exit code %d, want %d", c.name, code, c.code)
 		}
 	}
@@ -209,10 +201,10 @@ func TestInterrupted(t *testing.T) {
 		{"shrink", "../../replay/testdata/corpus/batch-torn-at-commit.plan"},
 	} {
 		var out strings.Builder
-		e := &env{ctx: ctx, stdout: bufio.NewWriter(&out), stderr: &out}
-		err := errors.Join(dispatch(e, args), e.stdout.Flush())
-		var coded exitError
-		if !errors.As(err, &coded) || coded.code != exitBudget || !strings.Contains(err.Error(), "interrupted") {
+		e := &command.Env{Ctx: ctx, Stdout: bufio.NewWriter(&out), Stderr: &out}
+		p := program()
+		err := errors.Join(p.Dispatch(e, args), e.Stdout.Flush())
+		if command.Code(err) != exitBudget || !strings.Contains(err.Error(), "interrupted") {
 			t.Errorf("%v: %v", args, err)
 		}
 		if args[0] == "litmus" && !strings.HasPrefix(out.String(), "program ") {
@@ -221,49 +213,23 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestProgress checks how often a line is printed, and how.
-func TestProgress(t *testing.T) {
-	var plain strings.Builder
-	p := newProgress(&plain)
-	for s := 1; s <= 12; s++ {
-		p.show(replay.Progress{Done: int64(s), Total: 12, Elapsed: time.Duration(s) * time.Second})
-	}
-	p.end()
-	if got, want := plain.String(), "untorn-sim: progress: 5 of 12 seeds, 0 recoveries, 0 unique images, 0 violations, 5s\n"+
-		"untorn-sim: progress: 10 of 12 seeds, 0 recoveries, 0 unique images, 0 violations, 10s\n"; got != want {
-		t.Errorf("got %q", got)
-	}
-	var screen strings.Builder
-	p = &progress{w: &screen, terminal: true, every: 200 * time.Millisecond}
-	p.show(replay.Progress{Done: 1, Total: 2, Elapsed: time.Second})
-	p.end()
-	if got, want := screen.String(), "\r\x1b[K1 of 2 seeds, 0 recoveries, 0 unique images, 0 violations, 1s\r\x1b[K"; got != want {
+// TestTold: what a sweep says of how far it has come.
+func TestTold(t *testing.T) {
+	if got, want := told(replay.Progress{Done: 1, Total: 2}), "1 of 2 seeds, 0 recoveries, 0 unique images, 0 violations"; got != want {
 		t.Errorf("got %q", got)
 	}
 }
 
-// TestWatch: whoever waits is told of the work again and again, and no more behind
-// the end.
-func TestWatch(t *testing.T) {
+// TestWatched: whoever waits for runs of a plan is told of them.
+func TestWatched(t *testing.T) {
 	var out strings.Builder
-	asked := make(chan struct{}, 1<<20)
-	end := (&progress{w: &out, every: time.Millisecond}).watch(func() string {
-		asked <- struct{}{}
-		return "so much"
-	})
-	<-asked
-	<-asked
-	end()
-	if got := strings.Count(out.String(), "untorn-sim: progress: so much, 0s\n"); got != len(asked)+2 {
-		t.Errorf("asked %d times: %q", len(asked)+2, out.String())
-	}
 	c := scenarios.Config{}
 	p, err := scenarios.Draw("batch", "posix", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Set("images", "20")
-	end = watched(&env{stderr: &out}, p, &c)
+	end := watched(&command.Env{Stderr: &out}, p, &c)
 	if _, err := replay.Replay(t.Context(), p, c); err != nil {
 		t.Fatal(err)
 	}

@@ -8,21 +8,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios"
 )
 
-func shrinkCommand() command {
-	return command{
-		name: "shrink", args: "PLAN", short: "make a plan that fails small, and say why it fails",
-		long: "Leaves out of a plan what the failure does not need: steps, then faults, then crashes and what they lost,\n" +
+func shrinkCommand() command.Command {
+	return command.Command{
+		Name: "shrink", Operands: "PLAN", Short: "make a plan that fails small, and say why it fails",
+		Long: "Leaves out of a plan what the failure does not need: steps, then faults, then crashes and what they lost,\n" +
 			"then settings; then it makes values simple. The same invariant goes on failing, the one that the plan names\n" +
 			"or what it breaks first. Steps keep their numbers. What comes out is minimal: nothing more can be left out\n" +
 			"alone. It is printed as untorn-sim replay prints a failure, with\n\n" +
 			"  why       the smallest set of cells and names that must not have reached the disk, who wrote them, and\n" +
 			"            what must have reached it all the same\n\n" +
 			"The exit code is 0 when the plan is minimal, 4 when the time or the runs were used up before.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var s shrinker
 			flags.StringVar(&s.out, "out", "", "`file` for the small plan; without, PLAN with .small before its .plan")
 			flags.DurationVar(&s.time, "time", 0, "stop after this `duration`; 0: no limit")
@@ -58,22 +59,22 @@ type shrunk struct {
 	Plan      string             `json:"plan"`
 }
 
-func (s *shrinker) run(e *env, args []string) error {
-	if len(args) != 1 {
-		return usage("want one PLAN, not %d: untorn-sim shrink failures/batch-posix-42-I1.plan", len(args))
+func (s *shrinker) run(e *command.Env) error {
+	file := e.Operand()
+	if file == "" {
+		return command.Incomplete("no PLAN: name a file that untorn-sim run has saved, such as failures/batch-posix-42-I1.plan")
 	}
 	if s.runs <= 0 {
-		return usage("--runs %d: at least 1", s.runs)
+		return command.Usage("--runs %d: at least 1", s.runs)
 	}
 	if s.time < 0 || s.config.Images < 0 || s.config.Workers < 0 {
-		return usage("--time, --images and --jobs are 0 or more")
+		return command.Usage("--time, --images and --jobs are 0 or more")
 	}
-	file := args[0]
 	p, err := replay.Load(file)
 	if err != nil {
-		return usage("%w: want a plan that untorn-sim run has saved", err)
+		return command.Usage("%w: want a plan that untorn-sim run has saved", err)
 	}
-	ctx := e.ctx
+	ctx := e.Ctx
 	if s.time > 0 {
 		limited, stop := context.WithTimeout(ctx, s.time)
 		defer stop()
@@ -85,13 +86,13 @@ func (s *shrinker) run(e *env, args []string) error {
 	var holds *replay.HoldsError
 	switch {
 	case errors.As(err, &holds):
-		return usage("%s: %w", file, err)
-	case err != nil && e.ctx.Err() != nil:
-		return fail(exitBudget, "interrupted before %s had been run once", file)
+		return command.Usage("%s: %w", file, err)
+	case err != nil && e.Ctx.Err() != nil:
+		return command.Fail(exitBudget, "interrupted before %s had been run once", file)
 	case err != nil && ctx.Err() != nil:
-		return fail(exitBudget, "the time was over before %s had been run once: give it more --time", file)
+		return command.Fail(exitBudget, "the time was over before %s had been run once: give it more --time", file)
 	case err != nil:
-		return usage("%w%s", err, planHint(file))
+		return command.Usage("%w%s", err, planHint(file))
 	}
 	if s.out == "" {
 		s.out = strings.TrimSuffix(file, ".plan") + ".small.plan"
@@ -104,7 +105,7 @@ func (s *shrinker) run(e *env, args []string) error {
 	if s.json {
 		row := replay.Row{Failures: []replay.Failure{f}}
 		row.Describe()
-		err = e.object(shrunk{
+		err = e.Object(shrunk{
 			Scenario: f.Scenario, Disk: f.Disk, Seed: f.Seed, From: small.From, To: small.To, Runs: small.Runs, Minimal: small.Minimal,
 			Crashes: append([]string{}, f.Happened...), Why: f.Why, Violation: row.Violations, Plan: s.out,
 		})
@@ -112,13 +113,13 @@ func (s *shrinker) run(e *env, args []string) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(e.stdout, "%s\nfrom %v to %v, in %s\n", f, small.From, small.To, count(small.Runs, "run"))
+		fmt.Fprintf(e.Stdout, "%s\nfrom %v to %v, in %s\n", f, small.From, small.To, command.Count(small.Runs, "run", "runs"))
 	}
-	if !small.Minimal && e.ctx.Err() != nil {
-		return fail(exitBudget, "interrupted: %s may not be minimal, shrink it again", s.out)
+	if !small.Minimal && e.Ctx.Err() != nil {
+		return command.Fail(exitBudget, "interrupted: %s may not be minimal, shrink it again", s.out)
 	}
 	if !small.Minimal {
-		return fail(exitBudget, "the time or the runs were used up: %s may not be minimal, shrink it again or give it more --time or --runs", s.out)
+		return command.Fail(exitBudget, "the time or the runs were used up: %s may not be minimal, shrink it again or give it more --time or --runs", s.out)
 	}
 	return nil
 }

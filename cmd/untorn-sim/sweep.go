@@ -7,23 +7,23 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
 )
 
-func runCommand() command {
-	return command{
-		name: "run", short: "run seeds, cut the power everywhere, check what is left",
-		long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
+func runCommand() command.Command {
+	return command.Command{
+		Name: "run", Short: "run seeds, cut the power everywhere, check what is left",
+		Long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
 			"scenario on every disk. What fails is printed, made small, and its plan saved. A scenario also fails when " +
 			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.\n\n" +
 			"The table, for each scenario and disk:\n\n" +
@@ -37,7 +37,7 @@ func runCommand() command {
 			"  violations  promises that were broken: 0 is what it should be\n" +
 			"  digest      of all that happened: the same seeds give the same one on every machine\n" +
 			"  seconds     of work, summed over the jobs",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r runner
 			flags.StringVar(&r.scenario, "scenario", "all", "`names`, separated by commas, or all")
 			flags.StringVar(&r.seeds, "seeds", "1-1000", "a `range` such as 1-1000, or one seed")
@@ -63,26 +63,23 @@ type runner struct {
 	saved                        int
 }
 
-func (r *runner) run(e *env, args []string) error {
-	if len(args) > 0 {
-		return usage("unexpected %q: flags come with --, see untorn-sim run --help", args[0])
-	}
+func (r *runner) run(e *command.Env) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	if err := r.corpus(e); e.ctx.Err() != nil {
-		return fail(exitBudget, "interrupted before the corpus was run: nothing else was")
+	if err := r.corpus(e); e.Ctx.Err() != nil {
+		return command.Fail(exitBudget, "interrupted before the corpus was run: nothing else was")
 	} else if err != nil {
 		return err
 	}
-	progress := newProgress(e.stderr)
-	r.options.OnProgress = progress.show
-	report, err := replay.Sweep(e.ctx, r.options)
-	progress.end()
+	progress := e.Progress()
+	r.options.OnProgress = func(now replay.Progress) { progress.Line(now.Elapsed, told(now)) }
+	report, err := replay.Sweep(e.Ctx, r.options)
+	progress.End()
 	var wrong *replay.OptionsError
 	switch {
 	case errors.As(err, &wrong):
-		return usage("%w", err)
+		return command.Usage("%w", err)
 	case err != nil && !errors.Is(err, context.Canceled):
 		return err
 	}
@@ -91,11 +88,11 @@ func (r *runner) run(e *env, args []string) error {
 	}
 	if r.json {
 		for _, row := range report.Rows {
-			if err := e.object(row); err != nil {
+			if err := e.Object(row); err != nil {
 				return err
 			}
 		}
-	} else if err := table(e.stdout, &report); err != nil {
+	} else if err := table(e.Stdout, &report); err != nil {
 		return err
 	}
 	return r.verdict(&report, err != nil)
@@ -114,23 +111,23 @@ func (r *runner) read() error {
 		r.options.Disks = words(r.disk)
 	}
 	if r.options.Shrink < 0 {
-		return usage("--shrink %d: 0 or more", r.options.Shrink)
+		return command.Usage("--shrink %d: 0 or more", r.options.Shrink)
 	}
 	if r.options.Shrink == 0 {
 		r.options.Shrink = -1
 	}
 	var err error
 	if r.options.Seeds, err = replay.ParseSeeds(r.seeds); err != nil {
-		return usage("--%w", err)
+		return command.Usage("--%w", err)
 	}
 	if err := r.options.Check(); err != nil {
-		return usage("%w; untorn-sim list shows all", err)
+		return command.Usage("%w; untorn-sim list shows all", err)
 	}
 	return nil
 }
 
 // corpus runs the plans that have to pass.
-func (r *runner) corpus(e *env) error {
+func (r *runner) corpus(e *command.Env) error {
 	kept, err := replay.Corpus()
 	if err != nil {
 		return err
@@ -140,7 +137,7 @@ func (r *runner) corpus(e *env) error {
 		if !slices.Contains(r.options.Scenarios, k.Plan.Scenario) {
 			continue
 		}
-		o, err := k.Run(e.ctx, scenarios.Config{Workers: r.options.Jobs})
+		o, err := k.Run(e.Ctx, scenarios.Config{Workers: r.options.Jobs})
 		if err != nil {
 			return err
 		}
@@ -155,21 +152,21 @@ func (r *runner) corpus(e *env) error {
 		}
 	}
 	if !r.json && !r.failed && !r.unstable {
-		fmt.Fprintf(e.stdout, "corpus: %d plans pass\n", ran)
+		fmt.Fprintf(e.Stdout, "corpus: %d plans pass\n", ran)
 	}
 	return nil
 }
 
 // texts is where the text of a failure goes.
-func (r *runner) texts(e *env) io.Writer {
+func (r *runner) texts(e *command.Env) io.Writer {
 	if r.json {
-		return e.stderr
+		return e.Stderr
 	}
-	return e.stdout
+	return e.Stdout
 }
 
 // failures saves and prints what failed.
-func (r *runner) failures(e *env, report *replay.Report) error {
+func (r *runner) failures(e *command.Env, report *replay.Report) error {
 	for i := range report.Rows {
 		row := &report.Rows[i]
 		for j := range row.Failures {
@@ -223,18 +220,18 @@ func (r *runner) verdict(report *replay.Report, interrupted bool) error {
 	}
 	switch {
 	case r.unstable || !report.Deterministic():
-		return fail(exitDiffer, "not deterministic: see what differs above%s", plans)
+		return command.Fail(exitDiffer, "not deterministic: see what differs above%s", plans)
 	case r.failed:
-		return fail(exitWrong, "a plan of the corpus fails, and seeds have %s: see above%s", count(int(violated), "violation"), plans)
+		return command.Fail(exitWrong, "a plan of the corpus fails, and seeds have %s: see above%s", command.Count(int(violated), "violation", "violations"), plans)
 	case report.Failed():
 		if violated == 0 {
-			return fail(exitWrong, "a scenario never reached what it means to reach: see above")
+			return command.Fail(exitWrong, "a scenario never reached what it means to reach: see above")
 		}
-		return fail(exitWrong, "violations: %d, see above%s", violated, plans)
+		return command.Fail(exitWrong, "violations: %d, see above%s", violated, plans)
 	case interrupted:
-		return fail(exitBudget, "interrupted before all seeds were run: the table counts what was done")
+		return command.Fail(exitBudget, "interrupted before all seeds were run: the table counts what was done")
 	case !report.Complete:
-		return fail(exitBudget, "the time was over before all seeds were run: give it more --time, or fewer --seeds")
+		return command.Fail(exitBudget, "the time was over before all seeds were run: give it more --time, or fewer --seeds")
 	}
 	return nil
 }
@@ -267,92 +264,19 @@ func table(w io.Writer, report *replay.Report) error {
 	}
 	_, err := fmt.Fprintf(w, "%d recoveries, %d of images not seen before, %d violations; median workload: %d operations, %d opens; %s, %s, %.0f recoveries a second\n",
 		total.Recoveries, total.ImagesUnique, total.Violated, report.MedianSteps, report.MedianOpens,
-		report.Elapsed.Round(100*time.Millisecond), count(report.Jobs, "job"), float64(total.Recoveries)/max(report.Elapsed.Seconds(), 1e-3))
+		report.Elapsed.Round(100*time.Millisecond), command.Count(report.Jobs, "job", "jobs"), float64(total.Recoveries)/max(report.Elapsed.Seconds(), 1e-3))
 	return err
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// progress tells how far a sweep has come: on a terminal in a line that is
-// written over, elsewhere in a line every few seconds.
-type progress struct {
-	w        io.Writer
-	terminal bool
-	every    time.Duration
-	last     time.Duration
-	shown    bool
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, every: 5 * time.Second}
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			p.terminal, p.every = true, 200*time.Millisecond
-		}
-	}
-	return p
-}
-
-func (p *progress) show(now replay.Progress) {
-	p.line(now.Elapsed, fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations", now.Done, now.Total,
-		now.Recoveries, now.ImagesUnique, now.Violated))
-}
-
-// line shows a text, if it is time.
-func (p *progress) line(elapsed time.Duration, text string) {
-	if elapsed-p.last < p.every {
-		return
-	}
-	p.last, p.shown = elapsed, true
-	text += ", " + elapsed.Round(time.Second).String()
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
-	} else {
-		fmt.Fprintf(p.w, "untorn-sim: progress: %s\n", text)
-	}
-}
-
-// watch shows what a text says from time to time, until the end that it returns is
-// called.
-func (p *progress) watch(text func() string) (end func()) {
-	began, every := time.Now(), p.every
-	p.every = 0 // the ticks keep the time
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ticks := time.NewTicker(every)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-ticks.C:
-				p.line(time.Since(began), text())
-			case <-stop:
-				p.end()
-				return
-			}
-		}
-	}()
-	return func() {
-		close(stop)
-		<-stopped
-	}
+// told is how far a sweep has come.
+func told(now replay.Progress) string {
+	return fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations", now.Done, now.Total,
+		now.Recoveries, now.ImagesUnique, now.Violated)
 }
 
 // watched is a watch over runs of a plan.
-func watched(e *env, p *plan.Plan, c *scenarios.Config) (end func()) {
+func watched(e *command.Env, p *plan.Plan, c *scenarios.Config) (end func()) {
 	c.Watch = new(scenarios.Watch)
 	disk := cmp.Or(p.Disk, "posix")
-	return newProgress(e.stderr).watch(func() string { return fmt.Sprintf("%s on %s: %s", p.Scenario, disk, c.Watch) })
-}
-
-// end leaves the terminal's line empty.
-func (p *progress) end() {
-	if p.terminal && p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
+	return e.Progress().Watch(func() string { return fmt.Sprintf("%s on %s: %s", p.Scenario, disk, c.Watch) })
 }

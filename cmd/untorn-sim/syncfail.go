@@ -4,14 +4,15 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/scenarios/synclab"
 	"github.com/untorn-db/untorn/simfs"
 )
 
-func syncfailCommand() command {
-	return command{
-		name: "syncfail", short: "let every sync fail in every way that file systems have, and look what is lost",
-		long: "Takes the engine through small stories (a new log, one whose process was killed, a full segment, writes\n" +
+func syncfailCommand() command.Command {
+	return command.Command{
+		Name: "syncfail", Short: "let every sync fail in every way that file systems have, and look what is lost",
+		Long: "Takes the engine through small stories (a new log, one whose process was killed, a full segment, writes\n" +
 			"that fail), and lets each sync of them fail once. A row says how file systems fail:\n\n" +
 			"  ext4, xfs   the dirty pages are marked clean and read as new, the disk has old ones; told once\n" +
 			"  ext4-data   the same, and it is the next sync that is told\n" +
@@ -27,40 +28,37 @@ func syncfailCommand() command {
 			"                     batch proves the loss, the log names it\n" +
 			"  BAD                anything that the program could have avoided; printed below, and the exit code is 1\n" +
 			"  cannot happen      the disk has no such mode",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c synclab.Config
 			disk := flags.String("disk", "posix", "`name` of the disk; only posix has all modes")
 			asJSON := flags.Bool("json", false, "one JSON object for each cell")
 			flags.IntVar(&c.Workers, "jobs", 0, "so `many` runs at once; 0: one for each processor")
 			flags.IntVar(&c.Sites, "sites", 0, "let so `many` syncs of each story fail; 0: all")
-			return func(e *env, args []string) error {
-				if len(args) > 0 {
-					return usage("unexpected %q: flags come with --, see untorn-sim syncfail --help", args[0])
-				}
+			return func(e *command.Env) error {
 				if c.Workers < 0 || c.Sites < 0 {
-					return usage("--jobs and --sites are 0 or more")
+					return command.Usage("--jobs and --sites are 0 or more")
 				}
 				var err error
 				if c.Disk, err = simfs.ParseGuarantees(*disk); err != nil {
-					return usage("%w", err)
+					return command.Usage("%w", err)
 				}
-				table, err := synclab.Run(e.ctx, synclab.Engine(), c)
+				table, err := synclab.Run(e.Ctx, synclab.Engine(), c)
 				switch {
-				case e.ctx.Err() != nil:
-					return fail(exitBudget, "interrupted")
+				case e.Ctx.Err() != nil:
+					return command.Fail(exitBudget, "interrupted")
 				case err != nil:
 					return err
 				case *asJSON:
 					for i := range table.Cells {
-						if err := e.object(syncfailCell(table, &table.Cells[i])); err != nil {
+						if err := e.Object(syncfailCell(table, &table.Cells[i])); err != nil {
 							return err
 						}
 					}
 				default:
-					fmt.Fprint(e.stdout, table)
+					fmt.Fprint(e.Stdout, table)
 				}
 				if table.Bad() {
-					return fail(exitWrong, "the log loses what it could have kept, see BAD above")
+					return command.Fail(exitWrong, "the log loses what it could have kept, see BAD above")
 				}
 				return nil
 			}

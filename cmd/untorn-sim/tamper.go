@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/scenarios/tamper"
 )
 
-func tamperCommand() command {
-	return command{
-		name: "tamper", short: "change the files of logs in every way, and check that each change is named and none is served",
-		long: "Makes a few logs (one that was closed, one whose process was killed, aligned, with fresh segments and\n" +
+func tamperCommand() command.Command {
+	return command.Command{
+		Name: "tamper", Short: "change the files of logs in every way, and check that each change is named and none is served",
+		Long: "Makes a few logs (one that was closed, one whose process was killed, aligned, with fresh segments and\n" +
 			"carried batches, rotated), keeps the head and the receipts, and changes copies of the files:\n\n" +
 			"  damage     bytes flipped, sectors zeroed and swapped, batches and segments dropped, cut, put in, put back\n" +
 			"  forged     the same with right checksums, or with some right hashes\n" +
@@ -22,7 +23,7 @@ func tamperCommand() command {
 			"reads show before Verify has looked, \"served\" what they show though they must not. What the other columns\n" +
 			"are is told by the documentation of package scenarios/tamper.\n\n" +
 			"What is not as it must be is a find: printed below, and the exit code is 1.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c tamper.Config
 			flags.IntVar(&c.Mutations, "mutations", tamper.Standard, "at least so `many` of what belongs to the logs; others come in addition")
 			flags.Uint64Var(&c.Seed, "seed", 1, "the `number` from which logs and mutations are drawn")
@@ -30,12 +31,9 @@ func tamperCommand() command {
 			kinds := flags.String("kind", "all", "only kinds of mutations whose names contain one of these `texts`")
 			asJSON := flags.Bool("json", false, "one JSON object for each log, kind and find, and one for all kinds together")
 			flags.IntVar(&c.Workers, "jobs", 0, "so `many` mutations at once; 0: one for each processor")
-			return func(e *env, args []string) error {
-				if len(args) > 0 {
-					return usage("unexpected %q: flags come with --, see untorn-sim tamper --help", args[0])
-				}
+			return func(e *command.Env) error {
 				if c.Workers < 0 || c.Mutations < 1 {
-					return usage("--jobs is 0 or more, --mutations is 1 or more")
+					return command.Usage("--jobs is 0 or more, --mutations is 1 or more")
 				}
 				if *logs != "all" {
 					c.Logs = words(*logs)
@@ -44,17 +42,17 @@ func tamperCommand() command {
 					c.Kinds = words(*kinds)
 				}
 				if err := c.Check(); err != nil {
-					return usage("%w", err)
+					return command.Usage("%w", err)
 				}
-				line, began := newProgress(e.stderr), time.Now()
+				line, began := e.Progress(), time.Now()
 				c.Progress = func(done int) {
-					line.line(time.Since(began), fmt.Sprintf("%d mutations", done))
+					line.Line(time.Since(began), fmt.Sprintf("%d mutations", done))
 				}
-				report, err := tamper.Run(e.ctx, c)
-				line.end()
+				report, err := tamper.Run(e.Ctx, c)
+				line.End()
 				switch {
-				case e.ctx.Err() != nil:
-					return fail(exitBudget, "interrupted")
+				case e.Ctx.Err() != nil:
+					return command.Fail(exitBudget, "interrupted")
 				case err != nil:
 					return err
 				case *asJSON:
@@ -62,10 +60,10 @@ func tamperCommand() command {
 						return err
 					}
 				default:
-					fmt.Fprint(e.stdout, report)
+					fmt.Fprint(e.Stdout, report)
 				}
 				if report.Bad() {
-					return fail(exitWrong, "%d mutations were not named, or served", report.Found)
+					return command.Fail(exitWrong, "%d mutations were not named, or served", report.Found)
 				}
 				return nil
 			}
@@ -73,27 +71,27 @@ func tamperCommand() command {
 	}
 }
 
-func tamperJSON(e *env, report *tamper.Report) error {
+func tamperJSON(e *command.Env, report *tamper.Report) error {
 	for _, l := range report.Logs {
-		if err := e.object(struct {
+		if err := e.Object(struct {
 			Log tamper.LogInfo `json:"log"`
 		}{l}); err != nil {
 			return err
 		}
 	}
 	for _, row := range report.Rows {
-		if err := e.object(row); err != nil {
+		if err := e.Object(row); err != nil {
 			return err
 		}
 	}
 	for _, f := range report.Finds {
-		if err := e.object(struct {
+		if err := e.Object(struct {
 			Find tamper.Find `json:"find"`
 		}{f}); err != nil {
 			return err
 		}
 	}
-	return e.object(struct {
+	return e.Object(struct {
 		Seed  uint64     `json:"seed"`
 		Total tamper.Row `json:"total"`
 		Found int        `json:"found"`

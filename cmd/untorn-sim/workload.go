@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
@@ -24,11 +25,11 @@ type workload struct {
 func (w workload) plans() (list []*plan.Plan, err error) {
 	switch {
 	case w.given["plan"] && w.file == "":
-		return nil, usage("--plan is empty: it names a file")
+		return nil, command.Usage("--plan is empty: it names a file")
 	case w.given["plan"] && (w.given["seed"] || w.given["scenario"]):
-		return nil, usage("--plan with --seed or --scenario: a plan says what it is itself, give one of them")
+		return nil, command.Usage("--plan with --seed or --scenario: a plan says what it is itself, give one of them")
 	case w.given["scenario"] && w.scenario == "":
-		return nil, usage("no scenario \"\": use %s", strings.Join(scenarios.Names(), ", "))
+		return nil, command.Usage("no scenario \"\": use %s", strings.Join(scenarios.Names(), ", "))
 	}
 	disks := words(w.disk)
 	switch w.disk {
@@ -39,13 +40,13 @@ func (w workload) plans() (list []*plan.Plan, err error) {
 	}
 	for _, disk := range disks {
 		if _, err := simfs.ParseGuarantees(disk); err != nil {
-			return nil, usage("%w", err)
+			return nil, command.Usage("%w", err)
 		}
 	}
 	var base *plan.Plan
 	if w.file != "" {
 		if base, err = replay.Load(w.file); err != nil {
-			return nil, usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
+			return nil, command.Usage("%w: want a plan that untorn-sim run has saved, or one like it", err)
 		}
 		if w.disk == "" && base.Disk != "" {
 			disks = []string{base.Disk}
@@ -60,7 +61,7 @@ func (w workload) plans() (list []*plan.Plan, err error) {
 		case w.scenario != "":
 			p, err := scenarios.Draw(w.scenario, disk, w.seed)
 			if err != nil {
-				return nil, usage("no scenario %q: use %s", w.scenario, strings.Join(scenarios.Names(), ", "))
+				return nil, command.Usage("no scenario %q: use %s", w.scenario, strings.Join(scenarios.Names(), ", "))
 			}
 			list = append(list, p)
 		default:

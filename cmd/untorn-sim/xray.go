@@ -9,14 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/scenarios/xray"
 )
 
-func xrayCommand() command {
-	return command{
-		name: "xray", short: "what each sync of the log is needed for",
-		long: "Drops, delays or weakens the syncs of each place of the log on their own, and cuts the power again, until\n" +
+func xrayCommand() command.Command {
+	return command.Command{
+		Name: "xray", Short: "what each sync of the log is needed for",
+		Long: "Drops, delays or weakens the syncs of each place of the log on their own, and cuts the power again, until\n" +
 			"a promise is broken. A place is the innermost two functions above the file system. It is needed when some\n" +
 			"case shows it, redundant when none of all those given does, and not covered when none reaches it.\n\n" +
 			"  drop      the sync returns and does nothing\n" +
@@ -24,7 +25,7 @@ func xrayCommand() command {
 			"  weaken    a full sync becomes a data-only one, that of a directory nothing\n\n" +
 			"With --plans each finding leaves a plan that says \"set sync = …\"; untorn-sim replay PLAN runs it. The exit\n" +
 			"code is 1 unless every place is needed. Compile from the sources that are there: they are quoted.",
-		prepare: func(flags *flag.FlagSet) func(*env, []string) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var x xraying
 			flags.StringVar(&x.scenario, "scenario", "all", "`names`, separated by commas, or all")
 			flags.StringVar(&x.disk, "disk", "all", "`names`, separated by commas, or all")
@@ -52,12 +53,9 @@ type placeRow struct {
 	Plans []string `json:"plans"` // of its findings, where they were saved
 }
 
-func (x *xraying) run(e *env, args []string) error {
-	if len(args) > 0 {
-		return usage("unexpected %q: flags come with --, see untorn-sim xray --help", args[0])
-	}
+func (x *xraying) run(e *command.Env) error {
 	if x.seeds == 0 || x.seeds > 1000 || x.more < 0 || x.jobs < 0 {
-		return usage("--seeds is 1 to 1000, --more and --jobs are 0 or more")
+		return command.Usage("--seeds is 1 to 1000, --more and --jobs are 0 or more")
 	}
 	s := xray.Selection{Seeds: x.seeds, Corners: true, Workers: x.jobs}
 	var options replay.Options
@@ -71,30 +69,30 @@ func (x *xraying) run(e *env, args []string) error {
 	}
 	options.Seeds = replay.Seeds{First: 1, Last: 1}
 	if err := options.Check(); err != nil {
-		return usage("%w; untorn-sim list shows all", err)
+		return command.Usage("%w; untorn-sim list shows all", err)
 	}
 	cases, err := xray.Scenarios(s)
 	if err != nil {
 		return err
 	}
-	line, began := newProgress(e.stderr), time.Now()
-	c := xray.Config{Cases: cases, More: x.more, Now: time.Now, Progress: func(text string) { line.line(time.Since(began), text) }}
+	line, began := e.Progress(), time.Now()
+	c := xray.Config{Cases: cases, More: x.more, Now: time.Now, Progress: func(text string) { line.Line(time.Since(began), text) }}
 	if x.more == 0 {
 		c.More = -1
 	}
 	if x.site != "" {
 		c.Sites = func(site string) bool { return strings.Contains(site, x.site) }
 	}
-	report, err := xray.Scan(e.ctx, c)
-	line.end()
+	report, err := xray.Scan(e.Ctx, c)
+	line.End()
 	if errors.Is(err, context.Canceled) {
-		return fail(exitBudget, "interrupted: nothing is said about any place")
+		return command.Fail(exitBudget, "interrupted: nothing is said about any place")
 	}
 	if err != nil {
 		return err
 	}
 	if len(report.Sites) == 0 {
-		return usage("--site %q: the log has no such place in these cases", x.site)
+		return command.Usage("--site %q: the log has no such place in these cases", x.site)
 	}
 	file := ""
 	for _, s := range report.Sites {
@@ -110,20 +108,20 @@ func (x *xraying) run(e *env, args []string) error {
 			row.Plans = append(row.Plans, path)
 		}
 		if x.json {
-			if err := e.object(row); err != nil {
+			if err := e.Object(row); err != nil {
 				return err
 			}
 			continue
 		}
 		if s.File != file {
 			file = s.File
-			fmt.Fprintf(e.stdout, "%s\n", file)
+			fmt.Fprintf(e.Stdout, "%s\n", file)
 		}
 		x.print(e, row)
 	}
 	unneeded := len(report.Sites) - report.Count(xray.Needed)
 	if x.json {
-		err = e.object(struct {
+		err = e.Object(struct {
 			Places       int     `json:"places"`
 			Needed       int     `json:"needed"`
 			Redundant    int     `json:"redundant"`
@@ -135,37 +133,37 @@ func (x *xraying) run(e *env, args []string) error {
 		}{len(report.Sites), report.Count(xray.Needed), report.Count(xray.Redundant), report.Count(xray.Uncovered),
 			report.Cases, report.Explorations, report.Recoveries, report.Seconds})
 	} else {
-		fmt.Fprintf(e.stdout, "\nxray: %d needed, %d redundant, %d not covered; %d cases, %d explorations, %d recoveries, %.1f s\n",
+		fmt.Fprintf(e.Stdout, "\nxray: %d needed, %d redundant, %d not covered; %d cases, %d explorations, %d recoveries, %.1f s\n",
 			report.Count(xray.Needed), report.Count(xray.Redundant), report.Count(xray.Uncovered),
 			report.Cases, report.Explorations, report.Recoveries, report.Seconds)
 	}
 	if err == nil && unneeded > 0 {
-		return fail(exitWrong, "%d places where the log syncs are redundant or not covered: see above", unneeded)
+		return command.Fail(exitWrong, "%d places where the log syncs are redundant or not covered: see above", unneeded)
 	}
 	return err
 }
 
-func (x *xraying) print(e *env, row placeRow) {
-	fmt.Fprintf(e.stdout, "%5d  %s\n", row.Line, row.Text)
+func (x *xraying) print(e *command.Env, row placeRow) {
+	fmt.Fprintf(e.Stdout, "%5d  %s\n", row.Line, row.Text)
 	called := ""
 	if row.Caller != "" {
 		called = fmt.Sprintf(", called by %s line %d", strings.TrimPrefix(row.Caller, row.File+":"), row.CallerLine)
 	}
-	fmt.Fprintf(e.stdout, "       %s%s\n", row.Function, called)
+	fmt.Fprintf(e.Stdout, "       %s%s\n", row.Function, called)
 	survived := 0
 	for _, f := range row.Findings {
 		survived += f.Survived
 	}
-	fmt.Fprintf(e.stdout, "       %s; %d weakened explorations survived, %d cases reach it, %.1f s\n", row.Verdict, survived, row.Cases, row.Seconds)
+	fmt.Fprintf(e.Stdout, "       %s; %d weakened explorations survived, %d cases reach it, %.1f s\n", row.Verdict, survived, row.Cases, row.Seconds)
 	for _, f := range row.Findings {
 		if f.Case != "" {
-			fmt.Fprintf(e.stdout, "         %-6s  %s\n                 %s\n", f.Mode, f.Case, f.Broken)
+			fmt.Fprintf(e.Stdout, "         %-6s  %s\n                 %s\n", f.Mode, f.Case, f.Broken)
 		} else if row.Verdict == xray.Needed {
-			fmt.Fprintf(e.stdout, "         %-6s  %d cases tried, none finds out\n", f.Mode, f.Survived)
+			fmt.Fprintf(e.Stdout, "         %-6s  %d cases tried, none finds out\n", f.Mode, f.Survived)
 		}
 	}
 	for _, path := range row.Plans {
-		fmt.Fprintf(e.stdout, "         plan    %s\n", path)
+		fmt.Fprintf(e.Stdout, "         plan    %s\n", path)
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
@@ -17,12 +19,12 @@ const (
 	maxBatchBytes = 48 << 20 // of input lines; the log's own limit of 32 MiB as stored comes first for plain ones
 )
 
-func appendCommand() command {
-	return command{
-		name:  "append",
-		short: "append events from JSON lines on stdin",
-		form:  "--dir DIR [flags] <LINES",
-		long: `Each line of stdin is an event:
+func appendCommand() command.Command {
+	return command.Command{
+		Name:  "append",
+		Short: "append events from JSON lines on stdin",
+		Form:  "--dir DIR [flags] <LINES",
+		Long: `Each line of stdin is an event:
 
   {"stream":"order-42","type":"order.placed","data":{"total":3}}
 
@@ -49,22 +51,22 @@ the other log gives its own. causedBy and correlation go on to name events of th
 
 Each batch commits as a whole or not at all. The first line that is wrong ends the command; what was
 appended before its batch stays. Empty lines are skipped.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			var batch int
 			countFlag(flags, &batch, "batch", 1, "commit every `n` lines together, 1 to 65535")
 			buffered := flags.Bool("buffered", false, "do not sync each batch; all is durable when the command has ended with 0")
 			sign := flags.String("sign", "", "sign the log's head at the end with the private key in a `file`; untorn key makes one")
 			asJSON := jsonFlag(flags, "print a receipt for each line as it commits, one JSON object a line")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
 				if batch < 1 || batch > maxBatchLines {
-					return usage("--batch is %d: use 1 to %d", batch, maxBatchLines)
+					return command.Usage("--batch is %d: use 1 to %d", batch, maxBatchLines)
 				}
-				a := &appender{env: e, size: batch, json: *asJSON}
+				a := &appender{Env: e, size: batch, json: *asJSON}
 				if *buffered {
 					a.durability = engine.Buffered
 				}
@@ -81,13 +83,14 @@ appended before its batch stays. Empty lines are skipped.`,
 
 // appender carries lines from stdin into a log. It holds one batch at a time.
 type appender struct {
-	*env
+	*command.Env
 	log        *engine.Log
 	size       int
 	durability engine.Durability
 	json       bool
 	signing    *engine.Signing // nil: nobody signs
-	progress   progress
+	progress   *command.Progress
+	began      time.Time
 
 	line   int // number of the last line read
 	batch  []engine.Draft
@@ -105,7 +108,7 @@ func (a *appender) run(dir string) (err error) {
 		return err
 	}
 	a.before = a.log.LogHead()
-	a.progress = newProgress(a.stderr)
+	a.progress, a.began = a.TerminalProgress(), time.Now()
 	err = a.readLines()
 	if err == nil {
 		err = a.log.Sync(context.Background())
@@ -114,7 +117,7 @@ func (a *appender) run(dir string) (err error) {
 		_, err = a.log.Sign(context.Background()) // else Close does: the head that is told is the last one
 	}
 	head := a.log.LogHead()
-	a.progress.end()
+	a.progress.End()
 	if closed := a.log.Close(); err == nil {
 		err = closed
 	}
@@ -122,29 +125,29 @@ func (a *appender) run(dir string) (err error) {
 		a.summary(head)
 	}
 	if a.copied > 0 {
-		a.note("%s another log's: this one has given ids, sequences and times of its own; causedBy and correlation name ids of the other", count(a.copied, "event was", "events were"))
+		a.Note("%s another log's: this one has given ids, sequences and times of its own; causedBy and correlation name ids of the other", command.Count(a.copied, "event was", "events were"))
 	}
 	return err
 }
 
 func (a *appender) summary(head engine.LogHead) {
 	fresh := head.Sequence - a.before.Sequence
-	fmt.Fprintf(a.stdout, "%s appended", count(fresh, "event", "events"))
+	fmt.Fprintf(a.Stdout, "%s appended", command.Count(fresh, "event", "events"))
 	if known := a.events - fresh; known > 0 {
-		fmt.Fprintf(a.stdout, ", %d already there by key", known)
+		fmt.Fprintf(a.Stdout, ", %d already there by key", known)
 	}
 	if head.Sequence > 0 {
-		fmt.Fprintf(a.stdout, "; the log ends at event %d, head %d:%v", head.Sequence, head.Batch, head.Hash)
+		fmt.Fprintf(a.Stdout, "; the log ends at event %d, head %d:%v", head.Sequence, head.Batch, head.Hash)
 		if a.signing != nil {
-			fmt.Fprintf(a.stdout, ", signed by key %s", a.signing.KeyID)
+			fmt.Fprintf(a.Stdout, ", signed by key %s", a.signing.KeyID)
 		}
 	}
-	a.stdout.WriteByte('\n')
+	a.Stdout.WriteByte('\n')
 }
 
 // readLines appends line by line, and never holds more than a batch of them.
 func (a *appender) readLines() error {
-	lines := bufio.NewScanner(a.stdin)
+	lines := bufio.NewScanner(a.Stdin)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for lines.Scan() {
 		a.line++
@@ -154,7 +157,7 @@ func (a *appender) readLines() error {
 		}
 		read, err := parseLine(text, len(a.batch))
 		if err != nil {
-			return a.refuse(a.line, usageError{err})
+			return a.refuse(a.line, command.Usage("%w", err))
 		}
 		draft := read.Draft
 		if len(a.batch) > 0 && (draft.Key == "") != (a.batch[0].Key == "") {
@@ -162,11 +165,11 @@ func (a *appender) readLines() error {
 			if draft.Key == "" {
 				has, other = `no "key"`, "one"
 			}
-			return a.refuse(a.line, usage("%s, but line %d of the same batch has %s: give keys to all lines of a batch, or to none",
+			return a.refuse(a.line, command.Usage("%s, but line %d of the same batch has %s: give keys to all lines of a batch, or to none",
 				has, a.lines[0], other))
 		}
 		if a.bytes += len(text); a.bytes > maxBatchBytes && len(a.batch) > 0 {
-			return a.refuse(a.line, usage("the batch has over %d MiB: use a smaller --batch", maxBatchBytes>>20))
+			return a.refuse(a.line, command.Usage("the batch has over %d MiB: use a smaller --batch", maxBatchBytes>>20))
 		}
 		a.batch = append(a.batch, draft)
 		a.lines = append(a.lines, a.line)
@@ -181,7 +184,7 @@ func (a *appender) readLines() error {
 	}
 	switch err := lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return a.refuse(a.line+1, usage("more than %d MiB in one line: end each event with a line feed", maxLine>>20))
+		return a.refuse(a.line+1, command.Usage("more than %d MiB in one line: end each event with a line feed", maxLine>>20))
 	case err != nil:
 		return a.refuse(a.line+1, fmt.Errorf("read the input: %w", err))
 	}
@@ -214,13 +217,13 @@ func (a *appender) commit() error {
 	a.copied += a.prints
 	if a.json {
 		for i, receipt := range receipts {
-			a.stdout.Write(appendReceipt(a.stdout.AvailableBuffer(), a.lines[i], receipt))
+			a.Stdout.Write(appendReceipt(a.Stdout.AvailableBuffer(), a.lines[i], receipt))
 		}
-		if err := a.stdout.Flush(); err != nil {
+		if err := a.Stdout.Flush(); err != nil {
 			return fmt.Errorf("write the output: %w; the lines up to %d are in the log", err, a.line)
 		}
 	}
-	a.progress.show("%d lines, %d events", a.line, a.events)
+	a.progress.Line(time.Since(a.began), fmt.Sprintf("%d lines, %d events", a.line, a.events))
 	clear(a.batch)
 	a.batch, a.lines, a.prints, a.bytes = a.batch[:0], a.lines[:0], 0, 0
 	return nil
@@ -246,7 +249,7 @@ func (a *appender) failed(err error) error {
 		err = version
 	}
 	if errors.Is(err, engine.ErrLimit) || errors.Is(err, engine.ErrInvalid) {
-		err = usageError{err}
+		err = command.Usage("%w", err)
 	}
 	if errors.Is(err, engine.ErrInDoubt) {
 		return fmt.Errorf("line %d: %w; lines %d to %d may or may not be in the log", line, err, a.lines[0], a.lines[len(a.lines)-1])

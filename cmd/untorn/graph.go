@@ -14,18 +14,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/graph"
 	"github.com/untorn-db/untorn/engine/graph/draw"
 )
 
-func graphCommand() command {
-	return command{
-		name:    "graph",
-		short:   "draw what an event follows from, and what follows from it",
-		form:    "--dir DIR ID [flags]",
-		operand: "ID",
-		long: `ID is the id of an event; or its first 8 hex digits, or more of them until they are those of one event
+func graphCommand() command.Command {
+	return command.Command{
+		Name:     "graph",
+		Short:    "draw what an event follows from, and what follows from it",
+		Form:     "--dir DIR ID [flags]",
+		Operands: "ID",
+		Long: `ID is the id of an event; or its first 8 hex digits, or more of them until they are those of one event
 only; or its sequence, as 12 or '#12'. It may stand before or after the flags.
 
 Without --causes, --effects or --correlated, the events that it follows from, up to the root, and all that
@@ -38,7 +39,7 @@ The other formats are texts, too: DOT is for Graphviz, Mermaid for many pages th
 browsers. With --json it is one object a line with the fields of untorn read --json, "distance" in steps from
 ID, negative for what it follows from; "effects", how many follow directly from it; "absent", "cut" and
 "loop" where a walk ended. Of --correlated it is the fields of untorn read alone.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			var q graphQuery
 			flags.BoolVar(&q.causes, "causes", false, "only what the event follows from")
@@ -50,12 +51,12 @@ ID, negative for what it follows from; "effects", how many follow directly from 
 			countFlag(flags, &q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
 			salvage := salvageFlag(flags)
 			flags.BoolVar(&q.json, "json", false, "print one JSON object a line instead")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				if err := q.check(e.operand); err != nil {
+				if err := q.check(e.Operand()); err != nil {
 					return err
 				}
 				return q.run(e, name, *salvage)
@@ -84,24 +85,24 @@ func (q *graphQuery) check(operand string) error {
 	}
 	switch {
 	case ways > 1:
-		return usage("--causes, --effects and --correlated exclude each other: use one, or none for causes and effects")
+		return command.Usage("--causes, --effects and --correlated exclude each other: use one, or none for causes and effects")
 	case q.limits.Nodes < 0:
-		return usage("--limit is %d: use 1 or more, or 0 for all", q.limits.Nodes)
+		return command.Usage("--limit is %d: use 1 or more, or 0 for all", q.limits.Nodes)
 	case q.limits.Distance < 0:
-		return usage("--distance is %d: use 1 or more, or 0 for any number", q.limits.Distance)
+		return command.Usage("--distance is %d: use 1 or more, or 0 for any number", q.limits.Distance)
 	case q.correlated && q.limits.Distance > 0:
-		return usage("--distance counts steps from cause to effect: leave it out with --correlated")
+		return command.Usage("--distance counts steps from cause to effect: leave it out with --correlated")
 	case q.width < 0 || q.width > 0 && q.width < 20:
-		return usage("--width is %d: use 20 or more, or 0", q.width)
+		return command.Usage("--width is %d: use 20 or more, or 0", q.width)
 	case q.json && q.format != "":
-		return usage("--json draws nothing: leave --format out")
+		return command.Usage("--json draws nothing: leave --format out")
 	}
 	switch q.format {
 	case "":
 		q.format = "tree"
 	case "tree", "dot", "mermaid", "svg":
 	default:
-		return usage("--format is %q: use tree, dot, mermaid or svg, or --json", q.format)
+		return command.Usage("--format is %q: use tree, dot, mermaid or svg, or --json", q.format)
 	}
 	var err error
 	q.event, err = parseEventName(operand)
@@ -123,15 +124,15 @@ func parseEventName(text string) (eventName, error) {
 	decimal := number != "" && strings.Trim(number, "0123456789") == ""
 	switch {
 	case text == "":
-		return name, incomplete("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
+		return name, command.Incomplete("no ID: name an event by its id, the beginning of its id, or its sequence; a # needs quotes in a shell")
 	case decimal && number[0] != '0', numbered: // the ids of this age begin with 0
 		var err error
 		if name.sequence, err = strconv.ParseUint(number, 10, 64); err != nil || name.sequence == 0 {
-			return name, usage("%q is no sequence: use 1 or more", text)
+			return name, command.Usage("%q is no sequence: use 1 or more", text)
 		}
 		return name, nil
 	case decimal && len(number) < 8:
-		return name, usage("%q is no sequence, and too short for the beginning of an id: use 8 hex digits or more", text)
+		return name, command.Usage("%q is no sequence, and too short for the beginning of an id: use 8 hex digits or more", text)
 	}
 	if id, err := uuid.Parse(text); err == nil && len(text) == len(id.String()) {
 		name.id, name.whole = id, true
@@ -140,9 +141,9 @@ func parseEventName(text string) (eventName, error) {
 	name.prefix = strings.ToLower(strings.ReplaceAll(text, "-", ""))
 	switch {
 	case strings.Trim(name.prefix, "0123456789abcdef") != "" || len(name.prefix) > 32:
-		return name, usage("%q names no event: use an id, 8 or more of its hex digits, or a sequence", text)
+		return name, command.Usage("%q names no event: use an id, 8 or more of its hex digits, or a sequence", text)
 	case len(name.prefix) < 8:
-		return name, usage("%q is too short for the beginning of an id: use 8 hex digits or more", text)
+		return name, command.Usage("%q is too short for the beginning of an id: use 8 hex digits or more", text)
 	case len(name.prefix) == 32:
 		name.id, name.whole = uuid.MustParse(name.prefix), true
 	}
@@ -180,8 +181,8 @@ func (n eventName) find(log *engine.Log) (uuid.UUID, error) {
 	return found[0], nil
 }
 
-func (q *graphQuery) run(e *env, dir string, salvage bool) error {
-	log, err := e.openToRead(dir, salvage)
+func (q *graphQuery) run(e *command.Env, dir string, salvage bool) error {
+	log, err := openToRead(e, dir, salvage)
 	if err != nil {
 		return err
 	}
@@ -194,12 +195,12 @@ func (q *graphQuery) run(e *env, dir string, salvage bool) error {
 		err = fmt.Errorf("there is no event %s: untorn read lists those there are", q.event.text)
 	}
 	if unproven := log.Recovery().Unproven; unproven > 0 {
-		e.note("%s at the end may not be durable yet, and not looked at: untorn read --buffered shows them", count(unproven, "event", "events"))
+		e.Note("%s at the end may not be durable yet, and not looked at: untorn read --buffered shows them", command.Count(unproven, "event", "events"))
 	}
 	return errors.Join(err, damage(log))
 }
 
-func (q *graphQuery) answer(e *env, log *engine.Log, id uuid.UUID) error {
+func (q *graphQuery) answer(e *command.Env, log *engine.Log, id uuid.UUID) error {
 	ctx, g := context.Background(), graph.New(log)
 	var nodes []graph.Node // causes have a negative distance
 	var err error
@@ -225,17 +226,17 @@ func (q *graphQuery) answer(e *env, log *engine.Log, id uuid.UUID) error {
 		more = more || node.Cut&graph.CutNodes != 0
 	}
 	if more {
-		e.note("not all events are shown: --limit is %d, and --limit 0 shows all", q.limits.Nodes)
+		e.Note("not all events are shown: --limit is %d, and --limit 0 shows all", q.limits.Nodes)
 	}
 	if q.json {
 		for i := range nodes {
-			if _, err := e.stdout.Write(q.appendNode(e.stdout.AvailableBuffer(), &nodes[i])); err != nil {
+			if _, err := e.Stdout.Write(q.appendNode(e.Stdout.AvailableBuffer(), &nodes[i])); err != nil {
 				return fmt.Errorf("write the output: %w", err)
 			}
 		}
 		return nil
 	}
-	if err := q.draw(e.stdout, draw.Picture{Title: title, Focus: id, Nodes: nodes}); err != nil {
+	if err := q.draw(e.Stdout, draw.Picture{Title: title, Focus: id, Nodes: nodes}); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil

@@ -4,28 +4,29 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
-func inspectCommand() command {
-	return command{
-		name:  "inspect",
-		short: "print the segments, heads and frontiers of a log",
-		form:  "--dir DIR [flags]",
-		long: `The head of the log stands for everything in it: keep it, and untorn verify --head says later whether the
+func inspectCommand() command.Command {
+	return command.Command{
+		Name:  "inspect",
+		Short: "print the segments, heads and frontiers of a log",
+		Form:  "--dir DIR [flags]",
+		Long: `The head of the log stands for everything in it: keep it, and untorn verify --head says later whether the
 log still is what it was. A frontier is how far the log has come: everything up to its event is accepted,
 written to the file, durable on the disk, visible to readers.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			streams := flags.Bool("streams", false, "also the head of each stream")
 			salvage := salvageFlag(flags)
 			asJSON := jsonFlag(flags, "print one JSON object, and with --streams one more for each stream")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				log, err := e.openToRead(name, *salvage)
+				log, err := openToRead(e, name, *salvage)
 				if err != nil {
 					return err
 				}
@@ -65,10 +66,10 @@ func streamHeads(log *engine.Log, f func(engine.Head)) {
 	}
 }
 
-func inspectText(e *env, dir string, log *engine.Log, streams bool) {
+func inspectText(e *command.Env, dir string, log *engine.Log, streams bool) {
 	stats, head, recovery := log.Stats(), log.LogHead(), log.Recovery()
-	out := e.stdout
-	fmt.Fprintf(out, "log %s: %s, %s\n", dir, count(stats.Events, "event", "events"), count(stats.Batches, "batch", "batches"))
+	out := e.Stdout
+	fmt.Fprintf(out, "log %s: %s, %s\n", dir, command.Count(stats.Events, "event", "events"), command.Count(stats.Batches, "batch", "batches"))
 	if head.Batch > 0 {
 		fmt.Fprintf(out, "head %d:%v at event %d, %s\n", head.Batch, head.Hash, head.Sequence, head.Time.UTC().Format(timeFormat))
 	}
@@ -87,14 +88,14 @@ func inspectText(e *env, dir string, log *engine.Log, streams bool) {
 		}
 		fmt.Fprintf(out, "%012d %12d %12d %12s %12s %9d%s\n", s.Number, s.Size, s.Used, orDash(s.FirstSequence), orDash(s.LastSequence), s.Batches, sealed)
 	}
-	fmt.Fprintf(out, "\n%s in %s\n", count(uint64(stats.Streams), "stream", "streams"), count(uint64(len(log.Scopes())), "scope", "scopes"))
+	fmt.Fprintf(out, "\n%s in %s\n", command.Count(uint64(stats.Streams), "stream", "streams"), command.Count(uint64(len(log.Scopes())), "scope", "scopes"))
 	if streams {
 		streamHeads(log, func(h engine.Head) {
 			fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%v\n", appendVisible(nil, h.Scope), appendVisible(nil, h.Stream), h.Version, h.Sequence, h.Hash)
 		})
 	}
 	if recovery.Unproven > 0 {
-		fmt.Fprintf(out, "\n%s at the end may not be durable yet\n", count(recovery.Unproven, "event", "events"))
+		fmt.Fprintf(out, "\n%s at the end may not be durable yet\n", command.Count(recovery.Unproven, "event", "events"))
 	}
 	if recovery.Torn {
 		fmt.Fprintf(out, "\nthe end is torn: segment %d, byte %d: %s: the next untorn append repairs it\n",
@@ -109,9 +110,9 @@ func orDash(sequence uint64) string {
 	return fmt.Sprint(sequence)
 }
 
-func inspectJSON(e *env, dir string, log *engine.Log, streams bool) {
+func inspectJSON(e *command.Env, dir string, log *engine.Log, streams bool) {
 	stats, head, recovery := log.Stats(), log.LogHead(), log.Recovery()
-	o := newObject(e.stdout.AvailableBuffer())
+	o := newObject(e.Stdout.AvailableBuffer())
 	o.text("dir", dir)
 	o.number("events", stats.Events)
 	o.number("batches", stats.Batches)
@@ -152,16 +153,16 @@ func inspectJSON(e *env, dir string, log *engine.Log, streams bool) {
 	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
 	o.number("damaged", uint64(len(recovery.Damage)))
-	e.stdout.Write(o.line())
+	e.Stdout.Write(o.line())
 	if streams {
 		streamHeads(log, func(h engine.Head) {
-			o := newObject(e.stdout.AvailableBuffer())
+			o := newObject(e.Stdout.AvailableBuffer())
 			o.text("scope", h.Scope)
 			o.text("stream", h.Stream)
 			o.number("version", h.Version)
 			o.number("sequence", h.Sequence)
 			o.hash("hash", h.Hash)
-			e.stdout.Write(o.line())
+			e.Stdout.Write(o.line())
 		})
 	}
 }

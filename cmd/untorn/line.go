@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
@@ -55,7 +56,7 @@ func parseLine(text []byte, index int) (l line, err error) {
 	known := slices.Concat(ownFields(), givenFields(), otherFields())
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
-			return l, fmt.Errorf("unknown field %q: use %s", clip([]byte(name)), either(ownFields()))
+			return l, fmt.Errorf("unknown field %q: use %s", clip([]byte(name)), command.Either(ownFields()))
 		}
 	}
 	if l.printed, err = printed(values); err != nil {

@@ -5,9 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -227,47 +225,4 @@ func visible(data []byte) bool {
 		data = data[size:]
 	}
 	return true
-}
-
-func count(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.FormatUint(n, 10) + " " + many
-}
-
-// progress is a line on a terminal, renewed a few times a second. Elsewhere it
-// is nothing.
-type progress struct {
-	out  io.Writer // nil: nothing
-	last time.Time
-	drew bool
-}
-
-func newProgress(out io.Writer) progress {
-	file, ok := out.(*os.File)
-	if !ok {
-		return progress{}
-	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return progress{}
-	}
-	return progress{out: file, last: time.Now()}
-}
-
-func (p *progress) show(format string, args ...any) {
-	if p.out == nil {
-		return
-	}
-	if now := time.Now(); now.Sub(p.last) >= time.Second/4 {
-		p.last, p.drew = now, true
-		fmt.Fprintf(p.out, "\r\x1b[K"+format, args...)
-	}
-}
-
-// end removes the line.
-func (p *progress) end() {
-	if p.drew {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
 }

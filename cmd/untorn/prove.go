@@ -13,32 +13,33 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
-func proveCommand() command {
-	return command{
-		name:    "prove",
-		short:   "print the proof that a log has an event",
-		form:    "--dir DIR ID",
-		operand: "ID",
-		long: `Prints a JSON object with what is stated of an event, and the proof that leads from there to the first head
+func proveCommand() command.Command {
+	return command.Command{
+		Name:     "prove",
+		Short:    "print the proof that a log has an event",
+		Form:     "--dir DIR ID",
+		Operands: "ID",
+		Long: `Prints a JSON object with what is stated of an event, and the proof that leads from there to the first head
 above it that was signed, or to the log's head if none was. untorn check verifies it, without the log:
 
   untorn prove --dir data 12 >proof.json
   untorn check --proof proof.json --keys keys
 
 ID is the id of an event; or its first 8 hex digits, or more of them; or its sequence, as 12 or '#12'.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				event, err := parseEventName(e.operand)
+				event, err := parseEventName(e.Operand())
 				if err != nil {
 					return err
 				}
@@ -54,8 +55,8 @@ type proven struct {
 	Proof     json.RawMessage `json:"proof"`
 }
 
-func prove(e *env, dir string, name eventName) error {
-	log, err := e.openToRead(dir, false)
+func prove(e *command.Env, dir string, name eventName) error {
+	log, err := openToRead(e, dir, false)
 	if err != nil {
 		return err
 	}
@@ -91,37 +92,37 @@ func prove(e *env, dir string, name eventName) error {
 		return err
 	}
 	if !p.Head.Signed() {
-		e.note("nobody has signed the log since: the proof leads to the head %d:%v, which is to be compared with one that was kept", p.Head.Batch, p.Head.Hash)
+		e.Note("nobody has signed the log since: the proof leads to the head %d:%v, which is to be compared with one that was kept", p.Head.Batch, p.Head.Hash)
 	}
-	_, err = e.stdout.Write(append(text, '\n'))
+	_, err = e.Stdout.Write(append(text, '\n'))
 	return err
 }
 
-func checkCommand() command {
-	return command{
-		name:  "check",
-		short: "verify a proof, without the log",
-		form:  "--proof FILE --keys FILE [flags]",
-		long: `Verifies what untorn prove has printed: that the event is under the head, and that a key has signed it that
+func checkCommand() command.Command {
+	return command.Command{
+		Name:  "check",
+		Short: "verify a proof, without the log",
+		Form:  "--proof FILE --keys FILE [flags]",
+		Long: `Verifies what untorn prove has printed: that the event is under the head, and that a key has signed it that
 stands in the file of keys, and may sign that batch. Exits with 1, and says why, if it does not hold, and if
 nobody has signed it.
 
 Of the event's content a proof has only the hash: --event reads the event itself, as a line of
 untorn read --json, and --receipt what was told when it was appended, as a line of untorn append --json; each
 must say what was proven, field by field. A note names what no proof says, such as a receipt's line.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c check
 			flags.StringVar(&c.proof, "proof", "", "the `file` with the proof; required")
 			flags.StringVar(&c.keys, "keys", "", "the `file` of keys that are trusted; required")
 			flags.StringVar(&c.event, "event", "", "a `file` with the event, as a JSON line")
 			flags.StringVar(&c.receipt, "receipt", "", "a `file` with the receipt, as a JSON line")
 			asJSON := jsonFlag(flags, "print one JSON object")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				switch {
 				case c.proof == "":
-					return incomplete("no --proof: name the file that untorn prove has printed")
+					return command.Incomplete("no --proof: name the file that untorn prove has printed")
 				case c.keys == "":
-					return incomplete("no --keys: name the file of the keys that are trusted")
+					return command.Incomplete("no --keys: name the file of the keys that are trusted")
 				}
 				return c.run(e, *asJSON)
 			}
@@ -132,7 +133,7 @@ must say what was proven, field by field. A note names what no proof says, such 
 // check is the files of untorn check.
 type check struct{ proof, keys, event, receipt string }
 
-func (c *check) run(e *env, asJSON bool) error {
+func (c *check) run(e *command.Env, asJSON bool) error {
 	keys, err := readKeys(c.keys)
 	if err != nil {
 		return err
@@ -155,15 +156,14 @@ func (c *check) run(e *env, asJSON bool) error {
 		more, err = sameEvent(c.event, &s, &p)
 		unproven = append(unproven, more...)
 	}
-	var misused usageError
-	if errors.As(err, &misused) {
+	if command.Code(err) == command.ExitUsage {
 		return err
 	}
 	if err == nil && !verdict.Signed {
 		err = fmt.Errorf("nobody has signed it: the event is under the head %d:%v, which anybody can make up", verdict.Head.Batch, verdict.Head.Hash)
 	}
 	if asJSON {
-		o := newObject(e.stdout.AvailableBuffer())
+		o := newObject(e.Stdout.AvailableBuffer())
 		o.truth("ok", err == nil)
 		o.truth("signed", verdict.Signed)
 		if verdict.Signed {
@@ -178,13 +178,13 @@ func (c *check) run(e *env, asJSON bool) error {
 			o.number("batch", verdict.Head.Batch)
 			o.hash("hash", verdict.Head.Hash)
 		}
-		e.stdout.Write(o.line())
+		e.Stdout.Write(o.line())
 	} else if err == nil {
-		fmt.Fprintf(e.stdout, "event %d, %v, of log %v is under the head %d:%v, signed by key %s\n",
+		fmt.Fprintf(e.Stdout, "event %d, %v, of log %v is under the head %d:%v, signed by key %s\n",
 			s.Sequence, s.ID, s.LogID, verdict.Head.Batch, verdict.Head.Hash, verdict.KeyID)
 	}
 	if err == nil && len(unproven) > 0 {
-		e.note("not proven: %s", strings.Join(unproven, ", "))
+		e.Note("not proven: %s", strings.Join(unproven, ", "))
 	}
 	return err
 }
@@ -194,7 +194,7 @@ func (c *check) run(e *env, asJSON bool) error {
 func readFields(flag, name string, most int64, printer string) (map[string]json.RawMessage, error) {
 	text, err := readFile(name, most)
 	if err != nil {
-		return nil, usage("%s: %w", flag, err)
+		return nil, command.Usage("%s: %w", flag, err)
 	}
 	text = bytes.TrimSpace(text)
 	var values map[string]json.RawMessage
@@ -209,7 +209,7 @@ func readFields(flag, name string, most int64, printer string) (map[string]json.
 		}
 	}
 	if err != nil {
-		return nil, usage("%s: %s is not what %s prints: %w", flag, name, printer, err)
+		return nil, command.Usage("%s: %s is not what %s prints: %w", flag, name, printer, err)
 	}
 	return values, nil
 }
@@ -222,13 +222,13 @@ func readProof(name string, s *proof.Statement, p *proof.Proof) error {
 	}
 	found := proven{values["statement"], values["proof"]}
 	if len(values) != 2 || found.Statement == nil || found.Proof == nil {
-		return usage(`--proof: %s is not what untorn prove prints: an object of "statement" and "proof"`, name)
+		return command.Usage(`--proof: %s is not what untorn prove prints: an object of "statement" and "proof"`, name)
 	}
 	if err := s.UnmarshalJSON(found.Statement); err != nil {
-		return usage("--proof: %s: %w", name, err)
+		return command.Usage("--proof: %s: %w", name, err)
 	}
 	if err := p.UnmarshalJSON(found.Proof); err != nil {
-		return usage("--proof: %s: %w", name, err)
+		return command.Usage("--proof: %s: %w", name, err)
 	}
 	return nil
 }
@@ -308,7 +308,7 @@ func sameReceipt(name string, s *proof.Statement) (unproven []string, err error)
 		return nil, err
 	}
 	if c.values["hash"] == nil {
-		return nil, usage("--receipt: %s has no hash: it is no receipt", name)
+		return nil, command.Usage("--receipt: %s has no hash: it is no receipt", name)
 	}
 	return c.compare(appendReceipt(nil, 0, engine.Receipt{
 		ID: s.ID, Scope: s.Scope, Stream: s.Stream,
@@ -333,7 +333,7 @@ func sameEvent(name string, s *proof.Statement, p *proof.Proof) (unproven []stri
 	in := input{values: c.values}
 	data, meta := in.bytes("data"), in.bytes("meta")
 	if in.err != nil {
-		return nil, usage("--event: %s: %w", name, in.err)
+		return nil, command.Usage("--event: %s: %w", name, in.err)
 	}
 	for _, content := range []string{"data", "data64", "meta", "meta64"} {
 		delete(c.values, content) // the same may stand in either; its hash is compared

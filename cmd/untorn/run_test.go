@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
@@ -275,8 +276,7 @@ func FuzzParseEventName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		name, err := parseEventName(text)
 		if err != nil {
-			var misused usageError
-			if !errors.As(err, &misused) || strings.ContainsAny(oneLine(err.Error()), "\r\n") {
+			if command.Code(err) != command.ExitUsage || strings.ContainsAny(command.OneLine(err.Error()), "\r\n") {
 				t.Fatalf("%q: %v", text, err)
 			}
 			return
@@ -356,7 +356,7 @@ func FuzzParseLine(f *testing.F) {
 		}
 		draft, err := parseLine(line, index)
 		if err != nil {
-			if strings.ContainsAny(oneLine(err.Error()), "\n\r") || err.Error() == "" {
+			if strings.ContainsAny(command.OneLine(err.Error()), "\n\r") || err.Error() == "" {
 				t.Fatalf("an error that is not one line: %q", err)
 			}
 			return

@@ -6,16 +6,17 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
 )
 
-func signCommand() command {
-	return command{
-		name:  "sign",
-		short: "sign the head of a log",
-		form:  "--dir DIR --key FILE [flags]",
-		long: `Signs the head of the log: whoever has the public key can tell later that all that is in the log now was
+func signCommand() command.Command {
+	return command.Command{
+		Name:  "sign",
+		Short: "sign the head of a log",
+		Form:  "--dir DIR --key FILE [flags]",
+		Long: `Signs the head of the log: whoever has the public key can tell later that all that is in the log now was
 there. The signature is appended, in a batch of its own after the head, and printed. Where nothing has come
 after the last signature, and it is of the same key, that one is printed and nothing is written.
 
@@ -25,17 +26,17 @@ after the last signature, and it is of the same key, that one is printed and not
 
 It takes the log's lock, as untorn append does; append --sign signs what it has appended. BATCH:HASH of the line
 is for untorn verify --head.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			key := flags.String("key", "", "the `file` of the private key; required; untorn key --out makes one")
 			asJSON := jsonFlag(flags, "print the signed head as one JSON object")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
 				if *key == "" {
-					return incomplete("no --key: name the file of the private key")
+					return command.Incomplete("no --key: name the file of the private key")
 				}
 				signing, err := readKey("--key: ", *key)
 				if err != nil {
@@ -51,19 +52,19 @@ is for untorn verify --head.`,
 					if err != nil {
 						return err
 					}
-					_, err = e.stdout.Write(append(text, '\n'))
+					_, err = e.Stdout.Write(append(text, '\n'))
 					return err
 				}
-				fmt.Fprintf(e.stdout, "signed up to event %d, head %d:%v, by key %s\n", signed.Sequence, signed.Batch, signed.Hash, signed.KeyID)
+				fmt.Fprintf(e.Stdout, "signed up to event %d, head %d:%v, by key %s\n", signed.Sequence, signed.Batch, signed.Hash, signed.KeyID)
 				return nil
 			}
 		},
 	}
 }
 
-func sign(e *env, dir string, signing *engine.Signing) (signed proof.SignedHead, err error) {
+func sign(e *command.Env, dir string, signing *engine.Signing) (signed proof.SignedHead, err error) {
 	// To open a log for writing makes one: who signs has one.
-	there, err := e.openQuietly(dir, false)
+	there, err := openQuietly(dir, false)
 	if err != nil {
 		return signed, err
 	}

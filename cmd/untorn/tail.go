@@ -11,15 +11,16 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
-func tailCommand() command {
-	return command{
-		name:  "tail",
-		short: "print the last events, and those that come",
-		form:  "--dir DIR [flags]",
-		long: `Prints the last events, as untorn read does, and with -f goes on with those that others append, batch by
+func tailCommand() command.Command {
+	return command.Command{
+		Name:  "tail",
+		Short: "print the last events, and those that come",
+		Form:  "--dir DIR [flags]",
+		Long: `Prints the last events, as untorn read does, and with -f goes on with those that others append, batch by
 batch, until it is interrupted, or nobody reads its output any more; neither is a failure: exit code 0. After an
 interrupt it hands over what it was printing; a second one ends it at once. It takes no lock and writes nothing.
 
@@ -31,7 +32,7 @@ When the log is recovered, or rolls a batch back, under its hands, tail -f opens
 last event that it printed. A note says if events that it had printed as not durable are gone.
 
 The directory has to be there, as a file for tail -f has; it may be empty, and -f waits for the first event.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			t := &tail{}
 			countFlag(flags, &t.last, "n", 10, "begin with the last `n` events; 0 means none")
@@ -40,7 +41,7 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 			scoped := selectFlags(flags, &t.query)
 			flags.BoolVar(&t.durable, "durable", false, "print events only when they are known to be durable")
 			flags.BoolVar(&t.json, "json", false, "print one JSON object a line")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
@@ -49,14 +50,14 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 				flags.Visit(func(f *flag.Flag) { given = given || f.Name == "n" })
 				switch {
 				case t.last < 0:
-					return usage("-n is %d: use 0 or more", t.last)
+					return command.Usage("-n is %d: use 0 or more", t.last)
 				case given && t.from > 0:
-					return usage("-n counts from the end and --from from the beginning: give one of them")
+					return command.Usage("-n counts from the end and --from from the beginning: give one of them")
 				}
 				if err := scoped(); err != nil {
 					return err
 				}
-				t.env, t.dir, t.query.Buffered = e, name, !t.durable
+				t.Env, t.dir, t.query.Buffered = e, name, !t.durable
 				return t.run()
 			}
 		},
@@ -65,7 +66,7 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 
 // tail prints the end of a log.
 type tail struct {
-	*env
+	*command.Env
 	dir     string
 	query   engine.Query // FromSequence is what to look at next
 	from    uint64       // as the command line has it
@@ -118,7 +119,7 @@ func (t *tail) run() error {
 	}()
 	err := t.goOn(ctx)
 	if errors.Is(err, syscall.EPIPE) { // whoever read it has enough
-		t.stdout.Reset(io.Discard)
+		t.Stdout.Reset(io.Discard)
 		return nil
 	}
 	return err
@@ -143,11 +144,10 @@ func (t *tail) goOn(ctx context.Context) error {
 
 // open calls a function with the log, which is open so long.
 func (t *tail) open(do func(log *engine.Log) error) error {
-	open := t.openToRead
-	if t.follow {
-		open = t.openQuietly // what is empty now need not stay so
+	log, err := openQuietly(t.dir, false)
+	if err == nil && !t.follow { // what is empty now need not stay so if somebody follows
+		noteEmpty(t.Env, t.dir, log)
 	}
-	log, err := open(t.dir, false)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (t *tail) print(ctx context.Context, log *engine.Log) error {
 		}
 	}
 	if unproven := log.Recovery().Unproven; unproven > 0 && t.durable {
-		t.note("%s at the end may not be durable yet, and not shown: without --durable they are", count(unproven, "event", "events"))
+		t.Note("%s at the end may not be durable yet, and not shown: without --durable they are", command.Count(unproven, "event", "events"))
 	}
 	return nil
 }
@@ -256,13 +256,13 @@ func (t *tail) printLast(log *engine.Log) error {
 }
 
 func (t *tail) show(event *engine.Event) error {
-	line := t.stdout.AvailableBuffer()
+	line := t.Stdout.AvailableBuffer()
 	if t.json {
 		line = appendEvent(line, event)
 	} else {
 		line = appendEventText(line, event)
 	}
-	if _, err := t.stdout.Write(line); err != nil {
+	if _, err := t.Stdout.Write(line); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	if event.Durable {
@@ -273,7 +273,7 @@ func (t *tail) show(event *engine.Event) error {
 }
 
 func (t *tail) flush() error {
-	if err := t.stdout.Flush(); err != nil {
+	if err := t.Stdout.Flush(); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil
@@ -319,8 +319,8 @@ func (t *tail) goBack(log *engine.Log) error {
 	t.query.FromSequence = max(t.from, from+1)
 	gone := slices.DeleteFunc(slices.Clone(t.marks[there:]), func(m mark) bool { return !m.printed })
 	if len(gone) > 0 {
-		t.note("the log was recovered: %s from event %d on, printed as not durable, %s gone",
-			count(uint64(len(gone)), "event", "events"), gone[0].sequence, isAre(len(gone)))
+		t.Note("the log was recovered: %s from event %d on, printed as not durable, %s gone",
+			command.Count(uint64(len(gone)), "event", "events"), gone[0].sequence, isAre(len(gone)))
 	}
 	t.marks = t.marks[:there]
 	return nil

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
 
@@ -56,7 +57,7 @@ func TestTailGoesBack(t *testing.T) {
 		{"a durable one that was not printed", nil, 100, 3, 0, "", "event 3 was durable and is another now, or gone: this is not the log that was followed"},
 	} {
 		var errs strings.Builder
-		tail := &tail{env: &env{stderr: &errs}, marks: test.marks, from: test.from, settled: test.settled, begun: true}
+		tail := &tail{Env: &command.Env{Program: "untorn", Stderr: &errs}, marks: test.marks, from: test.from, settled: test.settled, begun: true}
 		tail.query.FromSequence = 9
 		err := tail.goBack(log)
 		if test.err != "" {
@@ -143,7 +144,7 @@ func TestTailWritesOnce(t *testing.T) {
 			batch()
 			batch()
 			out := make(writes)
-			tail := &tail{env: &env{stdout: bufio.NewWriterSize(out, 64<<10), stderr: io.Discard}, dir: dir, query: test.query, from: test.from, last: 2, follow: true}
+			tail := &tail{Env: &command.Env{Stdout: bufio.NewWriterSize(out, 64<<10), Stderr: io.Discard}, dir: dir, query: test.query, from: test.from, last: 2, follow: true}
 			tail.query.FromSequence = test.from
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
@@ -188,12 +189,12 @@ func TestTailWritesOnce(t *testing.T) {
 func TestTailWithoutReader(t *testing.T) {
 	dir := t.TempDir()
 	appendTo(t, newLog(t, dir), "s")
-	e := &env{stdout: bufio.NewWriter(closed{}), stderr: io.Discard}
-	tail := &tail{env: e, dir: dir, last: 10, follow: true, query: engine.Query{Buffered: true}}
+	e := &command.Env{Stdout: bufio.NewWriter(closed{}), Stderr: io.Discard}
+	tail := &tail{Env: e, dir: dir, last: 10, follow: true, query: engine.Query{Buffered: true}}
 	if err := tail.run(); err != nil {
 		t.Error(err)
 	}
-	if err := e.stdout.Flush(); err != nil {
+	if err := e.Stdout.Flush(); err != nil {
 		t.Errorf("at the end: %v", err)
 	}
 }

@@ -9,16 +9,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/proof"
 )
 
-func verifyCommand() command {
-	return command{
-		name:  "verify",
-		short: "recompute every hash of a log",
-		form:  "--dir DIR [flags]",
-		long: `Reads the log from the disk, from the first event to the last, and recomputes every checksum, hash and
+func verifyCommand() command.Command {
+	return command.Command{
+		Name:  "verify",
+		Short: "recompute every hash of a log",
+		Form:  "--dir DIR [flags]",
+		Long: `Reads the log from the disk, from the first event to the last, and recomputes every checksum, hash and
 head. Writes nothing, and changes nothing upon damage.
 
 Somebody who can write to the disk can make up a log whose hashes are right. --head compares the log with a
@@ -26,17 +27,17 @@ head that was kept elsewhere: untorn append, inspect, sign and verify print it a
 had it after that batch, and may have gone on since: a note says how far. --keys requires that every signature
 in the log is by a key of a file that untorn key has printed, each of a head that the log has, and says up to
 where the log is signed: what comes after, nobody vouches for.`,
-		prepare: func(flags *flag.FlagSet) func(*env) error {
+		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH")
 			trusted := flags.String("keys", "", "the `file` of keys that may have signed the log")
 			asJSON := jsonFlag(flags, "print one JSON object")
-			return func(e *env) error {
+			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				v := verification{env: e, file: *trusted, json: *asJSON}
+				v := verification{Env: e, file: *trusted, json: *asJSON}
 				if v.kept, err = parseHead(*head); err != nil {
 					return err
 				}
@@ -63,7 +64,7 @@ func parseHead(text string) ([]engine.LogHead, error) {
 	batch, wrong := strconv.ParseUint(number, 10, 64)
 	hash, err := hex.DecodeString(digits)
 	if wrong != nil || batch == 0 || err != nil || len(hash) != len(head.Hash) {
-		return nil, usage("--head is %q: write BATCH:HASH as untorn inspect prints it, the hash with 64 hex digits", text)
+		return nil, command.Usage("--head is %q: write BATCH:HASH as untorn inspect prints it, the hash with 64 hex digits", text)
 	}
 	head.Batch, head.Hash = batch, engine.Hash(hash)
 	return []engine.LogHead{head}, nil
@@ -71,7 +72,7 @@ func parseHead(text string) ([]engine.LogHead, error) {
 
 // verification is a run of untorn verify.
 type verification struct {
-	*env
+	*command.Env
 	kept []engine.LogHead // that of --head, or none
 	keys *proof.Keys      // nil: signatures are not looked at
 	file string           // that the keys are from
@@ -85,7 +86,7 @@ type verification struct {
 }
 
 func (v *verification) run(dir string) error {
-	log, err := v.openToRead(dir, true)
+	log, err := openToRead(v.Env, dir, true)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (v *verification) run(dir string) error {
 	v.notes()
 	if len(v.problems) > 0 {
 		return fmt.Errorf("%w in %s: nothing was changed; untorn read --salvage reads what is whole",
-			engine.ErrCorrupt, count(uint64(len(v.problems)), "place", "places"))
+			engine.ErrCorrupt, command.Count(uint64(len(v.problems)), "place", "places"))
 	}
 	return different
 }
@@ -184,7 +185,7 @@ func (v *verification) distrusted() error {
 		text = fmt.Sprintf("%v, says %s", first.Err, v.file)
 	}
 	if more := len(v.untrusted) - 1; more > 0 {
-		text += "; " + count(uint64(more), "more signature is refused", "more signatures are refused")
+		text += "; " + command.Count(uint64(more), "more signature is refused", "more signatures are refused")
 	}
 	return fmt.Errorf("%s: %s", first.Reason, text)
 }
@@ -192,19 +193,19 @@ func (v *verification) distrusted() error {
 // notes tells what is no failure.
 func (v *verification) notes() {
 	for _, remark := range v.found.Remarks {
-		v.note("%s", remark)
+		v.Note("%s", remark)
 	}
 	if since := v.since(); v.fine && since > 0 {
-		v.note("the head of batch %d holds; the log has gone on to batch %d", v.kept[0].Batch, v.kept[0].Batch+since)
+		v.Note("the head of batch %d holds; the log has gone on to batch %d", v.kept[0].Batch, v.kept[0].Batch+since)
 	}
 	if after := v.found.Head.Sequence - v.found.Signed.Sequence; v.fine && v.keys != nil && after > 0 {
-		v.note("%s after the last signature: nobody vouches for them", count(after, "event stands", "events stand"))
+		v.Note("%s after the last signature: nobody vouches for them", command.Count(after, "event stands", "events stand"))
 	}
 	if v.recovery.Torn {
-		v.note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
+		v.Note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
 	}
 	if v.recovery.UnprovenBatches > 0 {
-		v.note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", count(v.recovery.UnprovenBatches, "batch", "batches"))
+		v.Note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", command.Count(v.recovery.UnprovenBatches, "batch", "batches"))
 	}
 }
 
@@ -228,27 +229,27 @@ func merge(lists ...[]*engine.CorruptError) []*engine.CorruptError {
 }
 
 func (v *verification) printText() {
-	e, found := v.env, &v.found
+	e, found := v.Env, &v.found
 	for _, problem := range v.problems {
-		fmt.Fprintf(e.stdout, "damaged: %s\n", oneLine(problem.Error()))
+		fmt.Fprintf(e.Stdout, "damaged: %s\n", command.OneLine(problem.Error()))
 	}
 	if len(v.problems)+len(v.untrusted) > 0 {
 		return
 	}
-	fmt.Fprintf(e.stdout, "%s in %s and %s verified", count(found.Events, "event", "events"),
-		count(found.Batches, "batch", "batches"), count(uint64(found.Segments), "segment", "segments"))
+	fmt.Fprintf(e.Stdout, "%s in %s and %s verified", command.Count(found.Events, "event", "events"),
+		command.Count(found.Batches, "batch", "batches"), command.Count(uint64(found.Segments), "segment", "segments"))
 	if found.Head.Batch > 0 {
-		fmt.Fprintf(e.stdout, "; the log ends at event %d, head %d:%v", found.Head.Sequence, found.Head.Batch, found.Head.Hash)
+		fmt.Fprintf(e.Stdout, "; the log ends at event %d, head %d:%v", found.Head.Sequence, found.Head.Batch, found.Head.Hash)
 	}
 	if v.keys != nil && found.Signed.Signed() {
-		fmt.Fprintf(e.stdout, "; signed up to event %d, head %d:%v, by key %s", found.Signed.Sequence, found.Signed.Batch, found.Signed.Hash, found.Signed.KeyID)
+		fmt.Fprintf(e.Stdout, "; signed up to event %d, head %d:%v, by key %s", found.Signed.Sequence, found.Signed.Batch, found.Signed.Hash, found.Signed.KeyID)
 	}
-	e.stdout.WriteByte('\n')
+	e.Stdout.WriteByte('\n')
 }
 
 func (v *verification) printJSON() {
-	e, found, recovery := v.env, &v.found, &v.recovery
-	o := newObject(e.stdout.AvailableBuffer())
+	e, found, recovery := v.Env, &v.found, &v.recovery
+	o := newObject(e.Stdout.AvailableBuffer())
 	o.truth("ok", v.fine)
 	o.number("events", found.Events)
 	o.number("batches", found.Batches)
@@ -286,7 +287,7 @@ func (v *verification) printJSON() {
 	if len(v.kept) > 0 && v.fine {
 		o.number("batchesSince", v.since())
 	}
-	e.stdout.Write(o.line())
+	e.Stdout.Write(o.line())
 }
 
 func appendProblems(b []byte, problems []*engine.CorruptError) []byte {

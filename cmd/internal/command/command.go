@@ -1,0 +1,96 @@
+package command
+
+import (
+	"flag"
+	"strings"
+)
+
+// Command is one of a program's.
+type Command struct {
+	Name  string // "read"
+	Short string // a line: what it does, as in "print events"
+	Long  string // paragraphs
+	// Operands is what is no flag, a word for each: "ID", "(SEED|PLAN)", "A B"; one that
+	// ends in … may stand for many, as in "[NAME…]". "": there are none.
+	Operands string
+	// Form is what stands behind the name; "" for the operands and [flags].
+	Form     string
+	Examples []Example
+	Exits    []int // the codes that it may end with, of those that the program knows
+	// Prepare declares the flags and returns what runs once they are parsed.
+	Prepare func(flags *flag.FlagSet) func(e *Env) error
+}
+
+// Example is a line of shell and what it does.
+type Example struct {
+	Line string // "untorn read --dir data"
+	Says string // "all events, in the order in which they were appended"
+}
+
+// Group is commands that belong together.
+type Group struct {
+	Title    string
+	Commands []Command
+}
+
+// usage is how the command is written.
+func (c *Command) usage(program string) string {
+	form := c.Form
+	if form == "" {
+		form = strings.TrimSpace(c.Operands + " [flags]")
+	}
+	return program + " " + c.Name + " " + form
+}
+
+// heading is the command with its operands.
+func (c *Command) heading() string { return strings.TrimSpace(c.Name + " " + c.Operands) }
+
+// operands says how many operands the command takes at most, and what they are in a
+// sentence.
+func (c *Command) operands() (most int, what string) {
+	if strings.Contains(c.Operands, "…") {
+		return 1 << 30, ""
+	}
+	what = strings.NewReplacer("(", "", ")", "", "[", "", "]", "", "|", " or ").Replace(c.Operands)
+	return len(strings.Fields(c.Operands)), what
+}
+
+// tooMany refuses operands that the command does not take.
+func (c *Command) tooMany(flags *flag.FlagSet, operands []string, meant Meant) error {
+	most, what := c.operands()
+	if len(operands) <= most {
+		return nil
+	}
+	spare := operands[most]
+	value := flags.Lookup(meant.Flag)
+	switch {
+	case most == 0 && value != nil && value.Value.String() == "":
+		return Incomplete("unexpected %q: write --%s %s if that is %s", spare, meant.Flag, spare, meant.What)
+	case most == 0:
+		return Incomplete("unexpected %q: it belongs to no flag", spare)
+	case most == 1:
+		return Incomplete("unexpected %q after %q: one %s at a time", spare, operands[0], what)
+	}
+	return Incomplete("unexpected %q after %q: %s is all that it takes", spare, operands[most-1], what)
+}
+
+// parse parses the flags, and returns the operands between and behind them. Package
+// flag stops at the first of those.
+func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		if args = flags.Args(); len(args) == 0 {
+			return operands, nil
+		}
+		operands, args = append(operands, args[0]), args[1:]
+	}
+}
+
+// Given is the flags that stand on the command line, whatever their values.
+func Given(flags *flag.FlagSet) map[string]bool {
+	names := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { names[f.Name] = true })
+	return names
+}

@@ -1,0 +1,107 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+)
+
+// Program is commands under one name.
+type Program struct {
+	Name   string // "untorn"
+	Short  string // a sentence
+	Groups []Group
+	Exits  []Exit
+	Meant  Meant // "": none
+}
+
+// Meant is the flag that somebody may have meant who writes a value without one.
+type Meant struct {
+	Flag string // "dir"
+	What string // "the log's directory"
+}
+
+// Commands lists the commands.
+func (p *Program) Commands() (all []Command) {
+	for _, g := range p.Groups {
+		all = append(all, g.Commands...)
+	}
+	return all
+}
+
+// Run runs the command that the arguments name, and returns the exit code.
+func (p *Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &Env{Ctx: ctx, Program: p.Name, Stdin: stdin, Stdout: bufio.NewWriterSize(stdout, 64<<10), Stderr: stderr}
+	err := p.Dispatch(e, args)
+	if flushed := e.Stdout.Flush(); err == nil && flushed != nil {
+		err = fmt.Errorf("write the output: %w", flushed)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %s\n", p.Name, OneLine(err.Error()))
+	}
+	return Code(err)
+}
+
+// Dispatch is Run for who has an Env, and wants the error: Code says how it exits.
+// Stdout is not flushed.
+func (p *Program) Dispatch(e *Env, args []string) error {
+	if len(args) == 0 {
+		return Usage("no command: use %s; %s help says more", p.names(), p.Name)
+	}
+	name, args := args[0], args[1:]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		if len(args) > 1 || len(args) == 1 && name != "help" {
+			return Usage("unexpected %q: %s help takes one command", args[len(args)-1], p.Name)
+		}
+		if len(args) > 0 {
+			return p.Dispatch(e, []string{args[0], "--help"})
+		}
+		p.help(e.Stdout)
+		return nil
+	}
+	for _, c := range p.Commands() {
+		if c.Name == name {
+			return p.runCommand(e, &c, args)
+		}
+	}
+	return Usage("unknown command %q: use %s", name, p.names())
+}
+
+func (p *Program) runCommand(e *Env, c *Command, args []string) error {
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	do := c.Prepare(flags)
+	operands, err := parse(flags, args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		p.commandHelp(e.Stdout, c, flags)
+		return nil
+	case err != nil:
+		return Usage("%s: %w: see %s %s --help", c.Name, err, p.Name, c.Name)
+	}
+	err = c.tooMany(flags, operands, p.Meant)
+	if err == nil {
+		e.Operands = operands
+		err = do(e)
+	}
+	switch {
+	case misplaced(err):
+		return fmt.Errorf("%s: %w; usage: %s", c.Name, err, c.usage(p.Name))
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// names lists the commands for a message.
+func (p *Program) names() string {
+	var all []string
+	for _, c := range p.Commands() {
+		all = append(all, c.Name)
+	}
+	return Either(all)
+}
