@@ -141,6 +141,7 @@ func (w *world) linear() error {
 
 // clientStep is one step of a client, while others do theirs.
 func (w *world) clientStep(ctx context.Context, client int, log *engine.Log, step plan.Step) error {
+	w.eye.working(step)
 	switch step.Verb {
 	case "batch":
 		return w.clientAppend(ctx, client, log, w.script.batches[step.Number], step.Get("tx"))
@@ -242,6 +243,7 @@ func (w *world) clientRead(client int, log *engine.Log) error {
 	w.history = w.history.Read(id, client)
 	w.mu.Unlock()
 	from := log.Stats().Visible.Sequence
+	w.eye.calls("read all events")
 	var events []engine.Event
 	for event, err := range log.Read(engine.Query{}) {
 		if errors.Is(err, engine.ErrClosed) && w.isClosing() || err != nil && w.faultsSoFar() > hits {
@@ -271,9 +273,11 @@ func (w *world) clientClose(client int, log *engine.Log) error {
 	w.closing = true
 	w.history = w.history.Close(id, client)
 	w.mu.Unlock()
+	w.eye.calls("close the log")
 	hits := w.faultsSoFar()
 	failed := log.Stats().Failed != nil
 	err := log.Close()
+	w.eye.answers("closed", err)
 	w.mu.Lock()
 	w.history = w.history.Closed(id)
 	sure := err == nil && !failed && (!second || w.hits == 0)

@@ -122,7 +122,8 @@ type run struct {
 	config   Config
 	explorer explore.Config
 	result   Result
-	trace    *trace
+	trace    *digests
+	eye      *recording  // nil when nobody watches
 	start    memory      // where the recorded part begins
 	recorded []plan.Step // its steps
 	began    []begun     // those that have begun, and where
@@ -153,7 +154,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 		return nil, err
 	}
 	r := &run{
-		ctx: ctx, plan: p, script: s, config: c, trace: newTrace(),
+		ctx: ctx, plan: p, script: s, config: c, trace: newDigests(),
 		result: Result{Scenario: p.Scenario, Disk: disk, Seed: p.Seed, Reached: map[string]int{}},
 		start:  memory{model: model.New(s.options), call: 1},
 	}
@@ -284,6 +285,7 @@ func (r *run) prologue() error {
 		Callers: r.explorer.Callers, CallerSkip: r.explorer.CallerSkip,
 	})
 	w := r.newWorld(disk, 0)
+	r.eye.mounted(w)
 	from := 0
 	for i, step := range r.plan.Steps[:last+1] {
 		if step.Verb != "crash" {
@@ -304,32 +306,37 @@ func (r *run) prologue() error {
 		from = i + 1
 		r.ended(w, step.Number)
 		r.trace.begin(step)
-		image, err := crash(disk, step)
+		was, image, err := crash(disk, step)
 		if err != nil {
 			return err
 		}
+		r.eye.crashes(step, was, image)
 		disk.Kill()
 		r.start = w.memory
 		r.explorer.Start = image
 		disk = image.Mount(nil)
 		w = r.newWorld(disk, uint64(i))
 		r.trace.end(step.Number, nil)
+		if i < last {
+			r.eye.mounted(w)
+		}
 	}
 	return nil
 }
 
-// crash is what a step of that name leaves.
-func crash(disk *simfs.FS, step plan.Step) (*simfs.Image, error) {
+// crash is what a step of that name may leave, and what it leaves.
+func crash(disk *simfs.FS, step plan.Step) (was, is *simfs.Image, err error) {
 	kind := simfs.PowerLoss
 	if step.Get("kind") == "kill" {
 		kind = simfs.ProcessKill
 	}
 	chooser, err := chooserOf(step)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	was = disk.Crash(kind)
 	// A kill leaves nothing to choose, unless the file system had shut down.
-	return disk.Crash(kind).Resolve(chooser), nil
+	return was, was.Resolve(chooser), nil
 }
 
 func chooserOf(step plan.Step) (simfs.Chooser, error) {
@@ -349,7 +356,7 @@ func chooserOf(step plan.Step) (simfs.Chooser, error) {
 
 func (r *run) newWorld(disk *simfs.FS, life uint64) *world {
 	w := newWorld(r.script, disk, disk, r.plan.Seed+life, r.start)
-	w.trace, w.reached = r.trace, r.result.Reached
+	w.trace, w.reached, w.eye = r.trace, r.result.Reached, r.eye
 	return w
 }
 
@@ -401,7 +408,8 @@ func (r *run) rest() error {
 // workload is the recorded part.
 func (r *run) workload(run *explore.Run) error {
 	w := newWorld(r.script, run.Disk, run.FS, r.plan.Seed^uint64(len(r.recorded)), r.start)
-	w.trace, w.reached, w.note = r.trace, r.result.Reached, run.Note
+	w.trace, w.reached, w.note, w.eye = r.trace, r.result.Reached, run.Note, r.eye
+	r.eye.life(w)
 	r.world = w
 	defer func() {
 		r.final = run.Disk.Clone()
@@ -447,7 +455,8 @@ func (r *run) recover(run *explore.Run) error {
 		m = run.History[n-1].Value.(memory)
 	}
 	w := newWorld(r.script.calm(), run.Disk, run.FS, run.Entropy, m)
-	w.note = run.Note
+	w.note, w.eye = run.Note, r.eye
+	r.eye.life(w)
 	defer w.leave()
 	seen, err := w.open(r.ctx, run.Entropy, invariant.How{})
 	if err != nil || seen == nil {
@@ -584,6 +593,6 @@ func (r *run) finish() {
 	if s := r.script.sync; s != nil && s.Hits() == 0 {
 		r.result.NotFired = append(r.result.NotFired, "set sync = "+s.String()+": the log never syncs there")
 	}
-	r.result.Digests = slices.Clone(r.trace.digests)
+	r.result.Digests = slices.Clone(r.trace.list)
 	r.result.Digest = hex.EncodeToString(r.trace.sum[:])
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/afero"
-	"github.com/zeebo/blake3"
 
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/faults"
@@ -62,7 +61,8 @@ type world struct {
 	memory
 	closing bool               // a client has closed the log
 	note    func(explore.Note) // nil when nobody records
-	trace   *trace             // nil when nobody asks
+	trace   *digests           // nil when nobody asks
+	eye     *recording         // nil when nobody watches
 	reached map[string]int     // nil when nobody asks
 	jumped  bool               // the wall clock is no bound any more
 	hits    int                // faults so far
@@ -323,6 +323,7 @@ func (w *world) hit(h faults.Hit) {
 	w.budget.Damage = w.budget.Damage || b.MayReportDamage
 	w.budget.NoSpace = true // an open may meet a disk that was full
 	w.mu.Unlock()
+	w.eye.fault(h)
 	w.tell(model.Fault{Text: h.Fault.String(), Lies: b.MayLoseAcked})
 }
 
@@ -352,8 +353,11 @@ func (w *world) tellLocked(n model.Note) {
 			w.history = w.history.Opened(n.Events)
 		}
 	}
+	w.eye.next(n)
 	if w.note != nil {
 		w.note(explore.Note{Key: n.Key(), Value: w.memory, Change: change(n)})
+	} else {
+		w.eye.noted()
 	}
 	if w.trace != nil {
 		w.trace.note(n.Key())
@@ -394,8 +398,11 @@ func (w *world) options(entropy uint64) engine.Options {
 	}
 	o.Rand = newStream(entropy, "engine")
 	o.Room = &w.script.room.Room
-	if w.reached != nil {
-		o.Observer = func(p engine.Point) { w.reach("point " + p.Name) }
+	if w.reached != nil || w.eye != nil {
+		o.Observer = func(p engine.Point) {
+			w.eye.point(p)
+			w.reach("point " + p.Name)
+		}
 	}
 	return o
 }
@@ -403,7 +410,9 @@ func (w *world) options(entropy uint64) engine.Options {
 // open opens the log and checks what it shows.
 func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*invariant.Seen, error) {
 	hits := w.hits
+	w.eye.calls("open the log")
 	log, err := engine.Open(w.options(entropy))
+	w.eye.opened(log, err)
 	if err != nil && (w.hits > hits || w.down || w.echo) {
 		return nil, nil // an injected error may fail an Open; the next one must do
 	}
@@ -576,7 +585,9 @@ func (w *world) close() error {
 	hits := w.hits
 	accepted := w.model.Accepted()
 	failed := w.log.Stats().Failed != nil
+	w.eye.calls("close the log")
 	err := w.log.Close()
+	w.eye.answers("closed", err)
 	w.clock.Kill()
 	w.leave()
 	if err == nil && !failed {
@@ -674,9 +685,11 @@ func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
 	w.mu.Unlock()
 	var err error
 	if verb == "sync" {
+		w.eye.calls("sync")
 		err = log.Sync(ctx)
 	} else {
 		accepted = stats.Written.Sequence
+		w.eye.calls(fmt.Sprintf("wait until event %d is durable", accepted))
 		err = log.WaitDurable(ctx, accepted)
 	}
 	if err == nil {
@@ -688,6 +701,7 @@ func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
 		w.tell(model.Covered{Sequence: accepted})
 		return nil
 	}
+	w.eye.answers("", err)
 	if stats.Failed == nil && w.faultsSoFar() == hits && !w.echo {
 		return err
 	}
@@ -696,6 +710,7 @@ func (w *world) sync(ctx context.Context, log *engine.Log, verb string) error {
 
 func (w *world) read() error {
 	hits := w.hits
+	w.eye.calls("read all events, buffered ones too")
 	var events []engine.Event
 	for event, err := range w.log.Read(engine.Query{Buffered: true}) {
 		if err != nil {
@@ -712,40 +727,4 @@ func (w *world) read() error {
 		return err
 	}
 	return invariant.CheckBuffered(w.log, events)
-}
-
-// trace is the digest of a run: a BLAKE3 chain over every step and what came of
-// it.
-type trace struct {
-	sum     [32]byte
-	hasher  *blake3.Hasher
-	step    int // the last that began; 0: none
-	digests []plan.Digest
-}
-
-func newTrace() *trace { return &trace{hasher: blake3.New()} }
-
-func (t *trace) add(kind, text string) {
-	t.hasher.Reset()
-	t.hasher.Write(t.sum[:])
-	t.hasher.WriteString(kind)
-	t.hasher.WriteString(text)
-	t.hasher.Sum(t.sum[:0])
-}
-
-func (t *trace) note(key string) { t.add("note ", key) }
-
-func (t *trace) begin(step plan.Step) {
-	t.step = step.Number
-	t.add("step ", strconv.Itoa(step.Number)+" "+step.Verb)
-	for _, arg := range step.Args {
-		t.add(arg.Key, arg.Value)
-	}
-}
-
-func (t *trace) end(step int, err error) {
-	if err != nil {
-		t.add("error ", err.Error())
-	}
-	t.digests = append(t.digests, plan.Digest{Step: step, Sum: binary.BigEndian.Uint64(t.sum[:])})
 }

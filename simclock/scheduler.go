@@ -187,6 +187,16 @@ func (s *Scheduler) leave(t *Task) {
 	}
 }
 
+// Running is the name of the task that has the baton; "" outside Run.
+//
+//go:norace
+func (s *Scheduler) Running() string {
+	if s.running == nil {
+		return ""
+	}
+	return s.running.name
+}
+
 // Switch is a switch point: any task that is ready may get the baton, this one
 // included. It is to be called before an operation that others can see, such as
 // one on a file; where names it. Outside Run it does nothing.

@@ -165,7 +165,7 @@ func (h *File) write(what string, p []byte, off int64) (int, error) {
 	if err != nil || len(p) == 0 {
 		return 0, h.fail(what, err)
 	}
-	op := Op{Kind: OpWrite, Path: h.name, Offset: off, Length: int64(len(p)), Data: p}
+	op := Op{Kind: OpWrite, Path: h.name, Offset: off, Length: int64(len(p)), Inode: h.ino, Data: p}
 	var t *torn
 	if observed {
 		t = &torn{ino: h.ino, off: off, b: p, path: h.path}
@@ -256,6 +256,7 @@ func (h *File) resize(what string, op Op, size int64, to func(size int64) (int64
 	if err != nil {
 		return h.fail(what, err)
 	}
+	op.Inode = h.ino
 	if err := f.begin(op, nil); err != nil {
 		return h.fail(what, err)
 	}
@@ -283,7 +284,7 @@ func (h *File) sync(kind OpKind) error {
 	if dir {
 		kind = OpSyncDir
 	}
-	if err := f.begin(Op{Kind: kind, Path: h.name, Barrier: true}, nil); err != nil {
+	if err := f.begin(Op{Kind: kind, Path: h.name, Inode: h.ino, Barrier: true}, nil); err != nil {
 		return h.fail("sync", err)
 	}
 	err := f.toldLocked(h.ino, h)

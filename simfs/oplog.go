@@ -46,6 +46,7 @@ type Op struct {
 	Length  int64  // bytes written or preallocated; the size of a truncate
 	Barrier bool   // it may make images impossible that were possible before it
 	Fails   bool   // a sync that FailSync makes fail
+	Inode   int32  // of the open file that was used, as in VarID, whose name may be another by now; 0: none was
 	Err     error  // nil while it is observed
 	Caller  string // the source lines that called, innermost first; Options.Callers
 	Data    []byte // what is written: while observed, and afterwards if Options.KeepData

@@ -70,7 +70,7 @@ func (f *FS) failSync(ino int32, h *File, name string, dataOnly bool, mode strin
 	if dir {
 		kind = OpSyncDir
 	}
-	if err := f.begin(Op{Kind: kind, Path: name, Barrier: true, Fails: true}, nil); err != nil {
+	if err := f.begin(Op{Kind: kind, Path: name, Inode: ino, Barrier: true, Fails: true}, nil); err != nil {
 		return err
 	}
 	told, later := error(syscall.EIO), false

@@ -35,7 +35,7 @@ const (
 	Answer  Kind = "answer"  // … and is answered
 	Point   Kind = "point"   // the log has come to a named point of a commit, a rotation or a recovery
 	Op      Kind = "op"      // an operation of the file system
-	Fault   Kind = "fault"   // an injected fault hit the operation that follows
+	Fault   Kind = "fault"   // an injected fault has hit an operation, which may not have come to the disk
 	Crash   Kind = "crash"   // the power failed, or the process was killed; the life ends
 	Opened  Kind = "opened"  // the log was opened: what it found, and what it did about it
 	Verdict Kind = "verdict" // a promise was broken, or all were kept; the last entry
@@ -54,7 +54,8 @@ type Entry struct {
 	Client string `json:"client,omitempty"` // the client of the step, "" for none
 	Time   string `json:"time,omitempty"`   // simulated, RFC 3339 with nanoseconds
 	Kind   Kind   `json:"kind"`
-	Text   string `json:"text"` // in words, on one line
+	Text   string `json:"text"`           // in words, on one line
+	Line   string `json:"line,omitempty"` // of a Crash: as a crash line of the plan
 	Failed bool   `json:"failed,omitempty"`
 
 	Op      *Operation `json:"op,omitempty"`     // of an Op
@@ -64,9 +65,10 @@ type Entry struct {
 
 // Operation is one of the file system.
 type Operation struct {
-	Index   int      `json:"index"` // in its life, from 0, as crash lines count
-	Verb    string   `json:"verb"`  // write, syncdata, rename, …
-	Path    string   `json:"path"`
+	Index   int      `json:"index"`            // in its life, from 0, as crash lines count
+	Verb    string   `json:"verb"`             // write, syncdata, rename, …
+	Path    string   `json:"path"`             // by which the file was opened, or is named
+	File    int      `json:"file,omitempty"`   // number of the open file that was used; 0: none was
 	To      string   `json:"to,omitempty"`     // the new name of a rename
 	Offset  int64    `json:"offset,omitempty"` // bytes
 	Length  int64    `json:"length,omitempty"` // bytes; the size of a truncate
@@ -105,5 +107,7 @@ type Change struct {
 	To    int    `json:"to,omitempty"`   // first cell behind them
 	Size  int64  `json:"size,omitempty"` // bytes, of a size
 	State State  `json:"state"`
-	By    int    `json:"by,omitempty"` // of a pending version: N of the entry that made it
+	By    int    `json:"by,omitempty"` // N of the entry that made the newest version, if it is or was pending
+	// Removal: the newest version of the name is that it is not there.
+	Removal bool `json:"removal,omitempty"`
 }

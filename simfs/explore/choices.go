@@ -67,12 +67,16 @@ type follower struct {
 	crash   *Crash
 	used    []bool // per deviation
 	choices []Choice
-	problem string // the first answer that is not there
+	problem string       // the first answer that is not there
+	chose   func(Choice) // is told of each, if not nil
 }
 
 func (f *follower) Choose(v simfs.Var) int {
 	answer := f.crash.Choose(v)
 	f.choices = append(f.choices, chosen(v, answer))
+	if f.chose != nil {
+		f.chose(f.choices[len(f.choices)-1])
+	}
 	for k, d := range f.crash.Deviations {
 		if d.Var != VarText(v) {
 			continue

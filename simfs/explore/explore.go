@@ -366,11 +366,35 @@ func Explore(ctx context.Context, c Config, p Program) (Report, error) {
 // path cannot be taken; *ConfigError: c or p is wrong. Of c, what the disk is
 // (Guarantees, CellSize, Garbage) and Seed must be as they were.
 func Reproduce(ctx context.Context, c Config, p Program, path CrashPath) error {
+	return Watch(ctx, c, p, path, nil)
+}
+
+// An Eye sees what Watch does. The disk of the run may be looked into, as simfs's
+// Observe allows, but not by Chose. Nothing is told at the same time, except by a
+// program that works at the same time itself.
+type Eye interface {
+	// Operation is told of each operation of the disk before it takes effect.
+	Operation(op simfs.Op)
+	// Noted is told of each note that a run makes.
+	Noted(n Note)
+	// Frozen comes at the moment of a crash: what the run does from here on, it does
+	// to a disk that nobody sees again. inside is the write that the crash came
+	// inside of, which Operation is told of next, or nil.
+	Frozen(inside *simfs.Op)
+	// Crashed comes once that run is over: was is what the crash could have left, and
+	// is what the next run finds.
+	Crashed(m Moment, was, is *simfs.Image)
+	// Chose is told of what is decided behind a lazy crash, when it is asked for.
+	Chose(c Choice)
+}
+
+// Watch is Reproduce with an eye on it, also on the workload of an empty path.
+func Watch(ctx context.Context, c Config, p Program, path CrashPath, eye Eye) error {
 	c, err := c.settle(p)
 	if err != nil {
 		return err
 	}
-	last, _, err := take(ctx, c, p, path)
+	last, _, err := take(ctx, c, p, path, eye)
 	if err != nil {
 		return err
 	}
@@ -388,7 +412,7 @@ func Follow(ctx context.Context, c Config, p Program, path CrashPath) ([]Moment,
 	if err != nil {
 		return nil, err
 	}
-	last, moments, err := take(ctx, c, p, path)
+	last, moments, err := take(ctx, c, p, path, nil)
 	if err != nil {
 		return nil, err
 	}

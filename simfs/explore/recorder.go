@@ -60,6 +60,7 @@ type recorder struct {
 	hold func() bool
 	// fewer: no crash comes after Recovered.
 	fewer bool
+	eye   Eye // nil: nobody watches
 	// sparse leaves out what another moment covers: the same images or more, and
 	// a recovery that has to be as good or better.
 	sparse bool
@@ -85,14 +86,17 @@ func (r *recorder) operation(op simfs.Op) {
 	if r.closed {
 		return
 	}
-	if r.only != nil {
-		if r.only.Op == op.Index {
-			if r.only.Cells > 0 {
-				r.tornOnly(op)
-			} else {
-				r.exactly(op.Index)
-			}
+	if r.only != nil && r.only.Op == op.Index {
+		if r.only.Cells > 0 {
+			r.tornOnly(op)
+		} else {
+			r.exactly(op.Index)
 		}
+	}
+	if r.eye != nil {
+		r.eye.Operation(op)
+	}
+	if r.only != nil {
 		return
 	}
 	if r.power && (r.all || op.Barrier) {
@@ -130,6 +134,9 @@ func (r *recorder) note(n Note) {
 	}
 	if n.Change != Explains && (!r.sparse || n.Change != Narrows) {
 		r.quiet()
+	}
+	if r.eye != nil {
+		r.eye.Noted(n)
 	}
 	if r.last != nil {
 		if *r.last == n.Key {
@@ -242,6 +249,9 @@ func (r *recorder) exactly(index int) {
 		return
 	}
 	if len(r.states) == 0 {
+		if r.eye != nil {
+			r.eye.Frozen(nil)
+		}
 		r.keep(Crash{Kind: r.only.Kind, Op: index, Notes: r.only.Notes}, r.disk.Crash(r.only.Kind))
 	}
 }
@@ -256,6 +266,9 @@ func (r *recorder) tornOnly(op simfs.Op) {
 	case made != r.only.Notes:
 		r.missed = fmt.Sprintf("operation %d came with %d notes made, not %d", op.Index, made, r.only.Notes)
 	default:
+		if r.eye != nil {
+			r.eye.Frozen(&op)
+		}
 		r.torn(op.Index, r.only.Cells)
 	}
 }
@@ -271,7 +284,7 @@ func (r *recorder) run(f func(*Run) error, run *Run, err *error) {
 		}
 		r.end()
 	}()
-	if r.power || r.kill || r.only != nil {
+	if r.power || r.kill || r.only != nil || r.eye != nil {
 		r.disk.Observe(r.operation)
 	}
 	run.FS = r.disk

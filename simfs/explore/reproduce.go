@@ -70,9 +70,10 @@ func (t taken) once() (err error) {
 
 // take takes the crashes of a path, one run after the other, and tells of each;
 // what a lazy one chose is known when the run behind it is over. It returns that
-// of the last, which has not begun.
-func take(ctx context.Context, c Config, p Program, path CrashPath) (t taken, moments []Moment, err error) {
+// of the last, which has not begun. eye may be nil.
+func take(ctx context.Context, c Config, p Program, path CrashPath, eye Eye) (t taken, moments []Moment, err error) {
 	t.recorder, t.run = c.workload()
+	t.recorder.eye = eye
 	t.program = p.Workload
 	for i := range path {
 		if err := ctx.Err(); err != nil {
@@ -121,7 +122,14 @@ func take(ctx context.Context, c Config, p Program, path CrashPath) (t taken, mo
 			}
 		}
 		moments = append(moments, m)
+		if eye != nil {
+			eye.Crashed(m, s.image, image)
+			if path[i].Lazy {
+				f.chose = eye.Chose
+			}
+		}
 		t.recorder, t.run = c.recovery(nil, s, image, &candidate{from: s}, f, path[i].Lazy)
+		t.recorder.eye = eye
 		t.program = p.Recover
 	}
 	return t, moments, ctx.Err()
