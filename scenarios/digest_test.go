@@ -1,18 +1,45 @@
 package scenarios
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/untorn-db/untorn/replay/plan"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/digests.txt anew")
 
-// TestDigests compares the digests of a few seeds with those on file. It is the
+// traceDigest is a digest of a plan's trace, without the source lines, which any
+// change of the log moves.
+func traceDigest(t *testing.T, p *plan.Plan) string {
+	t.Helper()
+	got, err := Trace(context.Background(), p, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got.Entries {
+		if op := got.Entries[i].Op; op != nil {
+			op.Callers = nil
+		}
+	}
+	var text bytes.Buffer
+	if err := got.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	sum := blake3.Sum256(text.Bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+// TestDigests compares the digests of a few seeds, and of their traces, with those on file. It is the
 // test for determinism: it passes on every architecture, under the race
 // detector, and for every number of processors, or something leaks into a run.
 // A change of the format, of a scenario or of the model changes the digests: then
@@ -35,6 +62,7 @@ func TestDigests(t *testing.T) {
 					t.Fatalf("%s on %s: %d recoveries, %d violations", name, disk, r.Recoveries, r.Violated)
 				}
 				fmt.Fprintf(&text, "%s %s %s\n", name, disk, r.Digest)
+				fmt.Fprintf(&text, "%s %s trace %s\n", name, disk, traceDigest(t, p))
 			}
 		}
 		return text.String()

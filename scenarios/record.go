@@ -427,7 +427,7 @@ func (e *recording) operationLocked(op simfs.Op) {
 		o.File = number
 		if now := e.known.Files[number]; now != nil && now.Path != op.Path {
 			op.Path = now.Path
-			text = opText(op) + ", opened as " + o.Path
+			text = opText(op)
 		}
 	}
 	if op.Caller != "" {

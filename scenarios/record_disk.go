@@ -36,7 +36,8 @@ type losses struct {
 	vars   []simfs.Var   // of was
 	places map[piece]int // in vars
 	list   []trace.Change
-	lost   map[int]bool // files whose name it took
+	lost   map[int]bool   // files whose name it took
+	bare   map[piece]bool // cells that nobody wrote, where garbage may be
 }
 
 // files is what can be reached by some name.
@@ -364,7 +365,7 @@ func (e *recording) crashes(step plan.Step, was, is *simfs.Image) {
 func (e *recording) crashLocked(entry trace.Entry, lazy bool, was, is *simfs.Image) {
 	e.judgeLocked()
 	at := e.addLocked(entry)
-	e.crash = &losses{entry: at, lazy: lazy, was: was, vars: was.Vars(), places: map[piece]int{}, lost: map[int]bool{}}
+	e.crash = &losses{entry: at, lazy: lazy, was: was, vars: was.Vars(), places: map[piece]int{}, lost: map[int]bool{}, bare: map[piece]bool{}}
 	before := map[int]int64{} // sizes
 	for n, file := range e.known.Files {
 		before[n] = file.Size.Size
@@ -440,12 +441,14 @@ func (e *recording) Chose(c explore.Choice) {
 // its options, or nothing, below 0.
 func (e *recording) fateLocked(c trace.Change, v simfs.Var, option int) {
 	c.State = trace.Lost
+	latest := simfs.Latest().Choose(v)
+	e.crash.bare[pieceOf(c)] = v.Options[latest].Op == -1
 	switch {
 	case option < 0:
 		c.Size = 0
 	case v.Options[option].Garbage:
 		c.State = trace.Garbage
-	case option == simfs.Latest().Choose(v):
+	case option == latest:
 		c.State = trace.Kept
 	}
 	if option >= 0 && c.Of == trace.OfSize {
@@ -466,14 +469,14 @@ func (e *recording) judgeLocked() {
 	type write struct{ by, file int }
 	kept := map[write]bool{}
 	for _, c := range e.crash.list {
-		if c.Of == trace.OfCells && c.State == trace.Kept {
+		if c.Of == trace.OfCells && c.State == trace.Kept && !e.crash.bare[pieceOf(c)] {
 			kept[write{c.By, c.File}] = true
 		}
 	}
 	count := map[trace.State]int{}
 	for i := range e.crash.list {
 		c := &e.crash.list[i]
-		if c.Of == trace.OfCells && c.State == trace.Lost && kept[write{c.By, c.File}] {
+		if c.Of == trace.OfCells && c.State == trace.Lost && !e.crash.bare[pieceOf(*c)] && kept[write{c.By, c.File}] {
 			c.State = trace.Torn
 		}
 		count[c.State]++

@@ -1,11 +1,14 @@
 package scenarios
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/untorn-db/untorn/replay/plan"
@@ -87,62 +90,69 @@ func (p *pendings) String() string {
 	return fmt.Sprint(slices.Sorted(maps.Keys(p.names)), files)
 }
 
-// watchPlan traces a plan, and keeps what was pending at each moment.
-func watchPlan(t *testing.T, p *plan.Plan) (*trace.Trace, []moment) {
+// watchPlan traces a plan, and keeps what was pending at each moment. The error is
+// an *explore.PathError.
+func watchPlan(t *testing.T, p *plan.Plan) (*trace.Trace, []moment, error) {
 	t.Helper()
 	var all []moment
 	got, err := traced(context.Background(), p, Config{}, func(n int, disk *simfs.FS, notes int) {
 		all = append(all, moment{n, pendingOf(disk), disk.Ops(), notes})
 	})
-	if err != nil {
+	var misfit *explore.PathError
+	if err != nil && !errors.As(err, &misfit) {
 		t.Fatalf("%v\n%s", err, p.Format())
 	}
-	return got, all
+	return got, all, err
 }
 
-// checkMoments compares a trace with what was there. What a lazy crash leaves open
-// is pending on the disk, and may be decided in the trace.
-func checkMoments(t *testing.T, p *plan.Plan, got *trace.Trace, all []moment, lazy bool) {
+// checkMoments compares a trace with what was there. What a lazy crash has left
+// open is not compared.
+func checkMoments(t *testing.T, p *plan.Plan, got *trace.Trace, all []moment) {
 	t.Helper()
+	if len(all) == 0 {
+		t.Fatal("nothing was looked at")
+	}
 	var disk trace.Disk
 	next := 0
 	for _, m := range all {
 		for ; next <= m.entry; next++ {
 			disk.Apply(got.Entries[next].Changes)
 		}
-		if said := pendingIn(&disk); said != m.pending && !lazy {
+		if said := pendingIn(&disk); said != m.pending {
 			t.Fatalf("entry %d, %s:\nthe trace says %s\nthere is       %s\n%s", m.entry, got.Entries[m.entry].Text, said, m.pending, p.Format())
 		}
 	}
-	if len(all) == 0 {
-		t.Fatal("nothing was looked at")
+}
+
+// operations are the moments behind operations of the last life.
+func operations(got *trace.Trace, all []moment) (last []moment) {
+	for _, m := range all {
+		if e := &got.Entries[m.entry]; e.Life == got.Entries[len(got.Entries)-1].Life && e.Kind == trace.Op {
+			last = append(last, m)
+		}
 	}
+	return last
 }
 
 // TestTraceTellsWhatIsPending: who applies the changes of a trace has, behind each
 // operation and each crash, pending what a power loss there would decide about.
 func TestTraceTellsWhatIsPending(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	crashes, states := 0, map[trace.State]int{}
+	crashes, misfits, states := 0, 0, map[trace.State]int{}
 	for _, name := range Names() {
-		for _, disk := range []string{"posix", "ext4", "ext4-writeback", "xfs", "btrfs", "sequential"} {
+		for _, disk := range simfs.PresetNames() {
 			p, err := Draw(name, disk, random.Uint64N(1000)+1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			p.Crashes = nil
-			got, all := watchPlan(t, p)
-			checkMoments(t, p, got, all, false)
-			for range 3 {
+			plainTrace, plainMoments, _ := watchPlan(t, p)
+			checkMoments(t, p, plainTrace, plainMoments)
+			for range 2 {
 				q := p.Clone()
-				got, life := got, all
+				got, life := plainTrace, plainMoments
 				for range 2 { // crashes in a row
-					var last []moment
-					for _, m := range life {
-						if e := got.Entries[m.entry]; e.Life == got.Entries[len(got.Entries)-1].Life && e.Kind == trace.Op {
-							last = append(last, m)
-						}
-					}
+					last := operations(got, life)
 					if len(last) == 0 {
 						break
 					}
@@ -153,10 +163,16 @@ func TestTraceTellsWhatIsPending(t *testing.T) {
 					}
 					if random.IntN(4) == 0 {
 						crash = explore.Crash{Kind: simfs.ProcessKill, Op: m.op, Notes: m.notes}
+						if op := got.Entries[m.entry].Op; op.Verb == "write" && op.Length > int64(got.Header.Cell) {
+							crash.Op, crash.Cells = op.Index, 1
+						}
 					}
 					q.Crashes = append(q.Crashes, crash.String())
-					got, life = watchPlan(t, q)
-					checkMoments(t, q, got, life, false)
+					if got, life, err = watchPlan(t, q); err != nil {
+						misfits++ // between two notes that the lazy search does not part
+						break
+					}
+					checkMoments(t, q, got, life)
 					crashes++
 					for i := range got.Entries {
 						for _, c := range got.Entries[i].Changes {
@@ -167,5 +183,178 @@ func TestTraceTellsWhatIsPending(t *testing.T) {
 			}
 		}
 	}
-	t.Log(crashes, states)
+	t.Logf("%d crashes, %d misfits, %v", crashes, misfits, states)
+	if crashes < 5*misfits {
+		t.Errorf("%d crashes, and %d that could not be taken", crashes, misfits)
+	}
+	for _, state := range trace.States() {
+		if states[state] == 0 {
+			t.Errorf("no change is %s", state)
+		}
+	}
+}
+
+// violations are plans that fail, since a sync does less than it says.
+func violations(t *testing.T) (list []Violation) {
+	t.Helper()
+	for _, c := range []struct{ scenario, disk, sync string }{
+		{"batch", "posix", "drop SyncData *"},
+		{"batch", "ext4", "drop Sync *"},
+		{"mixed", "btrfs", "drop SyncData *"},
+		{"groupcommit", "posix", "drop SyncData *"},
+		{"crashloop", "xfs", "drop SyncData *"},
+		{"batch", "posix", "drop SyncDir *"},
+		{"rotate", "ext4", "drop SyncDir *"},
+	} {
+		for _, lazy := range []string{"true", "false"} {
+			p, err := Draw(c.scenario, c.disk, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Settings = slices.DeleteFunc(p.Settings, func(kv plan.KV) bool { return kv.Key == "lazy" })
+			p.Settings = append(p.Settings, plan.KV{Key: "sync", Value: c.sync}, plan.KV{Key: "lazy", Value: lazy})
+			r, err := Run(context.Background(), p, Config{Images: 60, Violations: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, r.Violations...)
+		}
+	}
+	return list
+}
+
+// TestTraceEndsAsARun: the verdict of a trace is that of a run of the same plan, its
+// digests are those of the steps that came before the crash, it says of each crash
+// what Follow says, and it is the same each time.
+func TestTraceEndsAsARun(t *testing.T) {
+	ctx := context.Background()
+	lazy, states, lives := 0, map[trace.State]int{}, map[int]int{}
+	for _, v := range violations(t) {
+		got, err := Trace(ctx, v.Plan, Config{})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, v.Plan.Format())
+		}
+		r, err := Run(ctx, v.Plan, Config{})
+		if err != nil || len(r.Violations) == 0 {
+			t.Fatalf("the plan does not fail again: %v\n%s", err, v.Plan.Format())
+		}
+		last := got.Entries[len(got.Entries)-1]
+		if last.Kind != trace.Verdict || !last.Failed || last.Text != oneLine(r.Violations[0].Err.Error()) || got.Header.Invariant != v.Invariant {
+			t.Errorf("the trace ends with %+v, %q, not with %v", last, got.Header.Invariant, r.Violations[0].Err)
+		}
+		digests := map[string]bool{}
+		for _, d := range r.Digests {
+			digests[fmt.Sprintf("%d %016x", d.Step, d.Sum)] = true
+		}
+		ended, crashes := 0, 0
+		for i := range got.Entries {
+			e := &got.Entries[i]
+			if e.Digest != "" {
+				ended++
+				if !digests[fmt.Sprintf("%d %s", e.Step, e.Digest)] {
+					t.Errorf("step %d has digest %s in the trace only", e.Step, e.Digest)
+				}
+			}
+			if e.Kind == trace.Crash {
+				crashes++
+			}
+		}
+		if ended == 0 && crashes > 0 && got.Entries[0].Step != last.Step {
+			t.Logf("no step ended before the crash\n%s", v.Plan.Format())
+		}
+		lives[crashes]++
+		lazy += strings.Count(strings.Join(v.Plan.Crashes, " "), " lazy ")
+		checkChoices(t, v.Plan, got, states)
+
+		var first, second bytes.Buffer
+		again, err := Trace(ctx, v.Plan, Config{})
+		if err := errors.Join(err, got.Write(&first), again.Write(&second)); err != nil {
+			t.Fatal(err)
+		}
+		if first.String() != second.String() {
+			t.Errorf("two traces of one plan differ: %+v", trace.Diff(got, again))
+		}
+		back, err := trace.Read(&first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := trace.Diff(got, back); d != nil {
+			t.Errorf("what is read is not what was written: %+v", d)
+		}
+	}
+	t.Logf("%d lazy crashes, %v, lives %v", lazy, states, lives)
+	for _, state := range []trace.State{trace.Kept, trace.Lost, trace.Torn} {
+		if states[state] == 0 {
+			t.Errorf("no choice is %s", state)
+		}
+	}
+	if lazy == 0 {
+		t.Error("no crash is lazy")
+	}
+}
+
+// checkChoices compares what a trace says of the plan's crash lines with the
+// choices that were made.
+func checkChoices(t *testing.T, p *plan.Plan, got *trace.Trace, states map[trace.State]int) {
+	t.Helper()
+	trail, err := Follow(context.Background(), p, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, m := range trail.Moments {
+		for got.Entries[at].Line == "" {
+			at++
+		}
+		said, sizes := map[string]trace.State{}, map[string]int64{}
+		for _, c := range got.Entries[at].Changes {
+			switch c.Of {
+			case trace.OfName:
+				said["name "+c.Path] = c.State
+			case trace.OfSize:
+				said["size "+c.Path] = c.State
+				sizes[c.Path] = c.Size
+			case trace.OfCells:
+				for k := c.From; k < c.To; k++ {
+					said[fmt.Sprint("cell ", c.Path, " ", k)] = c.State
+				}
+			}
+		}
+		if got.Entries[at].Line != m.Crash.String() {
+			t.Errorf("crash line %q, want %q", got.Entries[at].Line, m.Crash)
+		}
+		for _, c := range m.Choices {
+			what := c.Var.Kind.String() + " " + c.Var.Path
+			switch {
+			case c.Var.Kind == simfs.VarJournal:
+				continue
+			case c.Var.Kind == simfs.VarCell:
+				what += fmt.Sprint(" ", c.Var.Cell)
+			}
+			state, ok := said[what]
+			if !ok {
+				state, ok = said[strings.Replace(what, ".new", ".seg", 1)] // by the name that it has now
+			}
+			states[state]++
+			latest := simfs.Latest().Choose(c.Var)
+			newest := latest == c.Option
+			if was, is := c.Var.Options[latest], c.Var.Options[c.Option]; c.Var.Kind != simfs.VarCell && was.Size == 0 && is.Size == 0 {
+				newest = true // an older version that says the same
+			}
+			switch state {
+			case trace.Kept:
+				ok = ok && newest
+			case trace.Garbage:
+				ok = ok && c.Var.Options[c.Option].Garbage
+			case trace.Lost, trace.Torn:
+				end, cut := sizes[c.Var.Path]
+				cut = cut && c.Var.Kind == simfs.VarCell && int64(c.Var.Cell*got.Header.Cell) >= end
+				ok = ok && (!newest || cut || said["name "+c.Var.Path] == trace.Lost)
+			}
+			if !ok {
+				t.Errorf("%s: the trace says %q; %v, option %d\n%s", m.Crash, state, c.Var, c.Option, p.Format())
+			}
+		}
+		at++
+	}
 }
