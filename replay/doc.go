@@ -39,7 +39,7 @@
 //
 // # Contract
 //
-// All of a Row but Seconds depends on its scenario, disk and seeds alone: it is
+// All of a Row but Seconds and Slowest depends on its scenario, disk and seeds alone: it is
 // the same for any number of jobs, and its Digest for any order of the seeds. A
 // failure, shrunk or not, has the same text every time. Every failure that a sweep reports was
 // replayed from its plan; where that gave something else, the failure says so

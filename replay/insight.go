@@ -1,5 +1,13 @@
 package replay
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/untorn-db/untorn/scenarios"
+)
+
 // What else a row tells of its seeds, for a report. Counts depend on the seeds
 // alone, like the digest; Slowest does not.
 
@@ -31,4 +39,74 @@ type Behaviour struct {
 type Slow struct {
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
+}
+
+// MaxSlowest is how many seeds Row.Slowest has at most.
+const MaxSlowest = 10
+
+// insight is these in the making.
+type insight struct {
+	crashed    map[scenarios.Crashed]int64
+	coverage   scenarios.Coverage
+	behaviours map[string]uint64 // the lowest seed of each
+	slowest    []Slow
+}
+
+func newInsight() insight {
+	return insight{crashed: map[scenarios.Crashed]int64{}, behaviours: map[string]uint64{}}
+}
+
+// add counts one seed.
+func (n *insight) add(seed uint64, r *scenarios.Result, seconds float64) {
+	for crash, times := range r.Crashed {
+		n.crashed[crash] += int64(times)
+	}
+	if r.Coverage != nil {
+		n.coverage.Add(r.Coverage)
+	}
+	for name := range r.Reached {
+		n.behaves(name, seed)
+	}
+	for crash := range r.Crashed {
+		n.behaves(behaviour(crash), seed)
+	}
+	n.took(Slow{seed, seconds})
+}
+
+// behaviour is the name of a crash with its outcome.
+func behaviour(c scenarios.Crashed) string {
+	return "crash before " + c.Before + ", " + c.Image + ": " + c.Outcome
+}
+
+func (n *insight) behaves(name string, seed uint64) {
+	if first, known := n.behaviours[name]; !known || seed < first {
+		n.behaviours[name] = seed
+	}
+}
+
+func (n *insight) took(s Slow) {
+	if len(n.slowest) == MaxSlowest && s.Seconds <= n.slowest[MaxSlowest-1].Seconds {
+		return
+	}
+	n.slowest = append(n.slowest, s)
+	slices.SortFunc(n.slowest, func(a, b Slow) int { return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(a.Seed, b.Seed)) })
+	n.slowest = n.slowest[:min(len(n.slowest), MaxSlowest)]
+}
+
+// fill puts what was counted into a row, in an order that the seeds decide.
+func (n *insight) fill(r *Row) {
+	r.Crashed, r.Coverage, r.Behaviours = []Crashed{}, []Covered{}, []Behaviour{}
+	for _, c := range slices.SortedFunc(maps.Keys(n.crashed), scenarios.Crashed.Compare) {
+		r.Crashed = append(r.Crashed, Crashed{c.Before, c.Image, c.Outcome, n.crashed[c]})
+	}
+	for _, c := range n.coverage.All() {
+		r.Coverage = append(r.Coverage, Covered(c))
+	}
+	for name, seed := range n.behaviours {
+		r.Behaviours = append(r.Behaviours, Behaviour{name, seed})
+	}
+	slices.SortFunc(r.Behaviours, func(a, b Behaviour) int {
+		return cmp.Or(cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.Name, b.Name))
+	})
+	r.Slowest = append([]Slow{}, n.slowest...)
 }

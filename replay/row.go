@@ -94,13 +94,14 @@ type tally struct {
 	scenario scenarios.Scenario
 	seen     *explore.Set
 	sum      [4]uint64
+	insight
 }
 
 func newTally(s scenarios.Scenario, disk string) *tally {
 	return &tally{
 		Row: Row{Scenario: s.Name, Disk: disk, Reached: map[string]int64{},
 			StepsPerSeed: map[int64]int64{}, OpensPerSeed: map[int64]int64{}},
-		scenario: s, seen: explore.NewSet(),
+		scenario: s, seen: explore.NewSet(), insight: newInsight(),
 	}
 }
 
@@ -124,6 +125,7 @@ func (t *tally) add(seed uint64, r scenarios.Result, failed []Failure, seconds f
 	for name, times := range r.Reached {
 		t.Reached[name] += int64(times)
 	}
+	t.insight.add(seed, &r, seconds)
 	sum := blake3.Sum256(append(binary.LittleEndian.AppendUint64(nil, seed), r.Digest...))
 	for i := range t.sum {
 		t.sum[i] += binary.BigEndian.Uint64(sum[8*i:])
@@ -148,6 +150,7 @@ func (t *tally) row() Row {
 			r.Unreached = append(r.Unreached, name)
 		}
 	}
+	t.insight.fill(&r)
 	r.Describe()
 	return r
 }

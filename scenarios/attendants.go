@@ -167,7 +167,7 @@ func (a *attendant) came(sequence uint64) {
 func (a *attendant) follow(ctx context.Context) error {
 	w := a.world
 	hits := w.faultsSoFar()
-	last := uint64(0)
+	last, there := uint64(0), a.log.Stats().Accepted.Sequence
 	for event, err := range a.log.Subscribe(ctx, a.query) {
 		if err != nil {
 			return w.mayEnd(a.log, err, hits)
@@ -175,7 +175,9 @@ func (a *attendant) follow(ctx context.Context) error {
 		if event.Sequence <= last || !selects(&a.query, &event) {
 			return &invariant.Violation{Invariant: "I14", Sequence: event.Sequence, Expected: fmt.Sprintf("an event of the query behind event %d", last), Found: "another one"}
 		}
-		last = event.Sequence
+		if last = event.Sequence; last > there {
+			w.met(wokeFollower)
+		}
 		a.seen = append(a.seen, event)
 		w.tell(model.Served{Events: a.seen[len(a.seen)-1:]})
 		a.came(last)
@@ -296,6 +298,7 @@ func (w *world) handle(ctx context.Context, log *engine.Log, step plan.Step, cli
 	case tries[0] > 0:
 		return &invariant.Violation{Invariant: "I15", Expected: "a handler to be called for events behind its cursor", Found: err.Error()}
 	case errors.Is(err, engine.ErrCursorMoved) && w.script.shared[name]:
+		w.met(lostCursor)
 		return nil
 	}
 	return w.mayEnd(log, err, hits)

@@ -66,9 +66,7 @@ func (w *world) doAll(ctx context.Context, steps []plan.Step) error {
 	if w.log == nil {
 		return nil // an open before them has failed, or was removed
 	}
-	if w.faults != nil {
-		w.faults.SetStep(steps[0].Number)
-	}
+	w.works(steps[0].Number)
 	if w.trace != nil {
 		for _, step := range steps {
 			w.trace.begin(step)
@@ -182,12 +180,22 @@ func (w *world) clientAppend(ctx context.Context, client int, log *engine.Log, b
 		if err != nil {
 			return fmt.Errorf("stage: %w", err)
 		}
+		switch tx {
+		case "commit":
+		case "cancel":
+			w.met(cancelledTx)
+		default:
+			w.met(droppedTx)
+		}
 		if tx != "commit" {
 			return w.cancel(log, t, batch, tx == "cancel")
 		}
 		appends = func(ctx context.Context, _ engine.Batch) ([]engine.Receipt, error) { return t.Commit(ctx) }
 	}
 	_, err := w.submit(ctx, appends, client, batch)
+	if err == nil && tx != "" {
+		w.met(committedTx)
+	}
 	var wrong *engine.WrongVersionError
 	switch {
 	case err == nil || w.faultsSoFar() > hits || w.echo || log.Stats().Failed != nil:
@@ -271,6 +279,9 @@ func (w *world) clientClose(client int, log *engine.Log) error {
 	id, accepted, second, began := w.call, w.model.Accepted(), w.closing, w.notebook.clock
 	w.call++
 	w.closing = true
+	if w.waiting > 0 {
+		w.metLocked(closedBusy)
+	}
 	w.history = w.history.Close(id, client)
 	w.mu.Unlock()
 	w.eye.calls("close the log")

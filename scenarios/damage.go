@@ -135,7 +135,9 @@ func (v *victim) open(disk *simfs.FS, salvage bool) (invariant.Log, error) {
 	if salvage {
 		o.Signing = nil
 	}
-	return engine.Open(o)
+	log, err := engine.Open(o)
+	v.run.ledger.refused(log, err)
+	return log, err
 }
 
 // suffer damages a copy, and checks what the log makes of it.

@@ -129,6 +129,11 @@ func (w *world) projections(ctx context.Context, events []engine.Event) error {
 			return err
 		}
 		for _, status := range t.set.Status() {
+			if status.Restored > 0 {
+				w.met(loadedCheckpoint)
+			} else if len(events) > 0 {
+				w.met(computedAnew)
+			}
 			if errors.Is(status.Rebuilt, projection.ErrDamaged) && !w.budget.LyingDisk && !w.budget.Damage {
 				return &invariant.Violation{Invariant: "I16", Expected: fmt.Sprintf("a whole checkpoint of projection %s, or none", status.Name), Found: status.Rebuilt.Error()}
 			}

@@ -76,7 +76,13 @@ type Result struct {
 
 	FaultsFired []string
 	NotFired    []string // with the reason
-	Reached     map[string]int
+	// Reached counts "state NAME", of States, "point NAME", of the engine's points
+	// that the workload passed, "fault KIND" and "damage KIND".
+	Reached map[string]int
+	// Crashed counts recoveries by what they recovered from and what came of it.
+	Crashed map[Crashed]int
+	// Coverage says which faults could hit the workload where, and did.
+	Coverage *Coverage
 
 	Violations []Violation
 	Violated   int
@@ -130,6 +136,7 @@ type run struct {
 	world    *world      // of the recorded part, when it has run
 	lives    []life      // that faults could happen in, in order
 	final    *simfs.FS   // its disk at the end
+	ledger   ledger
 }
 
 func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
@@ -164,6 +171,7 @@ func newRun(ctx context.Context, p *plan.Plan, c Config) (*run, error) {
 	r.explorer.Seen = c.Seen
 	r.explorer.Workers = c.Workers
 	r.explorer.MaxViolations = cmp.Or(c.Violations, 4)
+	r.explorer.OnRecovered = r.ledger.recovered
 	r.explorer.CallerSkip = notTheProgram()
 	r.explorer.Garbage = simfs.Garbage{Block: true, Stale: true, Seed: p.Seed}
 	var problems []error
@@ -356,7 +364,7 @@ func chooserOf(step plan.Step) (simfs.Chooser, error) {
 
 func (r *run) newWorld(disk *simfs.FS, life uint64) *world {
 	w := newWorld(r.script, disk, disk, r.plan.Seed+life, r.start)
-	w.trace, w.reached, w.eye = r.trace, r.result.Reached, r.eye
+	w.trace, w.ledger, w.eye = r.trace, &r.ledger, r.eye
 	return w
 }
 
@@ -408,7 +416,7 @@ func (r *run) rest() error {
 // workload is the recorded part.
 func (r *run) workload(run *explore.Run) error {
 	w := newWorld(r.script, run.Disk, run.FS, r.plan.Seed^uint64(len(r.recorded)), r.start)
-	w.trace, w.reached, w.note, w.eye = r.trace, r.result.Reached, run.Note, r.eye
+	w.trace, w.ledger, w.note, w.eye = r.trace, &r.ledger, run.Note, r.eye
 	r.eye.life(w)
 	r.world = w
 	defer func() {
@@ -457,7 +465,13 @@ func (r *run) recover(run *explore.Run) error {
 	w := newWorld(r.script.calm(), run.Disk, run.FS, run.Entropy, m)
 	w.note, w.eye = run.Note, r.eye
 	r.eye.life(w)
-	defer w.leave()
+	defer func() {
+		run.Outcome = w.states
+		w.leave()
+	}()
+	if run.Depth > 1 {
+		w.met(recoveredAgain)
+	}
 	seen, err := w.open(r.ctx, run.Entropy, invariant.How{})
 	if err != nil || seen == nil {
 		return err
@@ -593,6 +607,7 @@ func (r *run) finish() {
 	if s := r.script.sync; s != nil && s.Hits() == 0 {
 		r.result.NotFired = append(r.result.NotFired, "set sync = "+s.String()+": the log never syncs there")
 	}
+	r.ledger.fill(&r.result)
 	r.result.Digests = slices.Clone(r.trace.list)
 	r.result.Digest = hex.EncodeToString(r.trace.sum[:])
 }

@@ -63,7 +63,12 @@ type world struct {
 	note    func(explore.Note) // nil when nobody records
 	trace   *digests           // nil when nobody asks
 	eye     *recording         // nil when nobody watches
-	reached map[string]int     // nil when nobody asks
+	states  states             // that it has reached
+	ledger  *ledger            // nil when nobody counts
+	point   point              // the last that the log has passed
+	checks  bool               // what is done is not the workload's; see quiet
+	renamed bool               // a file, since the log began to rotate
+	waiting int                // calls of clients without an answer
 	jumped  bool               // the wall clock is no bound any more
 	hits    int                // faults so far
 	down    bool               // the file system has shut down: nothing works until a restart
@@ -293,9 +298,9 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 		order.Seed ^= entropy
 		order.Spin = s.spin
 		w.turns = simclock.NewScheduler(w.clock, order)
-		options.Before = func(op faults.OpKind, path string) { w.turns.Switch(op.String() + " " + path) }
 	}
-	if len(s.faults) > 0 || w.turns != nil {
+	if !s.alone {
+		options.Before = w.before
 		w.faults = faults.New(fs, s.faults, options)
 		w.fs = w.faults
 	}
@@ -311,10 +316,32 @@ func newWorld(s *script, disk *simfs.FS, fs afero.Fs, entropy uint64, m memory) 
 	return w
 }
 
+// before is told of every operation of the workload.
+func (w *world) before(op faults.OpKind, path string) {
+	if w.turns != nil {
+		w.turns.Switch(op.String() + " " + path)
+	}
+	if w.ledger == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.renamed = w.renamed || op == faults.Rename
+	if !w.checks {
+		w.ledger.coverage.could[w.point][op]++
+	}
+}
+
 // hit is told of every fault.
 func (w *world) hit(h faults.Hit) {
-	w.reach("fault " + h.Fault.Kind.String())
 	w.mu.Lock()
+	if w.ledger != nil {
+		w.ledger.faults[h.Fault.Kind]++
+		w.ledger.coverage.hit(hit{variant(h.Fault), w.point}, 1)
+		if w.checks {
+			w.ledger.coverage.could[w.point][h.Fault.Op]++
+		}
+	}
 	w.hits++
 	w.down = w.down || h.Fault.Mode == "shutdown"
 	w.echo = w.echo || h.Fault.Mode != "" && h.Fault.Mode != "silent"
@@ -327,13 +354,20 @@ func (w *world) hit(h faults.Hit) {
 	w.tell(model.Fault{Text: h.Fault.String(), Lies: b.MayLoseAcked})
 }
 
-func (w *world) reach(name string) {
-	if w.reached == nil {
-		return
-	}
+// passed is told of every point of the engine.
+func (w *world) passed(p engine.Point) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reached[name]++
+	w.point = pointOf(p.Name)
+	w.ledger.points[w.point]++
+	switch p.Name {
+	case engine.PointRotateCreate:
+		w.renamed = false
+	case engine.PointRotateDone:
+		if !w.renamed {
+			w.metLocked(tookPrepared)
+		}
+	}
 }
 
 // tell notes what happened, for this world and for those after a crash.
@@ -398,10 +432,15 @@ func (w *world) options(entropy uint64) engine.Options {
 	}
 	o.Rand = newStream(entropy, "engine")
 	o.Room = &w.script.room.Room
-	if w.reached != nil || w.eye != nil {
+	if w.ledger != nil {
+		o.Observer, o.Metrics = w.passed, w.listener()
+	}
+	if w.eye != nil {
 		o.Observer = func(p engine.Point) {
 			w.eye.point(p)
-			w.reach("point " + p.Name)
+			if w.ledger != nil {
+				w.passed(p)
+			}
 		}
 	}
 	return o
@@ -414,16 +453,19 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 	log, err := engine.Open(w.options(entropy))
 	w.eye.opened(log, err)
 	if err != nil && (w.hits > hits || w.down || w.echo) {
+		w.met(openFailed)
 		return nil, nil // an injected error may fail an Open; the next one must do
 	}
 	if err := invariant.CheckOpen(err, w.budget); err != nil {
 		return nil, err
 	}
 	if err != nil {
+		w.met(openFailed)
 		return nil, nil
 	}
 	w.log = log
 	w.closed = false
+	w.opened(log)
 	w.quiet()
 	how.Budget = w.budget
 	seen := w.look(ctx, how)
@@ -436,11 +478,13 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 		}
 	}
 	if seen.Damaged { // it told so, and nobody knows what else there is
+		w.met(readFailed)
 		w.log = nil
 		_ = log.Close()
 		w.clock.Kill()
 		return nil, nil
 	}
+	w.survived(w.memory, len(seen.Events))
 	opened := seen.Opened()
 	opened.Lossy = w.budget.LyingDisk
 	w.tell(opened)
@@ -449,16 +493,27 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 
 // quiet keeps the faults of a step away from what the checks do.
 func (w *world) quiet() {
+	w.mu.Lock()
+	w.checks = true
+	w.mu.Unlock()
 	if w.faults != nil {
 		w.faults.SetStep(-2)
 	}
 }
 
+// works says which step comes next, with its faults.
+func (w *world) works(step int) {
+	w.mu.Lock()
+	w.checks = false
+	w.mu.Unlock()
+	if w.faults != nil {
+		w.faults.SetStep(step)
+	}
+}
+
 // do executes one step.
 func (w *world) do(ctx context.Context, step plan.Step) error {
-	if w.faults != nil {
-		w.faults.SetStep(step.Number)
-	}
+	w.works(step.Number)
 	if w.trace != nil {
 		w.trace.begin(step)
 	}
@@ -533,6 +588,9 @@ func (w *world) execute(ctx context.Context, step plan.Step) error {
 		return nil
 	case "jump":
 		by, err := step.Duration("by", 0)
+		if by < 0 && w.log != nil {
+			w.met(clockBack)
+		}
 		w.clock.Jump(by)
 		return err
 	case "drift":
@@ -656,12 +714,15 @@ func (w *world) submit(ctx context.Context, appends appendFunc, client int, batc
 		w.history = w.history.Append(call, client, batch)
 	}
 	w.notebook = w.notebook.start(call, &batch)
-	began := w.notebook.clock
+	began, accepted := w.notebook.clock, w.model.Accepted()
 	w.tellLocked(started)
+	w.waiting++
 	w.mu.Unlock()
 	receipts, err := appends(ctx, batch)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.waiting--
+	w.answeredLocked(accepted, &batch, receipts, err)
 	answered := model.Answered{Call: call, Receipts: receipts, Err: err}
 	if !w.jumped {
 		answered.Clock = w.clock.Now()
@@ -715,11 +776,15 @@ func (w *world) read() error {
 	for event, err := range w.log.Read(engine.Query{Buffered: true}) {
 		if err != nil {
 			if w.hits > hits || w.down || errors.Is(err, engine.ErrCorrupt) && w.budget.Damage {
+				w.met(readFailed)
 				return nil
 			}
 			return err
 		}
 		events = append(events, event)
+	}
+	if n := len(events); n > 0 && !events[n-1].Durable {
+		w.met(readBuffered)
 	}
 	w.tell(model.Served{Events: events})
 	w.tell(model.Frontiers{Stats: w.log.Stats()})

@@ -49,6 +49,7 @@ type chooser struct {
 	fewer  bool        // some variable had fewer versions left than it began with
 
 	answers []answer // what was answered, unless nil
+	arrived *arrivals
 }
 
 // An answer is the version chosen, and how many there were to choose from.
@@ -74,6 +75,7 @@ func (c *chooser) Choose(v simfs.Var) int {
 	if c.answers != nil {
 		c.answers = append(c.answers, answer{int32(i), int32(n)})
 	}
+	c.arrived.choose(&v, i)
 	c.asked++
 	return i
 }
@@ -141,16 +143,27 @@ func newChooser(p *pick, vars []simfs.Var) chooser {
 	return c
 }
 
-// resolve returns the image of s that p picks.
-func (e eager) resolve(s *state, p *pick) *simfs.Image {
+// resolve returns the image of s that p picks, and its kind if that is asked for.
+func (e eager) resolve(s *state, p *pick) (*simfs.Image, Left) {
 	c := newChooser(p, s.vars)
-	return s.image.Resolve(&c)
+	c.arrived = e.config.arrivals()
+	image := s.image.Resolve(&c)
+	return image, s.left(c.arrived)
+}
+
+// arrivals is nil where nobody asks for kinds of images.
+func (c *Config) arrivals() *arrivals {
+	if c.OnRecovered == nil {
+		return nil
+	}
+	return new(arrivals)
 }
 
 // answer returns the image of s that p picks, fills in what was answered, and
 // reports whether all there was to choose from was free to choose.
-func (p *pick) answer(s *state, answers *[]answer) (image *simfs.Image, free bool) {
+func (p *pick) answer(s *state, answers *[]answer, arrived *arrivals) (image *simfs.Image, free bool) {
 	c := newChooser(p, s.vars)
+	c.arrived = arrived
 	c.answers = (*answers)[:0]
 	image = s.image.Resolve(&c)
 	*answers = c.answers
@@ -159,23 +172,23 @@ func (p *pick) answer(s *state, answers *[]answer) (image *simfs.Image, free boo
 
 // enumerate emits at most limit images of s, in an order that only s and the
 // configuration decide. An image may be nil, and is resolved later.
-func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image)) coverage {
+func (e eager) enumerate(s *state, limit int, emit func(pick, *simfs.Image, Left)) coverage {
 	s.vars = s.image.Vars()
 	if len(s.vars) == 0 {
-		emit(pick{}, s.image)
+		emit(pick{}, s.image, s.left(nil))
 		return coverage{exact: true}
 	}
 	size, log2 := combinations(s.vars)
 	most := min(e.config.Exhaustive, limit)
 	if size <= most || most > 0 && few(s, most) {
-		if found, all := every(s, most); all {
+		if found, all := e.every(s, most); all {
 			for _, c := range found {
-				emit(c.pick, c.image)
+				emit(c.pick, c.image, c.left)
 			}
 			return coverage{exact: true}
 		}
 	}
-	b := bounded{config: e.config, vars: s.vars, limit: limit, emit: func(p pick) { emit(p, nil) }}
+	b := bounded{config: e.config, vars: s.vars, limit: limit, emit: func(p pick) { emit(p, nil, 0) }}
 	b.enumerate(stream(s.key.then(e.config.Seed).hi))
 	return coverage{cut: b.cut, bits: log2}
 }
@@ -189,7 +202,7 @@ func few(s *state, most int) bool {
 	answers := make([]answer, 0, len(s.vars))
 	for range 4 {
 		p := pick{how: roll, seed: random.next()}
-		if _, free := p.answer(s, &answers); free {
+		if _, free := p.answer(s, &answers, nil); free {
 			return false
 		}
 		size := 1
@@ -235,13 +248,14 @@ func logarithm(k int) int64 {
 
 // every finds all images of s, unless there are more than most: like the
 // hands of a clock, with as many positions as there are versions left.
-func every(s *state, most int) (found []candidate, all bool) {
+func (e eager) every(s *state, most int) (found []candidate, all bool) {
 	answers := make([]answer, 0, len(s.vars))
 	var script []int32
 	for len(found) < most {
 		p := pick{how: recite, script: script}
-		image, _ := p.answer(s, &answers)
-		found = append(found, candidate{pick: p, image: image})
+		arrived := e.config.arrivals()
+		image, _ := p.answer(s, &answers, arrived)
+		found = append(found, candidate{pick: p, image: image, left: s.left(arrived)})
 		i := len(answers) - 1
 		for i >= 0 && answers[i].chosen+1 == answers[i].of {
 			i--

@@ -44,8 +44,10 @@ type Run struct {
 	// further use: with Config.Depth Fixpoint no crash comes after it. Calling it
 	// is never wrong, and never needed in the workload.
 	Recovered func()
-	Depth     int        // crashes before this run: 0 in the workload
-	Kind      simfs.Kind // the last of them; of no meaning in the workload
+	// Outcome is what the program says came of a recovery, for Config.OnRecovered.
+	Outcome any
+	Depth   int        // crashes before this run: 0 in the workload
+	Kind    simfs.Kind // the last of them; of no meaning in the workload
 
 	// History is every note made before the crash, in this run's ancestors
 	// from Config.Before and the workload on, oldest first. Not to be written to.
@@ -173,6 +175,10 @@ type Config struct {
 	// OnViolation is called for each violation listed, in order, from the
 	// goroutine that called Explore. May be nil.
 	OnViolation func(Violation)
+	// OnRecovered is told of each run of Recover that the report counts, in the same
+	// order for any number of workers, from the goroutine that called Explore. May be
+	// nil.
+	OnRecovered func(Recovery)
 
 	// Workers is how many recoveries run at once. 0: GOMAXPROCS.
 	Workers int

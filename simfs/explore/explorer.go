@@ -33,6 +33,9 @@ type candidate struct {
 	lazy    bool     // then it is no image but a leaf, which answers lead to
 	answers []answer // those
 
+	left    Left // of OnRecovered
+	outcome any  // of OnRecovered
+
 	err    error
 	told   digest   // all notes, those of the recovery included
 	states []*state // where the recovery may crash in its turn
@@ -318,8 +321,8 @@ func (x *explorer) enumerate(ctx context.Context, states []*state, limit int, he
 			return
 		}
 		states[i].history = slices.Clip(states[i].past())
-		covered[i] = x.images.enumerate(states[i], limit, func(p pick, image *simfs.Image) {
-			images[i] = append(images[i], &candidate{from: states[i], pick: p, image: image})
+		covered[i] = x.images.enumerate(states[i], limit, func(p pick, image *simfs.Image, left Left) {
+			images[i] = append(images[i], &candidate{from: states[i], pick: p, image: image, left: left})
 		})
 	})
 	for i := range states {
@@ -337,7 +340,7 @@ func (x *explorer) fresh(ctx context.Context, images []*candidate) (fresh []*can
 		}
 		c := images[i]
 		if c.image == nil {
-			c.image = x.images.resolve(c.from, &c.pick)
+			c.image, c.left = x.images.resolve(c.from, &c.pick)
 		}
 		c.key = keyOf(c.image.Hash(), c.from.told, c.from.crash.Kind, c.from.depth)
 	})
@@ -396,6 +399,7 @@ func (x *explorer) recover(c *candidate) {
 	c.image = nil // the disk has it; nobody else needs it
 	defer func() {
 		c.told = r.told
+		c.outcome = run.Outcome
 		if c.err == nil {
 			c.states = r.states
 		}
@@ -414,6 +418,10 @@ func (x *explorer) merge(done []*candidate) (next []*state) {
 		if c.err != nil {
 			count.Violations++
 			x.violated(c.err, c)
+		}
+		if x.config.OnRecovered != nil {
+			x.config.OnRecovered(Recovery{Depth: c.from.depth, Next: c.from.next, Left: c.left, Outcome: c.outcome, Err: c.err})
+			c.outcome = nil
 		}
 		next = append(next, x.admit(c.states)...)
 		c.states = nil

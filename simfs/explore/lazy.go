@@ -59,6 +59,7 @@ type asker struct {
 	differs error        // the run does not ask what it asked before
 	greedy  decider
 	witness func(simfs.Var, int) // told of every answer; may be nil
+	arrived *arrivals
 }
 
 func (a *asker) Choose(v simfs.Var) int {
@@ -85,6 +86,7 @@ func (a *asker) Choose(v simfs.Var) int {
 	if a.witness != nil {
 		a.witness(v, int(option.chosen))
 	}
+	a.arrived.choose(&v, int(option.chosen))
 	return int(option.chosen)
 }
 
@@ -241,7 +243,7 @@ func (q *queue) next() (func(), bool) {
 // take runs Recover down one path.
 func (q *queue) take(p path) {
 	c := &candidate{from: p.tree.s, lazy: true}
-	a := &asker{path: p, greedy: decider{skip: q.x.skip}}
+	a := &asker{path: p, greedy: decider{skip: q.x.skip}, arrived: q.x.config.arrivals()}
 	defer func() {
 		more := p.tree.add(c, a)
 		q.mu.Lock()
@@ -307,6 +309,7 @@ func (x *explorer) recoverLazily(c *candidate, a *asker) {
 			c.key = c.key.then(uint64(uint32(w.chosen)))
 		}
 		c.told = r.told
+		c.left, c.outcome = c.from.left(a.arrived), run.Outcome
 		if c.err == nil {
 			c.states = r.states
 		}

@@ -19,6 +19,7 @@ type state struct {
 	told   digest // the hash of these and all earlier notes
 	depth  int    // crashes, this one included
 	key    digest // equal: the same images, and the same history
+	next   Next   // what the crash came before
 
 	// Only while the state is worked on:
 	vars    []simfs.Var // of image
@@ -105,9 +106,10 @@ func (r *recorder) operation(op simfs.Op) {
 	if r.kill && !r.synced {
 		r.cut(simfs.ProcessKill, op.Index)
 	}
+	r.comes(op.Index, Next{Op: op.Kind, Path: op.Path})
 	if r.kill && r.all {
 		for k := 1; k < r.cells(op); k++ {
-			r.torn(op.Index, k)
+			r.torn(op, k)
 		}
 	}
 	// What a kill leaves before a sync is what it leaves behind it, with more that
@@ -144,6 +146,7 @@ func (r *recorder) note(n Note) {
 		}
 		r.last = &n.Key
 	}
+	r.comes(r.disk.Ops(), Next{Note: true})
 	r.notes = append(r.notes, n)
 	r.told = r.told.text(n.Key)
 	if r.from != nil && r.from(n) {
@@ -158,6 +161,17 @@ func (r *recorder) note(n Note) {
 	r.synced = false
 	if !r.sparse || n.Change == Either || n.Change == Explains {
 		r.quiet()
+	}
+}
+
+// comes says of the crashes that came just before it what comes next.
+func (r *recorder) comes(index int, next Next) {
+	for i := len(r.states) - 1; i >= 0; i-- {
+		s := r.states[i]
+		if s.crash.Op != index || s.crash.Cells > 0 || s.crash.Notes != len(r.notes)-r.before {
+			return
+		}
+		s.next = next
 	}
 }
 
@@ -217,15 +231,16 @@ func (r *recorder) cut(kind simfs.Kind, index int) {
 	r.keep(c, r.disk.Crash(kind))
 }
 
-// torn freezes the disk inside a write, after its first k cells. Only a kill
+// torn freezes the disk inside op, a write, after its first k cells. Only a kill
 // can leave just these: what a power loss does to the cells of a write, it can
 // also do at the next point.
-func (r *recorder) torn(index, k int) {
+func (r *recorder) torn(op simfs.Op, k int) {
 	if r.from != nil || r.hold != nil && r.hold() {
 		return
 	}
-	r.keep(Crash{Kind: simfs.ProcessKill, Op: index, Cells: k, Notes: len(r.notes) - r.before},
+	r.keep(Crash{Kind: simfs.ProcessKill, Op: op.Index, Cells: k, Notes: len(r.notes) - r.before},
 		r.disk.CloneTorn(k).Crash(simfs.ProcessKill))
+	r.states[len(r.states)-1].next = Next{Op: op.Kind, Path: op.Path}
 }
 
 func (r *recorder) keep(c Crash, image *simfs.Image) {
@@ -269,7 +284,7 @@ func (r *recorder) tornOnly(op simfs.Op) {
 		if r.eye != nil {
 			r.eye.Frozen(&op)
 		}
-		r.torn(op.Index, r.only.Cells)
+		r.torn(op, r.only.Cells)
 	}
 }
 
