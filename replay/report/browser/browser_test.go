@@ -1,0 +1,236 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// Where the screenshots go, and what says otherwise.
+const (
+	artefacts   = "../../../artefacts"
+	artefactsIn = "ARTEFACTS"
+)
+
+// view is how somebody looks at a page.
+type view struct {
+	width, height int64 // pixels
+	dark          bool
+}
+
+// The screens that a page has to be readable on.
+var (
+	desk     = view{width: 1280, height: 900}
+	deskDark = view{width: 1280, height: 900, dark: true}
+	phone    = view{width: 390, height: 844}
+)
+
+// chromium is the path of a browser.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("no Chromium is on the PATH: apt-get install chromium")
+	return ""
+}
+
+// tab is a page in a browser without a network. Whatever it writes to its console, and
+// each request for what is not a file, fails the test.
+type tab struct {
+	t        *testing.T
+	ctx      context.Context
+	console  func() []string
+	mu       sync.Mutex
+	requests []string // guarded by mu
+}
+
+// open starts a browser and opens a page in it.
+func open(t *testing.T, v view, write func(w io.Writer) error) *tab {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "report.html")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(log.New(io.Discard, "", 0).Printf))
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	b.watch()
+	scheme := "light"
+	if v.dark {
+		scheme = "dark"
+	}
+	b.do("begin", call(network.Enable, network.EnableParams{}),
+		call(network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{{Offline: true, DownloadThroughput: -1, UploadThroughput: -1}}}),
+		call(network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: true, DownloadThroughput: -1, UploadThroughput: -1}),
+		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}),
+		chromedp.EmulateViewport(v.width, v.height),
+		chromedp.Navigate("file://"+path))
+	t.Cleanup(b.clean)
+	return b
+}
+
+// watch collects what the page writes to its console.
+func (b *tab) watch() {
+	var mu sync.Mutex
+	var said []string
+	messages := chromedp.Console(b.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			said = append(said, m.String())
+			mu.Unlock()
+		}
+	}()
+	b.console = func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string{}, said...)
+	}
+}
+
+func (b *tab) listen(event any) {
+	if sent, ok := event.(*network.EventRequestWillBeSent); ok {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.requests = append(b.requests, sent.Request.URL)
+	}
+}
+
+// outside lists the requests for what is neither a file nor in the page.
+func (b *tab) outside() (list []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, url := range b.requests {
+		if !strings.HasPrefix(url, "file:") && !strings.HasPrefix(url, "data:") {
+			list = append(list, url)
+		}
+	}
+	return list
+}
+
+// clean is what every page has to be at its end.
+func (b *tab) clean() {
+	if b.ctx.Err() != nil {
+		return
+	}
+	// One more turn, so that what was on its way has come.
+	get[bool](b, `new Promise(done => setTimeout(() => done(true), 50))`)
+	for _, text := range b.console() {
+		b.t.Errorf("the page wrote to its console: %s", text)
+	}
+	for _, url := range b.outside() {
+		b.t.Errorf("the page asked for %s", url)
+	}
+}
+
+func (b *tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// get evaluates an expression in the page.
+func get[T any](b *tab, expression string) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// text is the text of the first element that a selector finds.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return get[string](b, fmt.Sprintf(`document.querySelector(%q).textContent`, selector))
+}
+
+func (b *tab) press(keys string, with ...chromedp.KeyOption) {
+	b.t.Helper()
+	b.do("press "+keys, chromedp.KeyEvent(keys, with...))
+}
+
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.do("click "+selector, chromedp.Click(selector, chromedp.NodeVisible))
+}
+
+// choose takes another option of a select, as a person does.
+func (b *tab) choose(id, value string) {
+	b.t.Helper()
+	if got := get[string](b, fmt.Sprintf(`(() => { const s = document.getElementById(%q); s.value = %q; s.dispatchEvent(new Event("change")); return s.value; })()`, id, value)); got != value {
+		b.t.Fatalf("%s has no option %q", id, value)
+	}
+}
+
+// fits fails where the page is wider than its window.
+func (b *tab) fits() {
+	b.t.Helper()
+	type size struct{ Page, Window float64 }
+	s := get[size](b, `({Page: document.documentElement.scrollWidth, Window: innerWidth})`)
+	if s.Page > s.Window {
+		wide := get[[]string](b, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll")).slice(0, 5).map(e => e.outerHTML.slice(0, 120))`)
+		b.t.Errorf("the page is %v pixels wide in a window of %v: %s", s.Page, s.Window, strings.Join(wide, "\n"))
+	}
+}
+
+// shoot saves what is in sight, or all of the page.
+func (b *tab) shoot(name string, whole bool) {
+	b.t.Helper()
+	dir := os.Getenv(artefactsIn)
+	if dir == "" {
+		dir = artefacts
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	action := chromedp.CaptureScreenshot()
+	if whole {
+		action = chromedp.FullScreenshot(100)
+	}
+	image, err := chromedp.Run(b.ctx, action)
+	if err != nil {
+		b.t.Fatalf("screenshot %s: %v", name, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), image, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
