@@ -454,7 +454,9 @@ func (l *Log) enterLocked(s *segmentFile, b *stagedBatch) {
 	if l.opts.Signing != nil {
 		l.enterSignatureLocked(b)
 	}
-	s.batches++
+	if s.batches++; s.batches == 1 {
+		s.began = m.Time
+	}
 	if len(b.events) > 0 {
 		s.last = l.written.sequence
 		if s.first == 0 {

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
 )
 
 // Cursor is a named place in what a query selects, which the log remembers: all
@@ -89,7 +92,7 @@ func (c *Cursor) position() (uint64, error) {
 	identity, position, ok := parseMove(note.Data)
 	switch {
 	case !ok:
-		return 0, fmt.Errorf("%w: the cursor's note in batch %d", ErrVersion, note.Batch)
+		return 0, moveError(note)
 	case identity != c.identity:
 		return 0, ErrCursorQuery
 	}
@@ -125,6 +128,59 @@ func (c *Cursor) Events(ctx context.Context) iter.Seq2[Event, error] {
 		q.FromSequence = max(q.FromSequence, behind(position))
 		c.log.Subscribe(ctx, q)(yield)
 	}
+}
+
+// CursorState is where a cursor is, and what the log knows of it: its moves. The
+// query itself is not in the log.
+type CursorState struct {
+	Name     string
+	Position uint64 // sequence of the last event that was handled
+	// Query tells the cursor's query from others: it is chain.Cursor of its
+	// AppendIdentity.
+	Query Hash
+	Moves uint64    // how often it was moved
+	Batch uint64    // number of the batch that has moved it last
+	Time  time.Time // of that batch
+	// Err is nil, or why Position and Query are not known: an error that matches
+	// ErrVersion.
+	Err error
+}
+
+// Cursors yields each cursor that was ever moved, sorted by name, as its last durable
+// move has left it. Nothing is read from the disk.
+//
+// Stats.Visible.Sequence − Position is how many events of the log lie behind a
+// cursor; its query may leave some of them out.
+func (l *Log) Cursors() iter.Seq[CursorState] {
+	return func(yield func(CursorState) bool) {
+		for _, name := range l.noteNames(cursorNotes) {
+			if state, ok := l.cursorState(name); ok && !yield(state) {
+				return
+			}
+		}
+	}
+}
+
+// cursorState is that of the cursor whose notes have this name.
+func (l *Log) cursorState(note string) (CursorState, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, ok := l.index.ShownNote(note)
+	if !ok {
+		return CursorState{}, false
+	}
+	state := CursorState{
+		Name: strings.TrimPrefix(note, cursorNotes), Moves: last.Count, Batch: last.Batch,
+		Time: timeOf(l.index.BatchNumbered(last.Batch).Time, 1),
+	}
+	if state.Query, state.Position, ok = parseMove(last.Data); !ok {
+		state.Err = moveError(last)
+	}
+	return state, true
+}
+
+func moveError(note index.Note) error {
+	return fmt.Errorf("%w: the cursor's note in batch %d", ErrVersion, note.Batch)
 }
 
 // The data of a cursor's note is

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/simfs"
 )
 
@@ -123,6 +124,63 @@ var placed = engine.Query{Stream: "orders", ToSequence: 5}
 func bill(_ context.Context, event engine.Event, effects *engine.Effects) error {
 	_, err := effects.Append(engine.Draft{Stream: "bills", Type: "billed", Data: event.Data})
 	return err
+}
+
+// TestCursorsAreListed: by name, where their last durable move has left them, and
+// not before they were moved.
+func TestCursorsAreListed(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	appended(t, log, "one", "two", "three")
+	q := engine.Query{Stream: "s"}
+	second, first, still := cursor(t, log, "second", engine.Query{}), cursor(t, log, "first", q), cursor(t, log, "still", q)
+	move := func(c *engine.Cursor, from, to uint64, d engine.Durability) {
+		t.Helper()
+		if _, err := log.AppendBatch(t.Context(), engine.Batch{Notes: []engine.NoteDraft{c.Move(from, to)}, Durability: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(log *engine.Log, want ...string) {
+		t.Helper()
+		var got []string
+		for c := range log.Cursors() {
+			got = append(got, fmt.Sprintf("%s at %d, move %d in batch %d", c.Name, c.Position, c.Moves, c.Batch))
+			of := q
+			if c.Name == "second" {
+				of = engine.Query{}
+			}
+			if c.Query != chain.Cursor(of.AppendIdentity(nil)) || c.Time.IsZero() || c.Err != nil {
+				t.Errorf("%+v", c)
+			}
+		}
+		is(t, "the cursors", got, want)
+	}
+	check(log)
+	move(second, 0, 3, engine.Durable)
+	move(first, 0, 1, engine.Durable)
+	move(first, 1, 2, engine.Durable)
+	move(first, 2, 3, engine.Buffered)
+	move(still, 0, 1, engine.Buffered)
+	want := []string{"first at 2, move 2 in batch 4", "second at 3, move 1 in batch 2"}
+	check(log, want...)
+	for range log.Cursors() {
+		break // panics if Cursors goes on
+	}
+	o := m.seams()
+	o.ReadOnly = true
+	reader := openDir(t, o) // nothing proves yet that the last moves are durable
+	check(reader, want...)
+	if err := log.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"first at 3, move 3 in batch 5", want[1], "still at 1, move 1 in batch 6"}
+	check(log, all...)
+	closed(t, log)
+	if err := reader.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check(reader, all...)
+	check(m.open(), all...)
 }
 
 // TestHandle: effects commit with the move, once, whatever the size of the batch,

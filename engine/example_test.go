@@ -102,6 +102,80 @@ func ExampleCursor() {
 	// 2 <nil>
 }
 
+// Somebody who looks after a log sees which consumers lag.
+func ExampleLog_Cursors() {
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{})})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer log.Close()
+	ctx := context.Background()
+	for range 5 {
+		if _, err := log.Append(ctx, engine.Draft{Stream: "till", Type: "paid"}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for _, name := range []string{"report", "mail"} {
+		cursor, err := log.Cursor(name, engine.Query{Types: []string{"paid"}})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		moved := engine.Batch{Notes: []engine.NoteDraft{cursor.Move(0, uint64(len(name)-2))}}
+		if _, err := log.AppendBatch(ctx, moved); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+
+	for cursor := range log.Cursors() {
+		fmt.Printf("%s is %d behind\n", cursor.Name, log.Stats().Visible.Sequence-cursor.Position)
+	}
+	for name := range log.NoteNames() {
+		fmt.Println(name.Name, name.Notes)
+	}
+	// Output:
+	// mail is 3 behind
+	// report is 1 behind
+	// untorn.cursor/mail 1
+	// untorn.cursor/report 1
+}
+
+// What is in a log, from the outside: its files, its segments, its streams.
+func ExampleLog_Files() {
+	log, err := engine.Open(engine.Options{FS: simfs.New(simfs.Options{}), Dir: "data"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer log.Close()
+	if _, err := log.Append(context.Background(), engine.Draft{Stream: "till", Type: "paid"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	files, err := log.Files()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, file := range files {
+		fmt.Println(file.Name, file.Kind)
+	}
+	for _, segment := range log.Stats().Segments {
+		fmt.Println(segment.Number, segment.Batches, segment.Head == log.LogHead())
+	}
+	for head := range log.Heads() {
+		fmt.Println(head.Stream, head.Version)
+	}
+	// Output:
+	// 000000000001.seg segment
+	// LOCK lock
+	// 1 1 true
+	// till 1
+}
+
 // Each order gets one bill, also where the program is killed and started again, and
 // what cannot be billed is put aside.
 func ExampleCursor_Handle() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,6 +158,48 @@ func (l *Log) Note(name string) (Note, bool) {
 		Name: name, Data: own(last.Data), Batch: last.Batch, Time: timeOf(batch.Time, 1),
 		Durable: last.Batch <= l.durable.batch,
 	}, true
+}
+
+// NoteName is what the log holds under one name of notes.
+type NoteName struct {
+	Name  string
+	Notes uint64    // how many there are
+	Size  int       // of the last one's Data, in bytes
+	Batch uint64    // number of the batch that brought the last one
+	Time  time.Time // of that batch
+}
+
+// NoteNames yields each name of which the log has a durable note, sorted, with what
+// there is of it. Those that begin with "untorn." are the log's own: signatures, and
+// cursors, of which Cursors says more. Nothing is read from the disk.
+func (l *Log) NoteNames() iter.Seq[NoteName] {
+	look := func(name string) (NoteName, bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		last, ok := l.index.ShownNote(name)
+		if !ok {
+			return NoteName{}, false
+		}
+		at := timeOf(l.index.BatchNumbered(last.Batch).Time, 1)
+		return NoteName{Name: name, Notes: last.Count, Size: len(last.Data), Batch: last.Batch, Time: at}, true
+	}
+	return func(yield func(NoteName) bool) {
+		for _, name := range l.noteNames("") {
+			if last, ok := look(name); ok && !yield(last) {
+				return
+			}
+		}
+	}
+}
+
+// noteNames returns the names of notes that begin with a prefix, sorted.
+func (l *Log) noteNames(prefix string) []string {
+	l.mu.Lock()
+	names := l.index.NoteNames()
+	l.mu.Unlock()
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	slices.Sort(names)
+	return names
 }
 
 // Notes yields the notes that a query selects, up to the durable frontier of its

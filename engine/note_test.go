@@ -106,6 +106,46 @@ func TestNotes(t *testing.T) {
 	m.reopened("one", "two", "three")
 }
 
+// TestNoteNames: each name of a durable note once, with the count and the size of
+// what is durable.
+func TestNoteNames(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	check := func(log *engine.Log, want ...string) {
+		t.Helper()
+		var got []string
+		for n := range log.NoteNames() {
+			got = append(got, fmt.Sprintf("%s: %d, %d bytes in batch %d", n.Name, n.Notes, n.Size, n.Batch))
+			if last, ok := log.Note(n.Name); !ok || !last.Time.Equal(n.Time) || last.Batch != n.Batch {
+				t.Errorf("%+v, and the last note is %+v, %v", n, last, ok)
+			}
+		}
+		is(t, "the names", got, want)
+	}
+	put := func(d engine.Durability, notes ...engine.NoteDraft) {
+		t.Helper()
+		if _, err := log.AppendBatch(t.Context(), engine.Batch{Notes: notes, Durability: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(log)
+	put(engine.Durable, note("b", "12"), note("a", "1"), note("b", "123"))
+	put(engine.Durable, note("b", "1"))
+	put(engine.Buffered, note("b", "12345"), note("c", ""))
+	want := []string{"a: 1, 1 bytes in batch 1", "b: 3, 1 bytes in batch 2"}
+	check(log, want...)
+	for range log.NoteNames() {
+		break // panics if NoteNames goes on
+	}
+	put(engine.Durable, note("b", ""))
+	all := []string{want[0], "b: 5, 0 bytes in batch 4", "c: 1, 0 bytes in batch 3"}
+	check(log, all...)
+	put(engine.Buffered, note("c", "lost"))
+	m.powerLoss(simfs.Oldest())
+	log = m.open()
+	check(log, all...)
+}
+
 // TestNotesThatExpect: a note is refused with its batch if the one before it is
 // not what it expects, whoever wrote that: the log, the group, or the batch.
 func TestNotesThatExpect(t *testing.T) {

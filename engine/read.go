@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/afero"
@@ -523,13 +526,36 @@ func (l *Log) Streams(scope string) []Head {
 func (l *Log) Scopes() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var scopes []string
-	for _, name := range l.index.Names(func(index.Name) bool { return true }) {
-		if l.headLocked(name).Version > 0 && (len(scopes) == 0 || scopes[len(scopes)-1] != name.Scope) {
-			scopes = append(scopes, name.Scope)
+	seen := map[string]bool{}
+	l.index.Names(func(n index.Name) bool {
+		if !seen[n.Scope] && l.index.Shown(n).Version > 0 {
+			seen[n.Scope] = true
+		}
+		return false
+	})
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// Heads yields the head of each stream that has a visible event, sorted by scope
+// and name, of all scopes: one by one, so that a log with a million streams can be
+// listed. A head is of when it is yielded; a stream that comes meanwhile is left out.
+func (l *Log) Heads() iter.Seq[Head] {
+	return func(yield func(Head) bool) {
+		l.mu.Lock()
+		names := l.index.AllNames()
+		l.mu.Unlock()
+		slices.SortFunc(names, func(a, b index.Name) int {
+			return cmp.Or(strings.Compare(a.Scope, b.Scope), strings.Compare(a.Stream, b.Stream))
+		})
+		for _, name := range names {
+			l.mu.Lock()
+			head := l.headLocked(name)
+			l.mu.Unlock()
+			if head.Version > 0 && !yield(head) {
+				return
+			}
 		}
 	}
-	return scopes
 }
 
 // LogHead returns the head of the log behind its last durable batch.

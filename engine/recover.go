@@ -464,7 +464,9 @@ func (r *recovering) take(s *segmentFile, b *segment.Batch) {
 	if l.opts.Signing != nil && !onlySignatures(b) {
 		l.signed.plain = m.Batch
 	}
-	s.batches++
+	if s.batches++; s.batches == 1 {
+		s.began = m.Time
+	}
 	if m.Events > 0 {
 		if s.first == 0 {
 			s.first = m.Sequence

@@ -434,6 +434,9 @@ func (l *Log) adopt(s, fresh *segmentFile, moved []span) {
 		first = min(first, span.ordinal)
 	}
 	fresh.batches = uint64(len(moved))
+	if len(moved) > 0 {
+		fresh.began = moved[0].time
+	}
 	if first < l.index.Len() {
 		fresh.first, fresh.last = l.index.Sequence(first), l.written.sequence
 	}

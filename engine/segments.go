@@ -26,6 +26,7 @@ type segmentFile struct {
 	sealed   bool  // nothing more will be written
 	proven   bool  // something in it is known to be durable
 	batches  uint64
+	began    int64  // time of the first of them, in ns, if there is one
 	first    uint64 // sequence of its first event
 	last     uint64 // sequence of its last event
 	reserved int64  // the disk has room up to here, if it is more than filled

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // Stats is what a log holds, and how far it has come.
 type Stats struct {
 	// Accepted ≥ Written ≥ Durable ≥ Visible. Durable and Visible never
@@ -22,6 +24,13 @@ type SegmentStats struct {
 	FirstSequence uint64 // 0 if it has no event
 	LastSequence  uint64 // 0 if it has no event
 	Sealed        bool   // nothing more will be written
+
+	FirstTime time.Time // of its first batch; zero if it has none
+	// Head is that of the log at its end; its Time is that of the last batch there.
+	// It is zero where damage hides it, and before the first batch of the log.
+	Head LogHead
+	// Carried is how many of its batches a recovery, or a rollback, has copied there.
+	Carried int
 }
 
 // Stats returns what the log holds, and how far it has come.
@@ -39,10 +48,29 @@ func (l *Log) Stats() Stats {
 	}
 	for _, number := range l.numbers {
 		s := l.segments[number]
-		stats.Segments = append(stats.Segments, SegmentStats{
+		one := SegmentStats{
 			Number: number, Used: s.end, Size: max(s.end, s.roomLocked()), Batches: s.batches,
 			FirstSequence: s.first, LastSequence: s.last, Sealed: s.sealed,
-		})
+			Head: l.headAtEndLocked(s), Carried: int(s.header.Carried),
+		}
+		if s.batches > 0 {
+			one.FirstTime = timeOf(s.began, 1)
+		}
+		stats.Segments = append(stats.Segments, one)
 	}
 	return stats
+}
+
+// headAtEndLocked is the head of the log at the end of a segment: the header of the
+// next one has it.
+func (l *Log) headAtEndLocked(s *segmentFile) LogHead {
+	if s.number == l.lastSegment {
+		return l.written.logHead()
+	}
+	next := l.segments[s.number+1]
+	if next == nil {
+		return LogHead{}
+	}
+	h := &next.header
+	return point{batch: h.PreviousBatch, sequence: h.PreviousSequence, time: h.PreviousTime, head: h.PreviousHead}.logHead()
 }

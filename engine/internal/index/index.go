@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"hash/maphash"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -109,6 +110,7 @@ type stream struct {
 type Note struct {
 	Data  []byte // until the next change of the index
 	Batch uint64 // number of the batch that brought it
+	Count uint64 // of the notes of the name, up to this one
 }
 
 // note is a Note, and what it was before the hidden ones.
@@ -183,7 +185,7 @@ func (x *Index) AddPendingNote(entry Entry, name string, data []byte) {
 	n.pending++
 	ordinal := x.notes.len()
 	x.addNote(n, entry, data)
-	x.pendingNotes = append(x.pendingNotes, pendingNote{n, ordinal, Note{Data: bytes.Clone(data), Batch: n.Batch}})
+	x.pendingNotes = append(x.pendingNotes, pendingNote{n, ordinal, Note{Data: bytes.Clone(data), Batch: n.Batch, Count: n.Count}})
 }
 
 // ShowUntil lets Shown know of the pending events with a lower ordinal, and
@@ -238,7 +240,7 @@ func (n *note) hide() (begun bool) {
 	if n.hides {
 		return false
 	}
-	n.hides, n.shown, n.Note = true, n.Note, Note{}
+	n.hides, n.shown, n.Note = true, n.Note, Note{Count: n.Count}
 	return true
 }
 
@@ -253,7 +255,12 @@ func (x *Index) note(name string) *note {
 
 func (x *Index) addNote(n *note, entry Entry, data []byte) {
 	x.notes.append(entry)
-	n.Note = Note{Data: append(n.Data[:0], data...), Batch: x.batches.at(x.batches.len() - 1).Number}
+	n.Note = Note{Data: append(n.Data[:0], data...), Batch: x.batches.at(x.batches.len() - 1).Number, Count: n.Count + 1}
+}
+
+// NoteNames returns the names of all notes, in no order.
+func (x *Index) NoteNames() []string {
+	return slices.AppendSeq(make([]string, 0, len(x.named)), maps.Keys(x.named))
 }
 
 // Notes is the number of notes.
@@ -510,6 +517,11 @@ func (x *Index) Names(keep func(Name) bool) []Name {
 		return a.Scope < b.Scope || a.Scope == b.Scope && a.Stream < b.Stream
 	})
 	return names
+}
+
+// AllNames returns the names of all streams, in no order.
+func (x *Index) AllNames() []Name {
+	return slices.AppendSeq(make([]Name, 0, len(x.streams)), maps.Keys(x.streams))
 }
 
 // pages is a slice that grows without copying what it holds: a log of millions

@@ -120,11 +120,11 @@ func TestShowUntil(t *testing.T) {
 		check := func() {
 			t.Helper()
 			for _, name := range []string{"a", "b"} {
-				versions, last, note := uint64(0), chain.Hash{}, 0
+				versions, last, note, notes := uint64(0), chain.Hash{}, 0, uint64(0)
 				for i, item := range items[:shown] {
 					switch {
 					case item.name == name && item.note:
-						note = i + 1
+						note, notes = i+1, notes+1
 					case item.name == name:
 						versions, last = versions+1, chain.Hash{byte(i + 1)}
 					}
@@ -133,8 +133,8 @@ func TestShowUntil(t *testing.T) {
 					t.Fatalf("of %v, %d are shown: stream %s is %+v, want version %d", items, shown, name, s, versions)
 				}
 				n, ok := x.ShownNote(name)
-				if ok != (note > 0) || ok && (string(n.Data) != fmt.Sprint(note) || n.Batch != uint64(note)) {
-					t.Fatalf("of %v, %d are shown: note %s is %s of batch %d, want %d", items, shown, name, n.Data, n.Batch, note)
+				if ok != (note > 0) || ok && (string(n.Data) != fmt.Sprint(note) || n.Batch != uint64(note) || n.Count != notes) {
+					t.Fatalf("of %v, %d are shown: note %s is %s of batch %d, number %d; want %d, number %d", items, shown, name, n.Data, n.Batch, n.Count, note, notes)
 				}
 			}
 		}
