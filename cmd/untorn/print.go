@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/engine"
 )
 
@@ -192,16 +193,27 @@ func (o *object) event(event *engine.Event) {
 // appendEventText appends an event as columns between tabs: sequence, time,
 // scope, stream, version, type, data. What holds control characters is quoted:
 // data may, and names in a log that somebody made up.
-func appendEventText(b []byte, event *engine.Event) []byte {
-	b = strconv.AppendUint(b, event.Sequence, 10)
-	b = append(b, '\t')
-	b = event.Time.UTC().AppendFormat(b, timeFormat)
-	for _, name := range []string{event.Scope, event.Stream, strconv.FormatUint(event.Version, 10), event.Type} {
-		b = appendVisible(append(b, '\t'), name)
+func appendEventText(b []byte, event *engine.Event, paint color.Painter) []byte {
+	column := func(style color.Style) {
+		b = append(b, '\t')
+		b = paint.Begin(b, style)
 	}
+	b = strconv.AppendUint(b, event.Sequence, 10)
+	column(color.Dim)
+	b = paint.End(event.Time.UTC().AppendFormat(b, timeFormat))
+	name := color.Name(event.Scope, event.Stream)
+	column(name)
+	b = paint.End(appendVisible(b, event.Scope))
+	column(name)
+	b = paint.End(appendVisible(b, event.Stream))
+	column(color.Dim)
+	b = paint.End(strconv.AppendUint(b, event.Version, 10))
+	column(color.Bold)
+	b = paint.End(appendVisible(b, event.Type))
 	b = appendVisible(append(b, '\t'), event.Data)
 	if !event.Durable {
-		b = append(b, "\t(not durable)"...)
+		column(color.Yellow)
+		b = paint.End(append(b, "(not durable)"...))
 	}
 	return append(b, '\n')
 }

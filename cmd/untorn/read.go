@@ -3,7 +3,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
@@ -20,83 +22,93 @@ type, data. With --json it is one JSON object a line. Data and metadata that are
 there as they are stored, anything else in base64 as "data64" and "meta64".`,
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
-			var query engine.Query
-			scoped := selectFlags(flags, &query)
-			sequenceFlag(flags, &query.FromSequence, "from", "the first `sequence`")
-			sequenceFlag(flags, &query.ToSequence, "to", "the last `sequence`")
-			sequenceFlag(flags, &query.FromVersion, "from-version", "the first `version`; with --stream")
-			sequenceFlag(flags, &query.ToVersion, "to-version", "the last `version`; with --stream")
-			flags.BoolVar(&query.Backward, "backward", false, "last first")
-			countFlag(flags, &query.Limit, "limit", 0, "at most `n` events; 0 means all")
-			flags.BoolVar(&query.Buffered, "buffered", false, "also events that are not known to be durable; they may vanish in a power cut")
+			r := &reading{}
+			selectFlags(flags, &r.selection)
+			sequenceFlag(flags, &r.query.FromSequence, "from", "the first `sequence`")
+			sequenceFlag(flags, &r.query.ToSequence, "to", "the last `sequence`")
+			sequenceFlag(flags, &r.query.FromVersion, "from-version", "the first `version`; with --stream")
+			sequenceFlag(flags, &r.query.ToVersion, "to-version", "the last `version`; with --stream")
+			flags.BoolVar(&r.query.Backward, "backward", false, "last first")
+			countFlag(flags, &r.query.Limit, "limit", 0, "at most `n` events; 0 means all")
+			flags.BoolVar(&r.query.Buffered, "buffered", false, "also events that are not known to be durable; they may vanish in a power cut")
 			salvage := salvageFlag(flags)
-			asJSON := jsonFlag(flags, "print one JSON object a line")
+			flags.Var(&r.color, "color", color.Usage)
+			flags.BoolVar(&r.json, "json", false, "print one JSON object a line, never in colours")
 			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				switch {
-				case query.Limit < 0:
-					return command.Usage("--limit is %d: use 1 or more, or 0 for all", query.Limit)
-				case query.Stream == "" && (query.FromVersion > 0 || query.ToVersion > 0):
-					return command.Usage("versions count inside a stream: add --stream, or use --from and --to")
-				case query.ToSequence > 0 && query.FromSequence > query.ToSequence:
-					return command.Usage("--from %d is after --to %d: swap them, and use --backward to read from the end", query.FromSequence, query.ToSequence)
-				case query.ToVersion > 0 && query.FromVersion > query.ToVersion:
-					return command.Usage("--from-version %d is after --to-version %d: swap them, and use --backward to read from the end", query.FromVersion, query.ToVersion)
-				}
-				if err := scoped(); err != nil {
+				if err := r.check(); err != nil {
 					return err
 				}
-				return read(e, name, query, *salvage, *asJSON)
+				return r.run(e, name, *salvage)
 			}
 		},
 	}
 }
 
-// selectFlags declares the flags that say which events are wanted.
-func selectFlags(flags *flag.FlagSet, query *engine.Query) (check func() error) {
-	scoped := false
-	flags.Func("scope", "only this `scope`; with --stream, the scope of that stream", func(value string) error {
-		query.Scope, scoped = value, true
-		return nil
-	})
-	flags.StringVar(&query.Stream, "stream", "", "only this `stream`")
-	flags.Func("type", "only this `type`; give it again for more than one", func(value string) error {
-		query.Types = append(query.Types, value)
-		return nil
-	})
-	return func() error {
-		if scoped && query.Scope == "" && query.Stream == "" {
-			return command.Usage(`--scope "" needs a --stream: leave it out for all scopes`)
-		}
-		return nil
-	}
+// reading is a run of untorn read.
+type reading struct {
+	query     engine.Query
+	selection selection
+	color     color.When
+	json      bool
 }
 
-func read(e *command.Env, dir string, query engine.Query, salvage, asJSON bool) error {
+// check refuses what the flags cannot mean together.
+func (r *reading) check() error {
+	q := &r.query
+	_, one := r.selection.stream()
+	switch versions := q.FromVersion > 0 || q.ToVersion > 0; {
+	case q.Limit < 0:
+		return command.Usage("--limit is %d: use 1 or more, or 0 for all", q.Limit)
+	case versions && len(r.selection.streams) == 0:
+		return command.Usage("versions count inside a stream: add --stream, or use --from and --to")
+	case versions && !one:
+		return command.Usage("versions count inside a stream: give one --stream by its name, or use --from and --to")
+	case q.ToSequence > 0 && q.FromSequence > q.ToSequence:
+		return command.Usage("--from %d is after --to %d: swap them, and use --backward to read from the end", q.FromSequence, q.ToSequence)
+	case q.ToVersion > 0 && q.FromVersion > q.ToVersion:
+		return command.Usage("--from-version %d is after --to-version %d: swap them, and use --backward to read from the end", q.FromVersion, q.ToVersion)
+	}
+	return r.selection.prepare(q)
+}
+
+func (r *reading) run(e *command.Env, dir string, salvage bool) error {
 	log, err := openToRead(e, dir, salvage)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	for event, err := range log.Read(query) {
+	if r.selection.narrow(log, &r.query, log.Stats().Written.Sequence) {
+		if err := r.print(e, log); err != nil {
+			return err
+		}
+	}
+	if unproven := log.Recovery().Unproven; unproven > 0 && !r.query.Buffered {
+		e.Note("%s at the end may not be durable yet, and not shown: --buffered shows them", command.Count(unproven, "event", "events"))
+	}
+	return damage(log)
+}
+
+func (r *reading) print(e *command.Env, log *engine.Log) error {
+	paint := r.color.Painter(e.Output, os.LookupEnv)
+	query := r.query
+	query.Borrow = true
+	for event, err := range r.selection.read(e.Ctx, log, query) {
 		if err != nil {
 			return err
 		}
 		line := e.Stdout.AvailableBuffer()
-		if asJSON {
+		if r.json {
 			line = appendEvent(line, &event)
 		} else {
-			line = appendEventText(line, &event)
+			line = appendEventText(line, &event, paint)
 		}
 		if _, err := e.Stdout.Write(line); err != nil {
 			return fmt.Errorf("write the output: %w", err)
 		}
 	}
-	if unproven := log.Recovery().Unproven; unproven > 0 && !query.Buffered {
-		e.Note("%s at the end may not be durable yet, and not shown: --buffered shows them", command.Count(unproven, "event", "events"))
-	}
-	return damage(log)
+	return nil
 }

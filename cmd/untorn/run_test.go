@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
@@ -216,7 +217,7 @@ func TestPrintEvent(t *testing.T) {
 			if !json.Valid([]byte(got)) {
 				t.Errorf("this is no JSON: %s", got)
 			}
-			if got := string(appendEventText(nil, &event)); got != c.text+"\n" {
+			if got := string(appendEventText(nil, &event, color.Painter{})); got != c.text+"\n" {
 				t.Errorf("got  %q\nwant %q", got, c.text)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
 )
@@ -38,26 +39,31 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 			countFlag(flags, &t.last, "n", 10, "begin with the last `n` events; 0 means none")
 			flags.BoolVar(&t.follow, "f", false, "follow: print also what others append, until interrupted")
 			sequenceFlag(flags, &t.from, "from", "begin with this `sequence` instead")
-			scoped := selectFlags(flags, &t.query)
+			selectFlags(flags, &t.selection)
 			flags.BoolVar(&t.durable, "durable", false, "print events only when they are known to be durable")
-			flags.BoolVar(&t.json, "json", false, "print one JSON object a line")
+			var when color.When
+			flags.Var(&when, "color", color.Usage)
+			flags.BoolVar(&t.json, "json", false, "print one JSON object a line, never in colours")
 			return func(e *command.Env) error {
 				name, err := dir()
 				if err != nil {
 					return err
 				}
-				given := false
-				flags.Visit(func(f *flag.Flag) { given = given || f.Name == "n" })
+				counted := command.Given(flags)["n"]
 				switch {
 				case t.last < 0:
 					return command.Usage("-n is %d: use 0 or more", t.last)
-				case given && t.from > 0:
+				case counted && t.from > 0:
 					return command.Usage("-n counts from the end and --from from the beginning: give one of them")
+				case t.follow && !t.selection.until.IsZero():
+					return command.Usage("-f goes on until it is interrupted: leave out --until, or -f")
 				}
-				if err := scoped(); err != nil {
+				if err := t.selection.prepare(&t.query); err != nil {
 					return err
 				}
+				t.all = !counted && !t.selection.since.IsZero()
 				t.Env, t.dir, t.query.Buffered = e, name, !t.durable
+				t.paint = when.Painter(e.Output, os.LookupEnv)
 				return t.run()
 			}
 		},
@@ -67,14 +73,17 @@ The directory has to be there, as a file for tail -f has; it may be empty, and -
 // tail prints the end of a log.
 type tail struct {
 	*command.Env
-	dir     string
-	query   engine.Query // FromSequence is what to look at next
-	from    uint64       // as the command line has it
-	last    int          // events to begin with
-	follow  bool
-	durable bool
-	json    bool
-	begun   bool // the last events were printed
+	dir       string
+	query     engine.Query // FromSequence is what to look at next
+	selection selection    // what of that is printed
+	from      uint64       // as the command line has it
+	last      int          // events to begin with
+	all       bool         // begin with all that is selected instead
+	follow    bool
+	durable   bool
+	json      bool
+	paint     color.Painter
+	begun     bool // the last events were printed
 
 	settled uint64 // up to here all was looked at, and is durable
 	marks   []mark // those after settled, and one before them
@@ -158,8 +167,13 @@ func (t *tail) open(do func(log *engine.Log) error) error {
 // print prints what is there, and follows if that is asked for.
 func (t *tail) print(ctx context.Context, log *engine.Log) error {
 	begin := t.goBack
-	if !t.begun && t.from == 0 {
-		begin = t.printLast
+	switch {
+	case t.begun || t.from > 0:
+	case t.all:
+		// What is not durable may go, and other events come with its sequences.
+		t.from = firstSince(log, t.selection.since, log.Stats().Visible.Sequence)
+	default:
+		begin = func(log *engine.Log) error { return t.printLast(ctx, log) }
 	}
 	if err := begin(log); err != nil {
 		return err
@@ -192,22 +206,21 @@ func (t *tail) print(ctx context.Context, log *engine.Log) error {
 // look prints the events that the query selects up to the end of the log.
 func (t *tail) look(ctx context.Context, log *engine.Log) error {
 	stats := log.Stats()
-	query := t.query
-	if query.ToSequence = t.end(&stats); query.ToSequence < query.FromSequence {
+	query, end := t.query, t.end(&stats)
+	if query.ToSequence = end; end < query.FromSequence {
 		return nil
 	}
-	for event, err := range log.Read(query) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.show(&event); err != nil {
-			return err
+	if t.follow || t.selection.narrow(log, &query, end) {
+		for event, err := range t.selection.read(ctx, log, query) {
+			if err != nil {
+				return err
+			}
+			if err := t.show(&event); err != nil {
+				return err
+			}
 		}
 	}
-	t.passed(query.ToSequence, &stats)
+	t.passed(end, &stats)
 	return nil
 }
 
@@ -221,7 +234,7 @@ func (t *tail) end(stats *engine.Stats) uint64 {
 
 // printLast prints the last events that are there, and leaves a query for what
 // comes after them.
-func (t *tail) printLast(log *engine.Log) error {
+func (t *tail) printLast(ctx context.Context, log *engine.Log) error {
 	stats := log.Stats()
 	end := t.end(&stats)
 	if end == 0 {
@@ -233,10 +246,10 @@ func (t *tail) printLast(log *engine.Log) error {
 		return err
 	}
 	var events []engine.Event
-	if t.last > 0 {
-		query := t.query
-		query.Backward, query.Limit, query.ToSequence = true, t.last, end
-		for event, err := range log.Read(query) {
+	query := t.query
+	query.Backward, query.Limit, query.ToSequence = true, t.last, end
+	if t.last > 0 && t.selection.narrow(log, &query, end) {
+		for event, err := range t.selection.read(ctx, log, query) {
 			if err != nil {
 				return err
 			}
@@ -260,7 +273,7 @@ func (t *tail) show(event *engine.Event) error {
 	if t.json {
 		line = appendEvent(line, event)
 	} else {
-		line = appendEventText(line, event)
+		line = appendEventText(line, event, t.paint)
 	}
 	if _, err := t.Stdout.Write(line); err != nil {
 		return fmt.Errorf("write the output: %w", err)

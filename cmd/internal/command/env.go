@@ -16,6 +16,7 @@ type Env struct {
 	Program string          // its name, which notes begin with
 	Stdin   io.Reader
 	Stdout  *bufio.Writer // Run flushes it at the end
+	Output  io.Writer     // what Stdout writes to, to tell what it is; nil: not known
 	Stderr  io.Writer
 
 	Operands []string // what stands on the command line besides flags

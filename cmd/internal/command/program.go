@@ -34,7 +34,7 @@ func (p *Program) Commands() (all []Command) {
 
 // Run runs the command that the arguments name, and returns the exit code.
 func (p *Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &Env{Ctx: ctx, Program: p.Name, Stdin: stdin, Stdout: bufio.NewWriterSize(stdout, 64<<10), Stderr: stderr}
+	e := &Env{Ctx: ctx, Program: p.Name, Stdin: stdin, Stdout: bufio.NewWriterSize(stdout, 64<<10), Output: stdout, Stderr: stderr}
 	err := p.Dispatch(e, args)
 	if flushed := e.Stdout.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("write the output: %w", flushed)

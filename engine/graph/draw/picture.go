@@ -184,8 +184,8 @@ func columns(r rune) int {
 	return 1
 }
 
-// width is how many columns a text takes.
-func width(text string) int {
+// Width is how many columns of a terminal a text takes, as far as one can know.
+func Width(text string) int {
 	n := 0
 	for _, r := range text {
 		n += columns(r)
@@ -195,7 +195,7 @@ func width(text string) int {
 
 // cut shortens a text to so many columns, with "…" for what is left out.
 func cut(text string, most int) string {
-	if width(text) <= most {
+	if Width(text) <= most {
 		return text
 	}
 	n := 1 // for the dots

@@ -87,9 +87,9 @@ func SVG(w io.Writer, p Picture) error {
 	at := func(i int) (x, y int) {
 		return laneLeft[column(i)+1] - laneWidth/2, top + i*rowHeight + rowHeight/2
 	}
-	widest := width(cut(title, mostText))
+	widest := Width(cut(title, mostText))
 	for i := range plan.shown {
-		widest = max(widest, width(cut(plan.shown[i].text(), mostText)))
+		widest = max(widest, Width(cut(plan.shown[i].text(), mostText)))
 	}
 	totalWidth := textLeft + int(float64(widest)*charWidth) + svgMargin
 	bottom := top + len(plan.shown)*rowHeight

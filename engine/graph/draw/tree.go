@@ -97,7 +97,7 @@ func (t *tree) draw(root branch) {
 			below = nil
 		}
 		if t.width > 0 {
-			text = cut(text, max(t.width-width(b.twig), 8))
+			text = cut(text, max(t.width-Width(b.twig), 8))
 		}
 		t.out.WriteString(b.twig + text + "\n")
 		for i, effect := range slices.Backward(below) {

@@ -1,0 +1,7 @@
+//go:build !windows && (!unix || aix)
+
+package color
+
+import "os"
+
+func isTerminal(*os.File) bool { return false }
