@@ -151,11 +151,20 @@ func openToWrite(options engine.Options) (*engine.Log, error) {
 
 // holder names who has the lock of a log, as its file says: it is for persons.
 func holder(dir string) string {
-	text, err := readFile(filepath.Join(dir, "LOCK"), 32)
-	if number, wrong := strconv.ParseUint(string(text), 10, 31); err == nil && wrong == nil && number > 0 {
+	if number := lockedBy(dir); number > 0 {
 		return fmt.Sprintf("process %d", number)
 	}
 	return "another process"
+}
+
+// lockedBy is the number of the process that has taken the lock of a log last, or 0.
+func lockedBy(dir string) int {
+	text, err := readFile(filepath.Join(dir, "LOCK"), 32)
+	number, wrong := strconv.ParseUint(string(text), 10, 31)
+	if err != nil || wrong != nil {
+		return 0
+	}
+	return int(number)
 }
 
 // damage returns the damage that a salvaging open went around as one error.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -67,13 +68,13 @@ func (o *object) time(name string, value time.Time) {
 	o.b = append(o.b, '"')
 }
 
-// content appends bytes as they stand if they are JSON on one line, and a reader can
-// tell where they begin and end, and reads them in an object; else in base64 under the
-// name with "64" after it. No bytes, no field.
+// content appends bytes as they stand if they are JSON on one line that controls no
+// terminal, and a reader can tell where they begin and end, and reads them in an object;
+// else in base64 under the name with "64" after it. No bytes, no field.
 func (o *object) content(name string, value []byte) {
 	switch {
 	case len(value) == 0:
-	case json.Valid(value) && utf8.Valid(value) && !bytes.ContainsAny(value, "\n\r") && len(bytes.TrimSpace(value)) == len(value) && nests(value):
+	case json.Valid(value) && utf8.Valid(value) && !bytes.ContainsFunc(value, controls) && len(bytes.TrimSpace(value)) == len(value) && nests(value):
 		o.name(name)
 		o.b = append(o.b, value...)
 	default:
@@ -83,6 +84,10 @@ func (o *object) content(name string, value []byte) {
 		o.b = append(o.b, '"')
 	}
 }
+
+// controls reports whether a character would do something to a terminal: in JSON, U+009B
+// may stand as it is, with which some begin an escape sequence.
+func controls(r rune) bool { return r != '\t' && unicode.IsControl(r) }
 
 // nests reports whether JSON can be read one level deeper than it is: package json reads
 // 10000 of them, and append reads lines with it.
@@ -95,7 +100,8 @@ func nests(value []byte) bool {
 
 func (o *object) line() []byte { return append(o.b, '}', '\n') }
 
-// appendString appends a JSON string, and leaves "<", ">" and "&" alone.
+// appendString appends a JSON string of characters that can go to a terminal, and leaves
+// "<", ">" and "&" alone.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
@@ -105,7 +111,16 @@ func appendString(b []byte, s string) []byte {
 			if err := encoder.Encode(s); err != nil {
 				panic("internal error: a string that is no JSON: " + err.Error())
 			}
-			return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+			for _, r := range string(bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))) {
+				if unicode.IsGraphic(r) {
+					b = utf8.AppendRune(b, r)
+					continue
+				}
+				for _, half := range utf16.AppendRune(nil, r) {
+					b = fmt.Appendf(b, `\u%04x`, half)
+				}
+			}
+			return b
 		}
 	}
 	b = append(b, '"')
