@@ -18,8 +18,13 @@ func readCommand() command.Command {
 		Long: `Without flags that select, all events in the order in which they were appended.
 
 As text, an event is one line of columns with tabs between them: sequence, time, scope, stream, version,
-type, data. With --json it is one JSON object a line. Data and metadata that are JSON on one line stand
-there as they are stored, anything else in base64 as "data64" and "meta64".`,
+type, data. With --json it is one JSON object a line. Data and metadata that are JSON on one line, with nothing
+that controls a terminal, stand there as they are stored, anything else in base64 as "data64" and "meta64".
+
+` + selectHelp + `
+
+On a terminal, text is in colours, of which a stream always has the same; NO_COLOR and TERM=dumb turn them off, and
+so does --color never.`,
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			r := &reading{}

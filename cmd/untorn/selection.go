@@ -35,9 +35,16 @@ type selection struct {
 	tests []func(event *engine.Event) bool // what the query does not say
 }
 
+// selectHelp says what selectFlags' flags have in common.
+const selectHelp = `Flags that select hold all at once; of one that was given several times, any. A * at the end of a stream, a
+scope or a type stands for all endings, and \* there for a star: mind the quotes of the shell. --since and --until
+take how long ago, as in 90s, 10m or 2d12h, or a time, as in 2026-01-31 or 2026-01-31T15:04:05Z, without a zone in
+UTC. --grep looks for a text in the data as it is stored. Of an event that others follow from, --caused-by has the
+next ones, and untorn graph all.`
+
 // selectFlags declares the flags that say which events are wanted.
 func selectFlags(flags *flag.FlagSet, s *selection) {
-	flags.Func("scope", "only this `scope`; with --stream, the scope of that stream; a * at the end stands for any ending", func(text string) error {
+	flags.Func("scope", "only this `scope`; with --stream, the scope of that stream", func(text string) error {
 		p := parsePattern(text)
 		s.scope = &p
 		return nil
@@ -51,16 +58,16 @@ func selectFlags(flags *flag.FlagSet, s *selection) {
 			return nil
 		}
 	}
-	flags.Func("stream", `only this `+"`stream`"+`; give it again for more than one; order-* stands for all that begin so, order-\* for a star`, patterns(&s.streams))
-	flags.Func("type", "only this `type`; give it again for more than one; order.* stands for all that begin so", patterns(&s.types))
+	flags.Func("stream", "only this `stream`, or 'order-*'; give it again for more than one", patterns(&s.streams))
+	flags.Func("type", "only this `type`, or 'order.*'; give it again for more than one", patterns(&s.types))
 	instant := func(to *time.Time) func(string) error {
 		return func(text string) (err error) {
 			*to, err = parseInstant(text, time.Now())
 			return err
 		}
 	}
-	flags.Func("since", "only events of this `time` and later: 10m or 2d ago, or 2026-01-31T15:04:05Z", instant(&s.since))
-	flags.Func("until", "only events of this `time` and earlier: 10m or 2d ago, or 2026-01-31T15:04:05Z", instant(&s.until))
+	flags.Func("since", "only events of this `time` and later, as 10m (ago) or 2026-01-31T15:04:05Z", instant(&s.since))
+	flags.Func("until", "only events of this `time` and earlier", instant(&s.until))
 	flags.Func("grep", "only events whose data has this `text` in it", func(text string) error {
 		if text == "" {
 			return errors.New("every data has no text in it: leave the flag out")

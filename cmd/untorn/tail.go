@@ -32,7 +32,12 @@ printed once. --durable waits for the proof instead, so the last batch comes wit
 When the log is recovered, or rolls a batch back, under its hands, tail -f opens it again and goes on after the
 last event that it printed. A note says if events that it had printed as not durable are gone.
 
-The directory has to be there, as a file for tail -f has; it may be empty, and -f waits for the first event.`,
+The directory has to be there, as a file for tail -f has; it may be empty, and -f waits for the first event.
+
+With --since it begins with all events of that time and later, or the last -n of them. ` + selectHelp + `
+
+On a terminal, text is in colours, of which a stream always has the same; NO_COLOR and TERM=dumb turn them off, and
+so does --color never.`,
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			t := &tail{}

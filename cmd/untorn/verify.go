@@ -26,7 +26,10 @@ Somebody who can write to the disk can make up a log whose hashes are right. --h
 head that was kept elsewhere: untorn append, inspect, sign and verify print it as BATCH:HASH. The log must have
 had it after that batch, and may have gone on since: a note says how far. --keys requires that every signature
 in the log is by a key of a file that untorn key has printed, each of a head that the log has, and says up to
-where the log is signed: what comes after, nobody vouches for.`,
+where the log is signed: what comes after, nobody vouches for.
+
+There is nothing to repair by hand. What a power cut has torn, untorn append leaves behind when it opens the log;
+what is damaged stays as it is, and untorn read --salvage reads what is whole beside it.`,
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH")
@@ -202,7 +205,7 @@ func (v *verification) notes() {
 		v.Note("%s after the last signature: nobody vouches for them", command.Count(after, "event stands", "events stand"))
 	}
 	if v.recovery.Torn {
-		v.Note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
+		v.Note("the end is torn at byte %d of segment %d (%s): a power cut leaves that of what nobody was told of; the next untorn append repairs it", v.recovery.TornAt.Offset, v.recovery.TornAt.Segment, v.recovery.TornReason)
 	}
 	if v.recovery.UnprovenBatches > 0 {
 		v.Note("%s at the end may not be durable yet, and not verified: untorn append makes them so when it opens the log", command.Count(v.recovery.UnprovenBatches, "batch", "batches"))
