@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ type (
 	preallocator interface {
 		Preallocate(offset, length int64) error
 	}
+	linker interface {
+		LinkTo(name string, to afero.Fs, toName string) error
+	}
 )
 
 const (
@@ -45,6 +49,10 @@ type directory struct {
 	dir  string       // "." for the root of fs
 	real *diskfs.FS   // fs, when this package opened it
 	sync func() error // makes the directory's own name, and its parents', durable
+
+	// Of a backup that is verified before it is a log.
+	unfinished bool              // the mark is not looked at
+	renamed    map[string]string // under what other names files lie
 }
 
 // openDirectory returns the log's directory, created if it is not there, with
@@ -110,8 +118,26 @@ func (d *directory) path(name string) string {
 	return strings.TrimSuffix(d.dir, "/") + "/" + name
 }
 
-// names lists the directory.
+// names lists the directory of a log. It fails with ErrUnfinished if what is there is
+// none yet.
 func (d *directory) names() ([]string, error) {
+	names, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	if !d.unfinished && slices.Contains(names, unfinishedName) {
+		return nil, ErrUnfinished
+	}
+	for name := range d.renamed {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// list lists the directory, whatever is in it.
+func (d *directory) list() ([]string, error) {
 	handle, err := d.fs.Open(d.dir)
 	if err != nil {
 		return nil, err
@@ -120,8 +146,35 @@ func (d *directory) names() ([]string, error) {
 	return handle.Readdirnames(-1)
 }
 
+// has reports whether there is a file of that name.
+func (d *directory) has(name string) bool {
+	_, err := d.fs.Stat(d.path(name))
+	return err == nil
+}
+
 func (d *directory) open(name string, flag int) (afero.File, error) {
+	if other, ok := d.renamed[name]; ok {
+		name = other
+	}
 	return d.fs.OpenFile(d.path(name), flag, fileMode)
+}
+
+// createNew creates a file in place of one of that name, which is not written to.
+func (d *directory) createNew(name string) (afero.File, error) {
+	if err := d.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return d.open(name, createNew)
+}
+
+// link gives a file the same name in another directory, too. It fails wherever the
+// file systems cannot do that.
+func (d *directory) link(name string, to *directory) error {
+	l, ok := d.fs.(linker)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return l.LinkTo(d.path(name), to.fs, to.path(name))
 }
 
 func (d *directory) remove(name string) error { return d.fs.Remove(d.path(name)) }

@@ -49,7 +49,7 @@ func (l *Log) prepare(p *preparation) {
 	p.file, p.err = l.dir.open(name, readWrite)
 	made := errors.Is(p.err, fs.ErrNotExist)
 	if made {
-		p.file, p.err = l.createNew(unfinished)
+		p.file, p.err = l.dir.createNew(unfinished)
 	}
 	if p.err != nil {
 		p.err = fmt.Errorf("prepare segment %d: %w", p.number, p.err)
@@ -79,14 +79,6 @@ func (l *Log) prepare(p *preparation) {
 	}
 	p.err = l.dir.syncNames()
 	p.fatal = p.err != nil
-}
-
-// createNew creates a file in place of a left-over of that name.
-func (l *Log) createNew(name string) (afero.File, error) {
-	if err := l.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return l.dir.open(name, createNew)
 }
 
 // blank makes sure that a segment which does not count begins with zeros, and
@@ -389,7 +381,7 @@ func (l *Log) freshSegment(s *segmentFile) error {
 // by its own.
 func (l *Log) install(number uint64, bytes []byte) (_ afero.File, err error) {
 	name := segment.NameNew(number)
-	file, err := l.createNew(name)
+	file, err := l.dir.createNew(name)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,8 @@ func (s *channelSignal) Wait(ctx context.Context) error {
 
 // How files are opened through afero.Fs, which takes the flags of package os.
 const (
-	readOnly  = os.O_RDONLY
-	readWrite = os.O_RDWR
-	createNew = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	readOnly     = os.O_RDONLY
+	readWrite    = os.O_RDWR
+	openOrCreate = os.O_RDWR | os.O_CREATE
+	createNew    = os.O_RDWR | os.O_CREATE | os.O_EXCL
 )

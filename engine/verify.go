@@ -54,7 +54,7 @@ type Verification struct {
 // ErrNotFound. No other check notices that somebody has computed all hashes anew, or
 // has cut off the end.
 func (l *Log) Verify(ctx context.Context, kept ...LogHead) (Verification, error) {
-	return l.verify(ctx, nil, kept)
+	return l.verify(ctx, &verifying{}, kept)
 }
 
 // VerifySigned is Verify, and requires of every signature that one of the keys has
@@ -62,11 +62,12 @@ func (l *Log) Verify(ctx context.Context, kept ...LogHead) (Verification, error)
 // such as proof.UnknownKey. What is behind Verification.Signed nobody vouches for,
 // and a log without a signature is no error.
 func (l *Log) VerifySigned(ctx context.Context, keys proof.Keys, kept ...LogHead) (Verification, error) {
-	return l.verify(ctx, &keys, kept)
+	return l.verify(ctx, &verifying{keys: &keys}, kept)
 }
 
-func (l *Log) verify(ctx context.Context, keys *proof.Keys, kept []LogHead) (Verification, error) {
-	v := &verifying{log: l, keys: keys, streams: map[index.Name]index.Stream{}, reader: l.reader()}
+// verify is Verify, as v says.
+func (l *Log) verify(ctx context.Context, v *verifying, kept []LogHead) (Verification, error) {
+	v.log, v.streams, v.reader = l, map[index.Name]index.Stream{}, l.reader()
 	defer l.giveBack(v.reader)
 	v.Missing = slices.Clone(kept)
 	v.found(0, Hash{})
@@ -95,6 +96,7 @@ type verifying struct {
 	last    point
 	streams map[index.Name]index.Stream
 	keys    *proof.Keys // nil: signatures themselves are not looked at
+	told    func(int64) // of the bytes of a segment that was read; nil: nobody listens
 	heads   []point     // behind each batch, if the log has signatures
 	signed  bool        // it has
 }
@@ -105,7 +107,9 @@ func (v *verifying) run(ctx context.Context) error {
 	until := l.durable
 	numbers := l.numbers
 	v.logID = l.logID
-	_, v.signed = l.index.ShownNote(SignatureNote)
+	if _, signed := l.index.ShownNote(SignatureNote); signed {
+		v.signed = true
+	}
 	l.mu.Unlock()
 	v.last = point{head: chain.LogRoot(v.logID)}
 	v.Problems = append(v.Problems, l.recovery.Damage...) // what Salvage went around
@@ -205,6 +209,9 @@ func (v *verifying) segment(ctx context.Context, number uint64, until point) err
 		scanner.Advance(found)
 	}
 	v.Bytes += scanner.Offset()
+	if v.told != nil {
+		v.told(scanner.Offset())
+	}
 	return nil
 }
 

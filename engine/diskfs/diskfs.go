@@ -321,6 +321,37 @@ func (d *FS) Rename(oldname, newname string) error {
 	return &os.LinkError{Op: "rename", Old: filepath.Join(d.dir, oldname), New: filepath.Join(d.dir, newname), Err: err}
 }
 
+// LinkTo gives a file a second name, in the directory of another FS or of this one:
+// the two are one file, whose bytes are kept until both names are removed. It is
+// durable after SyncDir of that directory. The error matches errors.ErrUnsupported
+// where there are no such links, where the file is no regular one, and where to is no
+// FS of this package; it is that of the system where the directories are on two file
+// systems.
+func (d *FS) LinkTo(name string, to afero.Fs, toName string) error {
+	other, ok := to.(*FS)
+	if !ok {
+		return d.told("link", name, errors.ErrUnsupported)
+	}
+	if err := other.toChange("link", toName); err != nil {
+		return err
+	}
+	info, err := d.root.Lstat(local(name))
+	if err != nil {
+		return d.told("link", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return d.told("link", name, fmt.Errorf("%w: it is no regular file", errors.ErrUnsupported))
+	}
+	if err := linkBetween(d.root, local(name), other.root, local(toName)); err != nil {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return &os.LinkError{Op: "link", Old: filepath.Join(d.dir, name), New: filepath.Join(other.dir, toName), Err: err}
+	}
+	return nil
+}
+
 // Stat tells about a name, following links that stay inside.
 func (d *FS) Stat(name string) (os.FileInfo, error) {
 	info, err := d.root.Stat(local(name))

@@ -1,5 +1,5 @@
-// Package diskfs is a real directory as an afero.Fs, with the syncs and the lock
-// that afero lacks.
+// Package diskfs is a real directory as an afero.Fs, with the syncs, the lock and the
+// links that afero lacks.
 //
 //	"/var/lib/app/log"      missing directories are made, each parent synced
 //	        │ Open
@@ -45,6 +45,7 @@
 //	SyncDir       fsync       F_FULLFSYNC      fsync          unsupported
 //	Preallocate   fallocate   unsupported      unsupported    unsupported
 //	TryLock       flock       flock            flock, BSDs    LockFileEx
+//	LinkTo        linkat      linkat           linkat, BSDs   unsupported
 //
 // Windows compiles, and nothing is claimed for it: a name there is as durable as
 // the system makes it, and files that are open cannot always be replaced.
