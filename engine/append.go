@@ -117,10 +117,13 @@ type call struct {
 	own        bool     // made by this package: no gate is asked
 
 	signature *proof.SignedHead // that it appends, and nothing else; nil as a rule
+	exact     *exactBatch       // the batch as another log has it; nil as a rule
+	adopts    *adoption         // where another log has the batch from; nil as a rule
 
 	// Set by the commit.
 	refusal  error        // why nothing is written for it
 	hit      bool         // the receipts are those of an earlier call
+	known    uint64       // of a hit without receipts, the batch that is there already
 	twin     *call        // the call of the same group that has the same keys, and is answered alike
 	staged   *stagedBatch // what is to be written
 	receipts []Receipt    // the answer
@@ -139,6 +142,9 @@ type call struct {
 // validate refuses what can be refused without looking at the log. It reports
 // every problem at once.
 func (l *Log) validate(c *call) error {
+	if c.exact != nil {
+		return nil // which Apply has looked at
+	}
 	b := &c.batch
 	v := validation{opts: &l.opts, item: -1}
 	if items := max(len(b.Events), len(b.Notes)); items > l.opts.MaxBatchEvents {
@@ -424,6 +430,7 @@ type staging struct {
 	keys    map[string]keyPlace  // of the calls so far, where the group is shared
 	notes   map[string][]byte    // the last ones of the calls so far, where the group is shared
 	batches []*stagedBatch       // to be written
+	hashed  int                  // of them, those that have their hashes
 }
 
 // stagedStream is a stream behind what is staged of it.
@@ -440,7 +447,7 @@ func (l *Log) newStaging(calls int) *staging {
 	if s.slots == nil {
 		s.slots, s.keys, s.notes = map[index.Name]int32{}, map[string]keyPlace{}, map[string][]byte{}
 	}
-	s.point, s.shared, s.clock = l.written, calls > 1, l.now()
+	s.point, s.shared, s.clock, s.hashed = l.written, calls > 1, l.now(), 0
 	return s
 }
 
@@ -469,7 +476,9 @@ func (s *staging) enter(c *call) {
 		return
 	}
 	for i, key := range c.keys {
-		s.keys[key] = keyPlace{c, i}
+		if key != "" { // which an event of a batch that is taken as it is may not have
+			s.keys[key] = keyPlace{c, i}
+		}
 	}
 	for i := range c.batch.Notes {
 		n := &c.batch.Notes[i]

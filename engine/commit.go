@@ -72,6 +72,14 @@ func (l *Log) commit(group []*call) {
 // decide refuses a call, answers it from its keys, or stages its batch behind
 // what is staged so far. A refusal leaves no trace for its neighbours.
 func (l *Log) decide(c *call, staged *staging) {
+	switch {
+	case c.exact != nil:
+		c.refusal = l.decideExact(c, staged)
+		return
+	case c.adopts != nil:
+		c.refusal = l.decideAdopted(c, staged)
+		return
+	}
 	receipts, twin, err := l.lookUpKeys(c, staged)
 	switch {
 	case err != nil:
@@ -147,17 +155,19 @@ func (l *Log) stageEvent(c *call, staged *staging, item int) error {
 	return nil
 }
 
-// hash computes the hashes of all that is staged: of contents and of headers side
-// by side, of events and of heads one after the other, since each has that of its
-// predecessor in it.
+// hash computes the hashes of what is staged and has none yet: of contents and of
+// headers side by side, of events and of heads one after the other, since each has
+// that of its predecessor in it.
 func (l *Log) hash(staged *staging) {
-	for _, s := range staged.batches {
+	fresh := staged.batches[staged.hashed:]
+	staged.hashed = len(staged.batches)
+	for _, s := range fresh {
 		for i := range s.events {
 			l.headers.add(&s.events[i], s.mark.Sequence+uint64(i), &s.mark)
 		}
 	}
 	headers := l.headers.sum()
-	for _, s := range staged.batches {
+	for _, s := range fresh {
 		for i := range s.events {
 			stream := &staged.streams[s.slots[i]]
 			if s.events[i].Version == 1 {
@@ -220,9 +230,11 @@ func itemError(b *Batch, item int, err error) error {
 func (l *Log) compose(c *call, item int, version uint64) error {
 	d, s := &c.batch.Events[item], c.staged
 	e := &s.events[item]
-	id, err := l.newID(s.mark.Time)
-	if err != nil {
-		return err
+	id, err := d.id, error(nil)
+	if id == uuid.Nil {
+		if id, err = l.newID(s.mark.Time); err != nil {
+			return err
+		}
 	}
 	// The room is zeros; a literal would be made elsewhere and copied.
 	e.ID, e.Version = id, version
@@ -242,7 +254,7 @@ func (l *Log) compose(c *call, item int, version uint64) error {
 	if c.extensions != nil {
 		e.Extensions = c.extensions[item]
 	}
-	if d.Erasable {
+	if e.Erased, e.ContentHash = d.erased, d.content; d.Erasable && !d.erased {
 		if _, err := io.ReadFull(l.random, e.Salt[:]); err != nil {
 			return fmt.Errorf("draw a salt: %w", err)
 		}
@@ -503,13 +515,21 @@ func (l *Log) undo(group []*call, cause error) {
 func (l *Log) answer(group []*call, err error) {
 	l.groupFailed(err)
 	for _, c := range group {
-		if n := len(c.receipts); c.hit && c.receipts[n-1].Sequence <= l.durable.sequence {
+		if c.hit && c.hitBatch() <= l.durable.batch {
 			l.tellDurable(c)
 			l.replied(c)
 			continue
 		}
 		c.receipts, c.err = nil, err
 	}
+}
+
+// hitBatch is the number of the batch that a hit has hit.
+func (c *call) hitBatch() uint64 {
+	if len(c.receipts) > 0 {
+		return c.receipts[0].Batch
+	}
+	return c.known
 }
 
 // tellDurable says which events of a hit are durable by now.

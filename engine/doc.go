@@ -59,6 +59,16 @@
 //	p, err := log.Prove(ctx, receipt.ID)
 //	verdict, err := proof.Verify(log.Statement(receipt), &p, keys)
 //
+// A log can be taken elsewhere batch by batch, whole. Apply makes a copy with the same
+// head, in a log that Options.ID gave the id of the first: each batch is checked before
+// it is written, and skipped where it is there already. Adopt takes the events into
+// another log, as new ones.
+//
+//	for batch, err := range log.Batches(copy.LogHead().Batch + 1) {
+//		…
+//		_, err = copy.Apply(ctx, batch, engine.Buffered)
+//	}
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is

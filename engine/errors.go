@@ -56,6 +56,14 @@ var (
 	// ErrLogFailed: the disk has failed an earlier call, and the log takes no more
 	// writes. Close it and open it again. Reads go on.
 	ErrLogFailed = errors.New("the log has failed earlier: close it and open it again")
+	// ErrOtherLog: the log in the directory is not the one that Options.ID names.
+	ErrOtherLog = errors.New("another log is there")
+	// ErrDiverged is matched by *DivergedError.
+	ErrDiverged = errors.New("the logs have parted")
+	// ErrGap is matched by *GapError.
+	ErrGap = errors.New("batches are missing before it")
+	// ErrIDTaken is matched by *IDTakenError.
+	ErrIDTaken = errors.New("an event with this id is in the log already")
 	// ErrVersion: the log was written by a newer version of this package.
 	ErrVersion = errors.New("the log's format is newer than this program: upgrade it")
 )

@@ -35,6 +35,11 @@ type Draft struct {
 	// Erasable salts the content's hash, so that the content may be erased later
 	// without breaking the chain. The format has that; this version cannot do it yet.
 	Erasable bool
+
+	// Of an event that another log has; see Adopt.
+	id      uuid.UUID  // zero: the log makes one
+	erased  bool       // there is no content
+	content chain.Hash // if erased, what its hash was
 }
 
 // Expect is what a draft requires of its stream before the first byte of its
@@ -104,7 +109,7 @@ const (
 // Event is the immutable record that the log holds. What a read yields is the
 // caller's to keep and change.
 type Event struct {
-	ID       uuid.UUID // UUIDv7; of two events of one log the later has the larger
+	ID       uuid.UUID // UUIDv7; of two events of one log the later has the larger, those aside that Adopt took from elsewhere
 	Sequence uint64    // place in the log: 1, 2, 3 … with no gaps
 	Version  uint64    // place in the stream: 1, 2, 3 … with no gaps
 	Batch    uint64    // number of the batch that brought it

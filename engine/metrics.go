@@ -315,10 +315,16 @@ func (l *Log) sinceThen(then time.Time) time.Duration {
 func (l *Log) appendTold(ctx context.Context, c *call) (err error) {
 	m := l.opts.Metrics
 	call := CallStats{Durability: c.batch.Durability, Events: len(c.batch.Events)}
+	if c.exact != nil {
+		call.Events = len(c.exact.events)
+	}
 	if m.CallBegin != nil || m.Call != nil {
 		call.Began = l.opts.Clock.Now()
 		for i := range c.batch.Events {
 			call.Bytes += int64(len(c.batch.Events[i].Data) + len(c.batch.Events[i].Metadata))
+		}
+		if c.exact != nil {
+			call.Bytes = c.exact.content()
 		}
 	}
 	if m.CallBegin != nil {
@@ -446,7 +452,7 @@ func (l *Log) replied(c *call) {
 	case c.refusal != nil:
 		return
 	case c.hit:
-		c.number = c.receipts[0].Batch
+		c.number = c.hitBatch()
 	case c.twin != nil:
 		c.number = c.twin.staged.mark.Batch
 	default:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine/record"
@@ -24,6 +25,10 @@ type Options struct {
 	// once. Those of afero.MemMapFs do not, and Open refuses it; package simfs has a
 	// disk in memory.
 	FS afero.Fs
+	// ID is the log's: a log that is made gets it, and one that is there must have it,
+	// or Open fails with ErrOtherLog. Zero: a new log draws one, and any other will do.
+	// Only a copy that Apply fills should have the id of another log.
+	ID uuid.UUID
 
 	// ReadOnly opens without a lock and without writing a byte. It serves what
 	// is whole, durable or not, and says in Recovery how much is proven durable.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/google/uuid"
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine/chain"
@@ -93,6 +94,9 @@ func (l *Log) recover() error {
 	defer l.giveBack(r.reader)
 	if err := r.openSegments(); err != nil {
 		return err
+	}
+	if id := l.opts.ID; id != uuid.Nil && l.firstSegment != 0 && id != l.logID {
+		return fmt.Errorf("%w: it is log %v, not %v", ErrOtherLog, uuid.UUID(l.logID), id)
 	}
 	l.observe(Point{Name: PointRecoverIndex, Offset: -1})
 	for _, number := range l.numbers {
@@ -817,8 +821,10 @@ func (r *recovering) beginLog() error {
 	if err := l.dir.sync(); err != nil {
 		return fmt.Errorf("make the name of the directory durable: %w", err)
 	}
-	if _, err := io.ReadFull(l.random, l.logID[:]); err != nil {
-		return fmt.Errorf("draw the log's id: %w", err)
+	if l.logID = l.opts.ID; l.logID == [16]byte{} {
+		if _, err := io.ReadFull(l.random, l.logID[:]); err != nil {
+			return fmt.Errorf("draw the log's id: %w", err)
+		}
 	}
 	p := &preparation{number: 1}
 	l.prepare(p)

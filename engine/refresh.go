@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"math"
 
+	"github.com/google/uuid"
+
 	"github.com/untorn-db/untorn/engine/internal/index"
 	"github.com/untorn-db/untorn/engine/internal/segment"
 	"github.com/untorn-db/untorn/engine/record"
@@ -141,6 +143,8 @@ func (r *recovering) nextSegment() (*segmentFile, error) {
 	if err == nil {
 		if foreign := r.belongs(s); foreign != nil {
 			err = recovered("%v", foreign)
+		} else if id := r.opts.ID; id != uuid.Nil && id != s.header.LogID {
+			err = fmt.Errorf("%w: it is log %v, not %v", ErrOtherLog, uuid.UUID(s.header.LogID), id)
 		}
 	}
 	if err != nil {

@@ -453,6 +453,9 @@ func (x *Index) ByID(id uuid.UUID) (uint64, bool) {
 	return ordinal, ok
 }
 
+// ID returns the id of the event with this ordinal, which must be below Len.
+func (x *Index) ID(ordinal uint64) uuid.UUID { return x.events.at(ordinal).id }
+
 // LastID returns the id of the last event, or zero.
 func (x *Index) LastID() uuid.UUID {
 	if n := x.events.len(); n > 0 {

@@ -428,6 +428,23 @@ func ReadNote(bytes []byte, place record.Place, offset int64, session record.Ses
 	return note, ""
 }
 
+// ReadCommit returns the log head of a batch from the bytes of its COMMIT, which lies at
+// an offset of the segment. One that is not whole, or of another batch, is told by the
+// reason.
+func ReadCommit(bytes []byte, place record.Place, offset int64, session record.Session, batch uint64) (head chain.Hash, reason string) {
+	frame, ok := record.ParseFrame(bytes, place, offset)
+	switch {
+	case !ok || len(bytes) < record.CommitSize:
+		return head, "a frame header is not whole"
+	case frame.Kind != record.KindCommit || frame.Session != session || frame.Batch != batch:
+		return head, "the COMMIT of another batch lies there"
+	case !frame.BodyOK(bytes[record.HeaderSize:record.CommitSize], place, offset):
+		return head, "the content of a frame is not whole"
+	}
+	copy(head[:], bytes[record.HeaderSize:])
+	return head, ""
+}
+
 // readRecord puts the pieces of an item together, in its own bytes.
 func readRecord(kind byte, bytes []byte, place record.Place, offset int64, session record.Session, index uint32) (whole []byte, reason string) {
 	if len(bytes) < record.HeaderSize {
