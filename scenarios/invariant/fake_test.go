@@ -436,6 +436,15 @@ func (f *fake) Stats() engine.Stats {
 	}
 	all, durable := at(len(f.disk.batches)), at(f.disk.durable)
 	s := engine.Stats{Accepted: all, Written: all, Durable: durable, Visible: durable}
+	if n := len(f.disk.batches); n > 0 { // all in one segment
+		first, last := f.disk.batches[0], f.disk.batches[n-1]
+		one := engine.SegmentStats{Number: 1, FirstSequence: first[0].Sequence, LastSequence: last[len(last)-1].Sequence, FirstTime: first[0].Time}
+		one.Head = engine.LogHead{Batch: last[0].Batch, Sequence: one.LastSequence, Time: all.Time}
+		if f.disk.durable == n {
+			one.Head = f.LogHead()
+		}
+		s.Segments = []engine.SegmentStats{one}
+	}
 	if f.stats != nil {
 		s = f.stats(s)
 	}

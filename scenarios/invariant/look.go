@@ -100,6 +100,7 @@ func Look(ctx context.Context, m *model.Model, log Log, how How) *Seen {
 	}
 	s.frontiers()
 	s.head()
+	s.segments()
 	if len(s.Events) == 0 {
 		s.keys(log, m)
 		return s
@@ -157,6 +158,32 @@ func (s *Seen) head() {
 		s.violate("I5", n, fmt.Sprintf("a log head at batch %d or later", s.Events[n-1].Batch), fmt.Sprintf("one at %d", s.Head.Batch))
 	case s.Head.Hash == (engine.Hash{}):
 		s.violate("I5", n, "a log head with a hash", "one without")
+	}
+}
+
+// segments checks what the log says of its segments: where each begins and ends, and
+// with which head.
+func (s *Seen) segments() {
+	n := uint64(len(s.Events))
+	var before engine.LogHead
+	for _, g := range s.Stats.Segments {
+		if g.Head.Sequence > n {
+			return // with events that are not shown yet
+		}
+		wrong := func(expected string) {
+			s.violate("I5", g.LastSequence, fmt.Sprintf("segment %d %s", g.Number, expected), fmt.Sprintf("events %d to %d from %v, and head %d of event %d at its end", g.FirstSequence, g.LastSequence, g.FirstTime, g.Head.Batch, g.Head.Sequence))
+		}
+		switch {
+		case g.Head.Sequence != max(before.Sequence, g.LastSequence):
+			wrong(fmt.Sprintf("to end with event %d", max(before.Sequence, g.LastSequence)))
+		case g.Head.Batch < before.Batch || g.LastSequence > 0 && g.Head.Batch < s.Events[g.LastSequence-1].Batch:
+			wrong("to have its last batch before its end")
+		case g.Head.Batch == s.Head.Batch && g.Head != s.Head:
+			wrong("to end with the head of the log")
+		case g.FirstSequence > 0 && (g.FirstTime.After(s.Events[g.FirstSequence-1].Time) || g.FirstTime.Before(before.Time)):
+			wrong("to begin after the one before it, and not after its first event")
+		}
+		before = g.Head
 	}
 }
 

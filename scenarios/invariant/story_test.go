@@ -230,6 +230,16 @@ func renumber(events []engine.Event) []engine.Event {
 	return events
 }
 
+// segment breaks what a log says of its last segment.
+func segment(change func(g *engine.SegmentStats)) func(*story) {
+	return func(s *story) {
+		s.log.stats = func(f engine.Stats) engine.Stats {
+			change(&f.Segments[len(f.Segments)-1])
+			return f
+		}
+	}
+}
+
 // plus appends a batch that nobody submitted, or submitted otherwise.
 func plus(drafts ...engine.Draft) func(*story) {
 	return func(s *story) {
@@ -330,6 +340,11 @@ func reds() []red {
 		{name: "has a log head without a hash", invariant: "I5", breaks: func(s *story) {
 			s.log.logHead = func(h engine.LogHead) engine.LogHead { h.Hash = engine.Hash{}; return h }
 		}},
+
+		{name: "has a segment that ends with another head", invariant: "I5", breaks: segment(func(g *engine.SegmentStats) { g.Head.Hash[0]++ })},
+		{name: "has a segment that ends early", invariant: "I5", breaks: segment(func(g *engine.SegmentStats) { g.Head.Sequence-- }), how: How{Quick: true}},
+		{name: "has a segment that ends before its last batch", invariant: "I5", breaks: segment(func(g *engine.SegmentStats) { g.Head.Batch-- })},
+		{name: "has a segment that begins after its first event", invariant: "I5", breaks: segment(func(g *engine.SegmentStats) { g.FirstTime = g.FirstTime.Add(1) })},
 
 		{name: "takes a key's effect twice", invariant: "I6", keep: 6, breaks: plus(keyed(draft("a", "fly 1"), "fly/0"), keyed(draft("b", "fly 2"), "fly/1"))},
 		{name: "answers ok for a failed call's key", invariant: "I6", breaks: func(s *story) {
