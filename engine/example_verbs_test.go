@@ -67,7 +67,8 @@ func ExampleOpen_deterministic() {
 		}
 		return events.LogHead().Hash
 	}
-	fmt.Println(head() == head())
+	first, again := head(), head()
+	fmt.Println(first == again)
 	// Output: true
 }
 
