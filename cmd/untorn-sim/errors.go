@@ -33,6 +33,15 @@ func errorsCommand() command.Command {
 			"  exact       whether nothing was left out, or what was\n\n" +
 			"What is broken is printed with a plan that untorn-sim replay breaks in the same way; the plan of the first\n" +
 			"failure of each invariant, on each plan and disk, is made small.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": {Words: scenarios.Names()},
+			"disk":     diskNames(),
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim errors --disk ext4", Says: "every fault in two small plans"},
+			{Line: "untorn-sim errors --scenario mixed --seed 7 --ops 50 -v", Says: "fifty operations of what a seed draws, and all faults by name"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r errorsRun
 			flags.StringVar(&r.scenario, "scenario", "", "`name` of the scenario that draws the plan from --seed")

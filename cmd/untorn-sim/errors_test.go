@@ -15,6 +15,7 @@ import (
 
 // TestErrorsPrintsSmallPlans: what untorn-sim errors finds ends in files, of which
 // the first is small and fails again.
+// exits 1: untorn-sim errors
 func TestErrorsPrintsSmallPlans(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "in.plan")

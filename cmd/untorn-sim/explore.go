@@ -34,6 +34,20 @@ func exploreCommand() command.Command {
 			"loss behind the recovery from a process kill is always tried and not counted. With fixpoint the power\n" +
 			"fails in recovery after recovery until no new disk appears.\n\n" +
 			"--check FILE computes what a file of --json says again, and compares: exit code 3 where one does not hold.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitDiffer, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": {Words: scenarios.Names()},
+			"disk":     diskNames(),
+			"kinds":    {Words: []string{"power", "kill", "reopen"}, List: true},
+			"depth":    {Words: []string{"1", "2", "fixpoint"}},
+			"garbage":  {Words: []string{"zero", "zero+garbage", "zero+stale", "zero+garbage+stale"}},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim explore --events 2", Says: "every crash of one batch of two events"},
+			{Line: "untorn-sim explore --disk all --depth 2 --json >certificates.json", Says: "on every disk, with crashes of the recovery, for others to check"},
+			{Line: "untorn-sim explore --check certificates.json", Says: "compute again what they say"},
+			{Line: "untorn-sim explore --plan failures/batch-posix-42-I1.plan --disk ext4", Says: "the workload of a plan, on another disk"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var x exploration
 			flags.StringVar(&x.scenario, "scenario", "batch", "`name` of the workload")

@@ -13,7 +13,12 @@ import (
 func listCommand() command.Command {
 	return command.Command{
 		Name: "list", Short: "the scenarios, disks and invariants",
-		Long: "What run and replay know by name.",
+		Long:  "What run and replay know by name.",
+		Exits: []int{exitFine, exitWrong, exitUsage},
+		Examples: []command.Example{
+			{Line: "untorn-sim list", Says: "what can be named with --scenario and --disk"},
+			{Line: "untorn-sim list --json", Says: "for a program"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			asJSON := flags.Bool("json", false, "one JSON object for everything")
 			return func(e *command.Env) error {

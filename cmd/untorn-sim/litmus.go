@@ -31,6 +31,16 @@ func litmusCommand() command.Command {
 			"a power loss would leave them, and what is found must be allowed on --disk, or else on the disk of\n" +
 			"that name. It needs root, mkfs and a kernel that knows the file system; it says what is missing,\n" +
 			"and that is no failure.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"disk":    diskNames(),
+			"real":    {Words: append(real.Systems(), "all"), List: true},
+			"[NAME…]": {Words: litmusNames(), Files: true},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim litmus", Says: "the whole corpus on all disks"},
+			{Line: "untorn-sim litmus two-files replace --disk ext4,xfs", Says: "two programs, on two disks"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var l litmusRun
 			disk := flags.String("disk", "all", "`names`, separated by commas, or all; posix+journal is posix with a journal: rules and naive are for plain names")
@@ -70,6 +80,18 @@ func litmusCommand() command.Command {
 			}
 		},
 	}
+}
+
+// litmusNames lists the corpus.
+func litmusNames() (names []string) {
+	corpus, err := litmus.All()
+	if err != nil {
+		return nil // whoever runs one is told
+	}
+	for _, p := range corpus {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // litmusPrograms returns the programs of these names, or all.

@@ -26,6 +26,12 @@
 //	untorn-sim tamper                           logs whose files are changed: named, never served
 //	untorn-sim litmus                           small programs, checked by three searches
 //
+// The command itself:
+//
+//	untorn-sim help                             what there is; --help explains a command, with examples
+//	untorn-sim completion bash|zsh|fish         a script with which a shell completes command lines
+//	untorn-sim man                              the manual page
+//
 // Exit codes: 0 fine; 1 a promise was broken; 2 the command line or a plan
 // cannot be understood; 3 something is not deterministic, or a certificate does
 // not hold; 4 interrupted, or the time was over before all was done.
@@ -41,6 +47,8 @@ import (
 	"syscall"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
+	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
 )
 
 func main() {
@@ -77,6 +85,16 @@ func program() command.Program {
 	return command.Program{
 		Name:  "untorn-sim",
 		Short: "untorn-sim cuts the power of an event log at every step of seeded workloads, and checks what is left.",
+		What:  "cut the power of an event log, and check what is left",
+		Long: `The log runs on simulated disks, which lose at a power failure what they may lose: writes that no sync has made
+durable, in any order, whole or torn. At every step of a workload the power goes, the log is opened again on
+what may be left, and what had been promised is checked.
+
+Workloads are drawn from seeds, or stand in plans, which are text files. The same seed, plan and disk do the same
+every time, on every machine: a failure is replayed, made small and explained. untorn-sim list names the
+scenarios, the disks, and the invariants that are checked.
+
+An interrupt ends a command with what was found so far, a second one at once.`,
 		Groups: []command.Group{
 			{Title: "Seeded workloads, and what becomes of a failure", Commands: []command.Command{listCommand(), runCommand(), replayCommand(), shrinkCommand()}},
 			{Title: "One workload, searched to the end", Commands: []command.Command{exploreCommand(), errorsCommand(), syncfailCommand()}},
@@ -89,7 +107,24 @@ func program() command.Program {
 			{Code: exitDiffer, Says: "not deterministic, or a certificate that does not hold"},
 			{Code: exitBudget, Says: "interrupted, or the time was over before all was done"},
 		},
+		Environment: []command.Term{
+			{Name: "GOGC, GOMEMLIMIT", Says: "how memory is collected, as every Go program reads them; without them, seldom, and up to 1 GiB"},
+			{Name: "NO_COLOR", Says: "if it is not empty, nothing is coloured"},
+		},
+		Files: []command.Term{
+			{Name: "failures/*.plan", Says: "where plans of what failed are saved, unless --plans names another directory"},
+		},
+		SeeAlso: []string{"untorn(1)", "https://github.com/untorn-db/untorn"},
 	}
+}
+
+// scenarioNames is what --scenario may be where it takes several, and diskNames --disk.
+func scenarioNames() command.Values {
+	return command.Values{Words: append(scenarios.Names(), "all"), List: true}
+}
+
+func diskNames() command.Values {
+	return command.Values{Words: append(simfs.PresetNames(), "all"), List: true}
 }
 
 // words splits a list such as "posix,ext4".

@@ -24,6 +24,14 @@ func profileCommand() command.Command {
 			"its promises is not made. A disk is written as --disk reads it, such as posix+journal-powersafe.\n\n" +
 			"That promises are broken is certain. That they hold is exact for a small plan with --set lazy=true, and perhaps\n" +
 			"--set depth=0; otherwise it means the images that were tried.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": {Words: scenarios.Names()},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim profile", Says: "what the first seeds of batch need"},
+			{Line: "untorn-sim profile failures/batch-posix-42-I1.plan --set lazy=true --plans plans", Says: "what one plan needs, exactly, with a plan of each loss"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var p profiling
 			flags.StringVar(&p.scenario, "scenario", "batch", "`name` of the scenario whose seeds are tried, where there are no plans")

@@ -11,6 +11,7 @@ import (
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
+	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
@@ -39,6 +40,15 @@ func replayCommand() command.Command {
 			"With clients the invariant may be I12: what they saw fits no order of their calls. Then expected and\n" +
 			"found are the longest order that fits, and the call that does not: \"2–8 client 1: append s\" was at work\n" +
 			"from moment 2 to moment 8 of the history. page names a file for a browser, which draws all calls.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitDiffer, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": scenarioNames(),
+			"disk":     {Words: simfs.PresetNames()},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim replay 42 --scenario batch --disk posix", Says: "one seed, with every crash"},
+			{Line: "untorn-sim replay failures/batch-posix-42-I1.plan -v", Says: "what a run has found, step by step"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r replayer
 			flags.StringVar(&r.scenario, "scenario", "", "`names` of the seed's scenarios, separated by commas, or all")

@@ -74,6 +74,7 @@ func TestJSON(t *testing.T) {
 
 // TestReplayOfASavedPlan checks that what a plan says about digests decides the
 // exit code.
+// exits 3: untorn-sim replay
 func TestReplayOfASavedPlan(t *testing.T) {
 	code, stdout, stderr := output("replay", "3", "--scenario", "batch", "--json", "--images", "20")
 	if code != exitFine {
@@ -125,7 +126,9 @@ func TestReplayOfASavedPlan(t *testing.T) {
 }
 
 // TestFailuresAreShown checks what is printed of a row with failures, in text
-// and as JSON.
+// and as JSON, and the exit code.
+// exits 1: untorn-sim run
+// exits 3: untorn-sim run
 func TestFailuresAreShown(t *testing.T) {
 	failure := func(seed uint64, invariant string) replay.Failure {
 		return replay.Failure{
@@ -193,11 +196,12 @@ func TestFailuresAreShown(t *testing.T) {
 }
 
 // TestInterrupted checks that what was stopped is not called fine.
+// exits 4: untorn-sim run, replay, shrink, explore, errors, syncfail, xray, profile, litmus, tamper
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, args := range [][]string{
-		{"run", "--seeds", "1"}, {"replay", "1"}, {"explore"}, {"errors"}, {"syncfail"}, {"xray"}, {"profile"}, {"litmus"},
+		{"run", "--seeds", "1"}, {"replay", "1"}, {"explore"}, {"errors"}, {"syncfail"}, {"xray"}, {"profile"}, {"litmus"}, {"tamper"},
 		{"shrink", "../../replay/testdata/corpus/batch-torn-at-commit.plan"},
 	} {
 		var out strings.Builder
@@ -242,6 +246,7 @@ func TestWatched(t *testing.T) {
 
 // TestBrokenOutput checks that nothing that could not be printed is called
 // fine.
+// exits 1: untorn-sim list
 func TestBrokenOutput(t *testing.T) {
 	for _, args := range [][]string{{"list"}, {"help"}, {"run", "--seeds", "1", "--scenario", "batch", "--images", "1"}, {"replay", "1", "--scenario", "batch", "--images", "1"}} {
 		var errs strings.Builder

@@ -23,6 +23,11 @@ func shrinkCommand() command.Command {
 			"  why       the smallest set of cells and names that must not have reached the disk, who wrote them, and\n" +
 			"            what must have reached it all the same\n\n" +
 			"The exit code is 0 when the plan is minimal, 4 when the time or the runs were used up before.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Examples: []command.Example{
+			{Line: "untorn-sim shrink failures/batch-posix-42-I1.plan", Says: "the smallest plan that fails in the same way"},
+			{Line: "untorn-sim shrink failures/batch-posix-42-I1.plan --time 1m --out small.plan", Says: "what a minute is enough for"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var s shrinker
 			flags.StringVar(&s.out, "out", "", "`file` for the small plan; without, PLAN with .small before its .plan")

@@ -37,6 +37,15 @@ func runCommand() command.Command {
 			"  violations  promises that were broken: 0 is what it should be\n" +
 			"  digest      of all that happened: the same seeds give the same one on every machine\n" +
 			"  seconds     of work, summed over the jobs",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitDiffer, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": scenarioNames(),
+			"disk":     diskNames(),
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim run --seeds 1-100 --scenario batch,mixed --disk posix,ext4", Says: "a hundred seeds of two scenarios on two disks"},
+			{Line: "untorn-sim run --seeds 1-1000000 --time 10m --json >rows.jsonl", Says: "as many seeds as ten minutes are worth, with the table for a program"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var r runner
 			flags.StringVar(&r.scenario, "scenario", "all", "`names`, separated by commas, or all")

@@ -28,6 +28,14 @@ func syncfailCommand() command.Command {
 			"                     batch proves the loss, the log names it\n" +
 			"  BAD                anything that the program could have avoided; printed below, and the exit code is 1\n" +
 			"  cannot happen      the disk has no such mode",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"disk": {Words: simfs.PresetNames()},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim syncfail", Says: "the whole table, on posix"},
+			{Line: "untorn-sim syncfail --disk sequential --sites 1 --json", Says: "one failing sync of each story, for a program"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c synclab.Config
 			disk := flags.String("disk", "posix", "`name` of the disk; only posix has all modes")
@@ -57,13 +65,18 @@ func syncfailCommand() command.Command {
 				default:
 					fmt.Fprint(e.Stdout, table)
 				}
-				if table.Bad() {
-					return command.Fail(exitWrong, "the log loses what it could have kept, see BAD above")
-				}
-				return nil
+				return syncfailVerdict(table)
 			}
 		},
 	}
+}
+
+// syncfailVerdict is how the command ends.
+func syncfailVerdict(table *synclab.Table) error {
+	if table.Bad() {
+		return command.Fail(exitWrong, "the log loses what it could have kept, see BAD above")
+	}
+	return nil
 }
 
 // cellJSON is the JSON of a cell.

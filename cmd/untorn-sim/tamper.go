@@ -23,6 +23,14 @@ func tamperCommand() command.Command {
 			"reads show before Verify has looked, \"served\" what they show though they must not. What the other columns\n" +
 			"are is told by the documentation of package scenarios/tamper.\n\n" +
 			"What is not as it must be is a find: printed below, and the exit code is 1.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"log": {Words: append(tamper.LogNames(), "all"), List: true},
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim tamper", Says: "all kinds, on all logs"},
+			{Line: "untorn-sim tamper --mutations 300 --log open --kind 'flip a byte,cut'", Says: "two kinds, on one log"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c tamper.Config
 			flags.IntVar(&c.Mutations, "mutations", tamper.Standard, "at least so `many` of what belongs to the logs; others come in addition")
@@ -62,13 +70,18 @@ func tamperCommand() command.Command {
 				default:
 					fmt.Fprint(e.Stdout, report)
 				}
-				if report.Bad() {
-					return command.Fail(exitWrong, "%d mutations were not named, or served", report.Found)
-				}
-				return nil
+				return tamperVerdict(report)
 			}
 		},
 	}
+}
+
+// tamperVerdict is how the command ends.
+func tamperVerdict(report *tamper.Report) error {
+	if report.Bad() {
+		return command.Fail(exitWrong, "%d mutations were not named, or served", report.Found)
+	}
+	return nil
 }
 
 func tamperJSON(e *command.Env, report *tamper.Report) error {

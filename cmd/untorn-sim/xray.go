@@ -25,6 +25,15 @@ func xrayCommand() command.Command {
 			"  weaken    a full sync becomes a data-only one, that of a directory nothing\n\n" +
 			"With --plans each finding leaves a plan that says \"set sync = …\"; untorn-sim replay PLAN runs it. The exit\n" +
 			"code is 1 unless every place is needed. Compile from the sources that are there: they are quoted.",
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
+		Values: map[string]command.Values{
+			"scenario": scenarioNames(),
+			"disk":     diskNames(),
+		},
+		Examples: []command.Example{
+			{Line: "untorn-sim xray", Says: "every sync of the log"},
+			{Line: "untorn-sim xray --scenario batch --disk posix --site openDirectory --plans plans", Says: "one place, with plans that show what it is needed for"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var x xraying
 			flags.StringVar(&x.scenario, "scenario", "all", "`names`, separated by commas, or all")

@@ -42,15 +42,18 @@ func appendCommand() command.Command {
   data64, meta64, extensions64
                 bytes that are no JSON, in base64; extensions64 is an object of such
 
-These are the names that untorn read --json prints, so that a log can be read into another one:
-
-  untorn read --dir a --json | untorn append --dir b
-
+These are the names that untorn read --json prints, so that a log can be read into another one.
 Of a printed line, what the log gives (sequence, id, version, batch, time, clock, hash, durable) is not taken:
 the other log gives its own. causedBy and correlation go on to name events of the first one.
 
 Each batch commits as a whole or not at all. The first line that is wrong ends the command; what was
 appended before its batch stays. Empty lines are skipped.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: `echo '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data`, Says: "one event; the log is made if there is none"},
+			{Line: "untorn append --dir data --batch 100 --json <events.jsonl", Says: "a file of events, every 100 of them all or none, with a receipt for each"},
+			{Line: "untorn read --dir data --json | untorn append --dir copy", Says: "what one log has printed, into another one"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			var batch int

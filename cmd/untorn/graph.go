@@ -39,13 +39,22 @@ The other formats are texts, too: DOT is for Graphviz, Mermaid for many pages th
 browsers. With --json it is one object a line with the fields of untorn read --json, "distance" in steps from
 ID, negative for what it follows from; "effects", how many follow directly from it; "absent", "cut" and
 "loop" where a walk ended. Of --correlated it is the fields of untorn read alone.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Values: map[string]command.Values{
+			"format": {Words: formats()},
+		},
+		Examples: []command.Example{
+			{Line: "untorn graph --dir data 1", Says: "a tree of what led to event 1, and what came of it"},
+			{Line: "untorn graph --dir data 1 --format svg >graph.svg", Says: "a picture for a browser"},
+			{Line: "untorn graph --dir data 1 --correlated --json", Says: "all events of the same matter"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			var q graphQuery
 			flags.BoolVar(&q.causes, "causes", false, "only what the event follows from")
 			flags.BoolVar(&q.effects, "effects", false, "only what follows from the event")
 			flags.BoolVar(&q.correlated, "correlated", false, "the events with the same correlation; ID may be the correlation itself")
-			flags.StringVar(&q.format, "format", "", "the `format`: tree, dot, mermaid or svg; without it, tree")
+			flags.StringVar(&q.format, "format", "", "the `format`: "+command.Either(formats())+"; without it, tree")
 			countFlag(flags, &q.limits.Nodes, "limit", 1000, "at most `n` events each way; 0 means all")
 			countFlag(flags, &q.limits.Distance, "distance", 0, "at most `n` steps from the event; 0 means any number")
 			countFlag(flags, &q.width, "width", 0, "cut the lines of a tree to so many `columns`; 0 means not")
@@ -64,6 +73,9 @@ ID, negative for what it follows from; "effects", how many follow directly from 
 		},
 	}
 }
+
+// formats lists how a graph is drawn.
+func formats() []string { return []string{"tree", "dot", "mermaid", "svg"} }
 
 // graphQuery is what the command line asks for.
 type graphQuery struct {
@@ -100,9 +112,10 @@ func (q *graphQuery) check(operand string) error {
 	switch q.format {
 	case "":
 		q.format = "tree"
-	case "tree", "dot", "mermaid", "svg":
 	default:
-		return command.Usage("--format is %q: use tree, dot, mermaid or svg, or --json", q.format)
+		if !slices.Contains(formats(), q.format) {
+			return command.Usage("--format is %q: use %s, or --json", q.format, command.Either(formats()))
+		}
 	}
 	var err error
 	q.event, err = parseEventName(operand)

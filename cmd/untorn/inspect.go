@@ -30,6 +30,12 @@ is listed behind them.
 The last signature is shown as it stands in the log: untorn verify --keys checks it. How far a cursor is behind
 counts the events of the log, also those that its query leaves out. LOCK names the process that has opened the
 log for writing last; it may have ended. All times are UTC. It takes no lock and writes nothing.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn inspect --dir data", Says: "segments, head and frontiers"},
+			{Line: `untorn inspect --dir data | sed -n 's/^head \([^ ]*\) .*/\1/p' >head`, Says: "keep the head, for untorn verify --head"},
+			{Line: "untorn inspect --dir data --streams --json", Says: "for a program, with the head of each stream"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			i := &inspection{}

@@ -28,11 +28,13 @@ PKCS #8, as openssl genpkey -algorithm ed25519 makes them), and prints the publi
 keys, as untorn verify --keys and untorn check --keys read it. With the FILE of a private key that is there, it
 makes nothing, and prints the public line of that one.
 
-  untorn key --out ops.pem --id ops-2026 >>keys
-  untorn key ops.pem
-
 Keep the file of keys where those who can write to the log cannot. After a key in it may stand the batches
 for which it may sign, such as 1-4000: that retires it.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn key --out ops.pem --id ops-2026 >>keys", Says: "a new private key, and its public line at the end of the trusted ones"},
+			{Line: "untorn key ops.pem", Says: "the public line once more"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			out := flags.String("out", "", "the new `file` for the private key")
 			id := flags.String("id", "", "the key's `id`, up to 64 letters, digits and characters of -._/@; without it one is made of the key")

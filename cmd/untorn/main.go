@@ -1,5 +1,6 @@
 // Command untorn works on an event log in a directory: append, read, tail,
-// verify, inspect, graph, key, sign, prove, check.
+// verify, inspect, graph, key, sign, prove, check. help, completion and man are about
+// the command itself.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
@@ -53,6 +54,13 @@ func program() command.Program {
 	return command.Program{
 		Name:  "untorn",
 		Short: "untorn works on an event log in a directory.",
+		What:  "work on an event log in a directory",
+		Long: `An event log is a directory of files that grows at its end: events, each in a stream, in batches that are there
+whole or not at all, under one hash. untorn appends to it, reads it, follows it, and proves what is in it.
+
+Only untorn append and untorn sign take the log's lock; the others open it read-only and write nothing, also while
+somebody appends. Notes and errors go to stderr, one line each; an error says what to do about it. With --json,
+what is printed is for programs.`,
 		Groups: []command.Group{
 			{Title: "Write and read", Commands: []command.Command{appendCommand(), readCommand(), tailCommand()}},
 			{Title: "Look into a log", Commands: []command.Command{verifyCommand(), inspectCommand(), graphCommand()}},
@@ -63,7 +71,15 @@ func program() command.Program {
 			{Code: command.ExitWrong, Says: "damage, a mismatch or a refusal"},
 			{Code: command.ExitUsage, Says: "a command line or an input that cannot be understood"},
 		},
-		Meant: command.Meant{Flag: "dir", What: "the log's directory"},
+		Environment: []command.Term{
+			{Name: "NO_COLOR", Says: "if it is not empty, nothing is coloured"},
+		},
+		Files: []command.Term{
+			{Name: "DIR/LOCK", Says: "held by the process that has the log open for writing, whose number is in it"},
+			{Name: "DIR/*.seg", Says: "the segments, with all there is"},
+		},
+		SeeAlso: []string{"untorn-sim(1)", "https://github.com/untorn-db/untorn"},
+		Meant:   command.Meant{Flag: "dir", What: "the log's directory"},
 	}
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/untorn-db/untorn/cmd/internal/command/commandtest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,46 +24,16 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"wrong":  wrong,
-			"lines":  lines,
-			"flip":   flip,
-			"comes":  comes,
-			"readme": readme,
+			"exits":    commandtest.Exits,
+			"refused":  commandtest.Refused,
+			"examples": commandtest.Examples(program()),
+			"wrong":    wrong,
+			"lines":    lines,
+			"flip":     flip,
+			"comes":    comes,
+			"readme":   readme,
 		},
 	})
-}
-
-// exits CODE COMMAND ARG… runs a command that has to end with this code; one
-// that fails has to say so in one line that begins with its name; notes may come with it.
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND ARG…")
-	}
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d, want %s", code, args[0])
-	}
-	failures := 0
-	for line := range strings.Lines(ts.ReadFile("stderr")) {
-		switch {
-		case strings.HasPrefix(line, args[1]+": note: "):
-		case strings.HasPrefix(line, args[1]+": "):
-			failures++
-		default:
-			ts.Fatalf("a line on stderr does not begin with %s: %q", args[1], line)
-		}
-	}
-	if (failures == 1) != (code != 0) {
-		ts.Fatalf("%d lines say what failed, exit code %d", failures, code)
-	}
 }
 
 // wrong CODE REGEXP LINE… appends the lines as one batch to a new log, which

@@ -26,12 +26,13 @@ func proveCommand() command.Command {
 		Form:     "--dir DIR ID",
 		Operands: "ID",
 		Long: `Prints a JSON object with what is stated of an event, and the proof that leads from there to the first head
-above it that was signed, or to the log's head if none was. untorn check verifies it, without the log:
-
-  untorn prove --dir data 12 >proof.json
-  untorn check --proof proof.json --keys keys
+above it that was signed, or to the log's head if none was. untorn check verifies it, without the log.
 
 ID is the id of an event; or its first 8 hex digits, or more of them; or its sequence, as 12 or '#12'.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn prove --dir data 1 >proof.json", Says: "the proof that event 1 is in the log, and signed"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			return func(e *command.Env) error {
@@ -110,6 +111,11 @@ nobody has signed it.
 Of the event's content a proof has only the hash: --event reads the event itself, as a line of
 untorn read --json, and --receipt what was told when it was appended, as a line of untorn append --json; each
 must say what was proven, field by field. A note names what no proof says, such as a receipt's line.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn check --proof proof.json --keys keys", Says: "the proof holds, and a trusted key has signed"},
+			{Line: "untorn read --dir data --to 1 --json >event.json && untorn check --proof proof.json --keys keys --event event.json", Says: "and it is of this event"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var c check
 			flags.StringVar(&c.proof, "proof", "", "the `file` with the proof; required")

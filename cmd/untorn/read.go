@@ -25,6 +25,12 @@ that controls a terminal, stand there as they are stored, anything else in base6
 
 On a terminal, text is in colours, of which a stream always has the same; NO_COLOR and TERM=dumb turn them off, and
 so does --color never.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn read --dir data --stream order-42", Says: "the events of one stream"},
+			{Line: "untorn read --dir data --backward --limit 3 --json", Says: "the last three, as JSON lines"},
+			{Line: "untorn read --dir data --type order.placed --type order.paid --from 2 --to 9", Says: "those of two types, of a part of the log"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			r := &reading{}

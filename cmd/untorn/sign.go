@@ -20,12 +20,12 @@ func signCommand() command.Command {
 there. The signature is appended, in a batch of its own after the head, and printed. Where nothing has come
 after the last signature, and it is of the same key, that one is printed and nothing is written.
 
-  untorn key --out ops.pem --id ops-2026 >>keys
-  untorn sign --dir data --key ops.pem
-  untorn verify --dir data --keys keys
-
 It takes the log's lock, as untorn append does; append --sign signs what it has appended. BATCH:HASH of the line
 is for untorn verify --head.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn sign --dir data --key ops.pem", Says: "sign what is there; untorn verify --keys says up to where it is signed"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			key := flags.String("key", "", "the `file` of the private key; required; untorn key --out makes one")

@@ -38,6 +38,11 @@ With --since it begins with all events of that time and later, or the last -n of
 
 On a terminal, text is in colours, of which a stream always has the same; NO_COLOR and TERM=dumb turn them off, and
 so does --color never.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn tail --dir data -n 3", Says: "the last three events"},
+			{Line: "untorn tail --dir data -f --stream order-42", Says: "the last ones of a stream, and those that come, until it is interrupted"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			t := &tail{}

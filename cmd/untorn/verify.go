@@ -30,6 +30,12 @@ where the log is signed: what comes after, nobody vouches for.
 
 There is nothing to repair by hand. What a power cut has torn, untorn append leaves behind when it opens the log;
 what is damaged stays as it is, and untorn read --salvage reads what is whole beside it.`,
+		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
+		Examples: []command.Example{
+			{Line: "untorn verify --dir data", Says: "every hash once more"},
+			{Line: "untorn verify --dir data --head $(cat head)", Says: "the log still has the head that was kept in a file"},
+			{Line: "untorn verify --dir data --keys keys", Says: "and who has signed it"},
+		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
 			head := flags.String("head", "", "the `head` that the log must have, or have had, as BATCH:HASH")

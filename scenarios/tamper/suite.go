@@ -33,12 +33,17 @@ type Config struct {
 	Progress func(done int)
 }
 
-// Check reports names that no log and no kind has.
-func (c *Config) Check() error {
-	var names []string
+// LogNames lists the logs.
+func LogNames() (names []string) {
 	for _, s := range stories() {
 		names = append(names, s.name)
 	}
+	return names
+}
+
+// Check reports names that no log and no kind has.
+func (c *Config) Check() error {
+	names := LogNames()
 	for _, name := range c.Logs {
 		if !slices.Contains(names, name) {
 			last := len(names) - 1

@@ -2,7 +2,9 @@ package command
 
 import (
 	"flag"
+	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // Command is one of a program's.
@@ -13,18 +15,76 @@ type Command struct {
 	// Operands is what is no flag, a word for each: "ID", "(SEED|PLAN)", "A B"; one that
 	// ends in … may stand for many, as in "[NAME…]". "": there are none.
 	Operands string
-	// Form is what stands behind the name; "" for the operands and [flags].
+	// Form is what stands behind the name; "" for the operands and, where there are any, [flags].
 	Form     string
 	Examples []Example
 	Exits    []int // the codes that it may end with, of those that the program knows
+	// Values is what a flag may be, by its name, or an operand, by what Operands has. Of a
+	// flag whose value is a `file` or a `directory`, and of an operand that is a FILE, a
+	// PLAN or a DIR, that needs not be said.
+	Values map[string]Values
 	// Prepare declares the flags and returns what runs once they are parsed.
 	Prepare func(flags *flag.FlagSet) func(e *Env) error
+}
+
+// Values is what a value may be.
+type Values struct {
+	Words       []string // those that are known
+	List        bool     // several of them, with commas between
+	Files       bool     // a file, or a directory on the way to one
+	Directories bool
 }
 
 // Example is a line of shell and what it does.
 type Example struct {
 	Line string // "untorn read --dir data"
 	Says string // "all events, in the order in which they were appended"
+}
+
+// flagSet declares the flags, and returns them with what runs once they are parsed.
+func (c *Command) flagSet() (*flag.FlagSet, func(e *Env) error) {
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags, c.Prepare(flags)
+}
+
+// Flag is a flag of a command as it is shown.
+type Flag struct {
+	Written string // "--dir", "-n"
+	Value   string // "directory"; "" for one that takes none
+	Text    string
+	Values  Values
+}
+
+// Flags lists the flags by their names.
+func (c *Command) Flags() (all []Flag) {
+	flags, _ := c.flagSet()
+	flags.VisitAll(func(f *flag.Flag) {
+		one := Flag{Written: "--" + f.Name, Values: c.Values[f.Name]}
+		if utf8.RuneCountInString(f.Name) == 1 {
+			one.Written = "-" + f.Name
+		}
+		one.Value, one.Text = flag.UnquoteUsage(f)
+		if _, known := c.Values[f.Name]; !known {
+			one.Values.Files, one.Values.Directories = one.Value == "file", one.Value == "directory"
+		}
+		all = append(all, one)
+	})
+	return all
+}
+
+// form is the flag with its value.
+func (f *Flag) form() string { return strings.TrimSpace(f.Written + " " + f.Value) }
+
+// operandValues is what the operands may be.
+func (c *Command) operandValues() Values {
+	if v, known := c.Values[c.Operands]; known {
+		return v
+	}
+	return Values{
+		Files:       strings.Contains(c.Operands, "FILE") || strings.Contains(c.Operands, "PLAN"),
+		Directories: strings.Contains(c.Operands, "DIR"),
+	}
 }
 
 // Group is commands that belong together.
@@ -37,9 +97,12 @@ type Group struct {
 func (c *Command) usage(program string) string {
 	form := c.Form
 	if form == "" {
-		form = strings.TrimSpace(c.Operands + " [flags]")
+		form = c.Operands
+		if len(c.Flags()) > 0 {
+			form += " [flags]"
+		}
 	}
-	return program + " " + c.Name + " " + form
+	return strings.Join(strings.Fields(program+" "+c.Name+" "+form), " ")
 }
 
 // heading is the command with its operands.

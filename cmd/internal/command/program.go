@@ -12,11 +12,20 @@ import (
 // Program is commands under one name.
 type Program struct {
 	Name   string // "untorn"
-	Short  string // a sentence
+	Short  string // a sentence, which help begins with
+	What   string // for the manual's NAME, as in "work on an event log"
+	Long   string // paragraphs
 	Groups []Group
 	Exits  []Exit
 	Meant  Meant // "": none
+
+	Environment []Term // what it takes from the environment
+	Files       []Term // that it reads or makes
+	SeeAlso     []string
 }
+
+// Term is a name and what it stands for.
+type Term struct{ Name, Says string }
 
 // Meant is the flag that somebody may have meant who writes a value without one.
 type Meant struct {
@@ -24,9 +33,15 @@ type Meant struct {
 	What string // "the log's directory"
 }
 
-// Commands lists the commands.
+// groups is the program's own, and the commands that every program has.
+func (p *Program) groups() []Group {
+	return append(p.Groups[:len(p.Groups):len(p.Groups)],
+		Group{"Get along with it", []Command{p.helpCommand(), p.completionCommand(), p.manCommand()}})
+}
+
+// Commands lists the commands, with those that every program has.
 func (p *Program) Commands() (all []Command) {
-	for _, g := range p.Groups {
+	for _, g := range p.groups() {
 		all = append(all, g.Commands...)
 	}
 	return all
@@ -53,32 +68,32 @@ func (p *Program) Dispatch(e *Env, args []string) error {
 	}
 	name, args := args[0], args[1:]
 	switch name {
-	case "help", "-h", "-help", "--help":
-		if len(args) > 1 || len(args) == 1 && name != "help" {
-			return Usage("unexpected %q: %s help takes one command", args[len(args)-1], p.Name)
-		}
-		if len(args) > 0 {
-			return p.Dispatch(e, []string{args[0], "--help"})
-		}
-		p.help(e.Stdout)
-		return nil
+	case "-h", "-help", "--help":
+		name = "help"
 	}
+	c, err := p.command(name)
+	if err != nil {
+		return err
+	}
+	return p.runCommand(e, c, args)
+}
+
+// command returns the command with this name.
+func (p *Program) command(name string) (*Command, error) {
 	for _, c := range p.Commands() {
 		if c.Name == name {
-			return p.runCommand(e, &c, args)
+			return &c, nil
 		}
 	}
-	return Usage("unknown command %q: use %s", name, p.names())
+	return nil, Usage("unknown command %q: use %s", name, p.names())
 }
 
 func (p *Program) runCommand(e *Env, c *Command, args []string) error {
-	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	do := c.Prepare(flags)
+	flags, do := c.flagSet()
 	operands, err := parse(flags, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		p.commandHelp(e.Stdout, c, flags)
+		p.commandHelp(e.Stdout, c)
 		return nil
 	case err != nil:
 		return Usage("%s: %w: see %s %s --help", c.Name, err, p.Name, c.Name)
@@ -98,10 +113,14 @@ func (p *Program) runCommand(e *Env, c *Command, args []string) error {
 }
 
 // names lists the commands for a message.
-func (p *Program) names() string {
-	var all []string
-	for _, c := range p.Commands() {
-		all = append(all, c.Name)
+func (p *Program) names() string { return Either(p.ownNames()) }
+
+// ownNames lists the commands that not every program has.
+func (p *Program) ownNames() (all []string) {
+	for _, g := range p.Groups {
+		for _, c := range g.Commands {
+			all = append(all, c.Name)
+		}
 	}
-	return Either(all)
+	return all
 }
