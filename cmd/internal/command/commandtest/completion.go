@@ -225,9 +225,13 @@ print -r -- ready >>%[2]s
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, `zmodload zsh/zpty zsh/zselect || exit 1
+: >%[1]s
 come() { # so many lines have come that are this one
     local -i tries=0
-    until [[ -f %[1]s && $(grep -cxF -- "$2" %[1]s) -ge $1 ]]; do
+    local -a lines
+    while true; do
+        lines=(${(M)${(f)"$(<%[1]s)"}:#$2})
+        ((${#lines} >= $1)) && return
         if ((++tries > 1000)); then print "no answer: $(<%[1]s)" >&2; exit 1; fi
         zselect -t 1
         zpty -r -t z noise

@@ -101,6 +101,7 @@ func TestMalformed(t *testing.T) {
 		"a\\b":       1,
 		"a\\[u20]":   1,
 		"caf\u00e9":  1,
+		"a-b":        1,
 		"a\tb":       1,
 		"a\\(aqb\\e": 0,
 	} {

@@ -96,6 +96,8 @@ func malformed(page string) (wrong []string) {
 			wrong = append(wrong, "roff knows no such request: "+line)
 		case strings.Contains(escape.ReplaceAllString(line, ""), `\`):
 			wrong = append(wrong, "roff knows no such escape: "+line)
+		case strings.Contains(escape.ReplaceAllString(line, ""), "-"):
+			wrong = append(wrong, "a hyphen, which may not be pasted as a minus: "+line)
 		case strings.ContainsFunc(line, func(r rune) bool { return r > 0x7e || r < ' ' }):
 			wrong = append(wrong, "not ASCII: "+line)
 		}
