@@ -4,7 +4,6 @@ import (
 	"flag"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // Command is one of a program's.
@@ -60,10 +59,7 @@ type Flag struct {
 func (c *Command) Flags() (all []Flag) {
 	flags, _ := c.flagSet()
 	flags.VisitAll(func(f *flag.Flag) {
-		one := Flag{Written: "--" + f.Name, Values: c.Values[f.Name]}
-		if utf8.RuneCountInString(f.Name) == 1 {
-			one.Written = "-" + f.Name
-		}
+		one := Flag{Written: dashed(f.Name), Values: c.Values[f.Name]}
 		one.Value, one.Text = flag.UnquoteUsage(f)
 		if _, known := c.Values[f.Name]; !known {
 			one.Values.Files, one.Values.Directories = one.Value == "file", one.Value == "directory"
@@ -135,25 +131,4 @@ func (c *Command) tooMany(flags *flag.FlagSet, operands []string, meant Meant) e
 		return Incomplete("unexpected %q after %q: one %s at a time", spare, operands[0], what)
 	}
 	return Incomplete("unexpected %q after %q: %s is all that it takes", spare, operands[most-1], what)
-}
-
-// parse parses the flags, and returns the operands between and behind them. Package
-// flag stops at the first of those.
-func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
-	for {
-		if err := flags.Parse(args); err != nil {
-			return nil, err
-		}
-		if args = flags.Args(); len(args) == 0 {
-			return operands, nil
-		}
-		operands, args = append(operands, args[0]), args[1:]
-	}
-}
-
-// Given is the flags that stand on the command line, whatever their values.
-func Given(flags *flag.FlagSet) map[string]bool {
-	names := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { names[f.Name] = true })
-	return names
 }

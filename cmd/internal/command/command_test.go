@@ -55,7 +55,10 @@ func greet() Program {
 			},
 			{
 				Name: "many", Operands: "[NAME…]", Short: "greet many", Long: "Long.",
-				Prepare: func(*flag.FlagSet) func(*Env) error {
+				Prepare: func(flags *flag.FlagSet) func(*Env) error {
+					flags.Int("times", 1, "`how often`")
+					flags.Duration("pause", 0, "`how long` between them")
+					flags.Bool("soft", false, "so that nobody hears it")
 					return func(e *Env) error { return e.Object(Either(e.Operands)) }
 				},
 			},
@@ -84,8 +87,16 @@ func TestRun(t *testing.T) {
 		{"many", 0, "\"\"\n", ""},
 		{"many a <b c d", 0, "\"a, <b, c or d\"\n", ""},
 		{"", 2, "", "greet-all: no command: use hello, all, two or many; greet-all help says more\n"},
-		{"helo", 2, "", "greet-all: unknown command \"helo\": use hello, all, two or many\n"},
-		{"help helo", 2, "", "greet-all: help: unknown command \"helo\": use hello, all, two or many\n"},
+		{"helo", 2, "", "greet-all: unknown command \"helo\": did you mean hello? greet-all help lists all\n"},
+		{"wave", 2, "", "greet-all: unknown command \"wave\": use hello, all, two or many\n"},
+		{"help wave", 2, "", "greet-all: help: unknown command \"wave\": use hello, all, two or many\n"},
+		{"all --idr x", 2, "", "greet-all: all: flag provided but not defined: -idr: did you mean --dir? see greet-all all --help\n"},
+		{"all --folder x", 2, "", "greet-all: all: flag provided but not defined: -folder: see greet-all all --help\n"},
+		{"all --dir", 2, "", "greet-all: all: flag needs an argument: -dir: see greet-all all --help\n"},
+		{"many --times x", 2, "", "greet-all: many: invalid value \"x\" for flag -times: write a number, such as 7: see greet-all many --help\n"},
+		{"many --times 99999999999999999999", 2, "", "greet-all: many: invalid value \"99999999999999999999\" for flag -times: write a number, such as 7: see greet-all many --help\n"},
+		{"many --pause 5", 2, "", "greet-all: many: invalid value \"5\" for flag -pause: write a duration, such as 90s or 10m: see greet-all many --help\n"},
+		{"many --soft=x", 2, "", "greet-all: many: invalid boolean value \"x\" for -soft: leave the value out: see greet-all many --help\n"},
 		{"help two", 0, "greet-all two A B: greet two\n\nusage: greet-all two A B\n\nLong.\n", ""},
 		{"--help two", 0, "greet-all two A B: greet two\n\nusage: greet-all two A B\n\nLong.\n", ""},
 		{"hello --help", 0, "greet-all hello NAME: greet 'one' [of: them]\n\nusage: greet-all hello NAME [flags]\n\nLong.\n\n" +
@@ -198,6 +209,27 @@ func TestWords(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestNearest: a slip of the pen is recognized, another word is not.
+func TestNearest(t *testing.T) {
+	words := []string{"append", "read", "tail", "f", "n", "batch", "from", "from-version"}
+	for slip, want := range map[string]string{
+		"appned": "append", "apend": "append", "appendd": "append", "reed": "read", "tial": "tail", "bach": "batch",
+		"form": "from", "from-versoin": "from-version", "x": "", "dump": "", "readers": "", "": "", "appen\u00e9": "append",
+	} {
+		if got := nearest(slip, words); got != want {
+			t.Errorf("%q is taken for %q, want %q", slip, got, want)
+		}
+	}
+	for _, c := range []struct {
+		a, b string
+		d    int
+	}{{"", "", 0}, {"", "ab", 2}, {"ab", "", 2}, {"ab", "ba", 1}, {"abc", "ca", 3}, {"kitten", "sitting", 3}, {"same", "same", 0}} {
+		if got := distance(c.a, c.b); got != c.d {
+			t.Errorf("from %q to %q it is %d, want %d", c.a, c.b, got, c.d)
 		}
 	}
 }

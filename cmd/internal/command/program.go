@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Program is commands under one name.
@@ -85,6 +86,13 @@ func (p *Program) command(name string) (*Command, error) {
 			return &c, nil
 		}
 	}
+	var all []string
+	for _, c := range p.Commands() {
+		all = append(all, c.Name)
+	}
+	if near := nearest(name, all); near != "" {
+		return nil, Usage("unknown command %q: did you mean %s? %s help lists all", name, near, p.Name)
+	}
 	return nil, Usage("unknown command %q: use %s", name, p.names())
 }
 
@@ -96,7 +104,11 @@ func (p *Program) runCommand(e *Env, c *Command, args []string) error {
 		p.commandHelp(e.Stdout, c)
 		return nil
 	case err != nil:
-		return Usage("%s: %w: see %s %s --help", c.Name, err, p.Name, c.Name)
+		mark := ":"
+		if strings.HasSuffix(err.Error(), "?") {
+			mark = ""
+		}
+		return Usage("%s: %w%s see %s %s --help", c.Name, err, mark, p.Name, c.Name)
 	}
 	err = c.tooMany(flags, operands, p.Meant)
 	if err == nil {
