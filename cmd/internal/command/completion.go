@@ -241,6 +241,9 @@ function %[2]s_list # words of which several may stand with commas between
         string match -q -- "*,$w,*" ",$given"; or echo $given$w
     end
 end
+function %[2]s_directories # behind --flag=, too
+    __fish_complete_directories (commandline -ct | string replace -r '^--[^=]*=' '')
+end
 
 complete -c %[1]s -f
 `, p.Name, name)
@@ -288,7 +291,7 @@ func fishValues(name string, v Values) string {
 	case v.Files:
 		return " -F"
 	case v.Directories:
-		return " -a '(__fish_complete_directories)'"
+		return " -a '(" + name + "_directories)'"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,9 @@ func Completion(t *testing.T, p command.Program) {
 		ask  func(t *testing.T, p *command.Program, script string, asked []question) string
 	}{{"bash", askBash}, {"zsh", askZsh}, {"fish", askFish}} {
 		t.Run(shell.name, func(t *testing.T) {
+			if runtime.GOOS == "windows" {
+				t.Skip("its paths are not those of these shells: they are tried elsewhere")
+			}
 			if _, err := exec.LookPath(shell.name); err != nil {
 				t.Skipf("%s is not installed: its completion is not tried", shell.name)
 			}
@@ -46,6 +50,9 @@ func Completion(t *testing.T, p command.Program) {
 				var offered []string
 				for line := range strings.Lines(answers[i]) {
 					word, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t") // behind it is what it says
+					if i := strings.Index(word, "="); strings.HasPrefix(word, "--") {
+						word = word[i+1:] // of --flag=value; fish and zsh offer it whole
+					}
 					offered = append(offered, strings.TrimSuffix(strings.TrimSpace(word), "/"))
 				}
 				for _, want := range q.want {
@@ -89,14 +96,21 @@ func questions(p *command.Program) (all []question) {
 		commands.want = append(commands.want, c.Name)
 		begin := p.Name + " " + c.Name + " "
 		var double, single []string
+		joined := false
 		for _, f := range c.Flags() {
 			if strings.HasPrefix(f.Written, "--") {
 				double = append(double, f.Written)
 			} else {
 				single = append(single, f.Written)
 			}
-			if f.Value != "" {
-				all = append(all, values(begin+f.Written+" ", f.Values)...)
+			if f.Value == "" {
+				continue
+			}
+			known := values(begin+f.Written+" ", f.Values)
+			all = append(all, known...)
+			if !joined && len(known[0].want) > 0 && strings.HasPrefix(f.Written, "--") { // one is enough
+				joined = true
+				all = append(all, question{line: begin + f.Written + "=", want: known[0].want, never: known[0].never})
 			}
 		}
 		all = append(all, question{line: begin + "--", want: append(double, "--help"), never: []string{"file.plan"}})
@@ -157,7 +171,8 @@ func shell(t *testing.T, script string, name string, args ...string) string {
 	return string(out)
 }
 
-// askBash calls the function that the script has given to complete, as bash does.
+// askBash calls the function that the script has given to complete, as bash does, with
+// a word for each =.
 func askBash(t *testing.T, p *command.Program, script string, asked []question) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, `source %q || exit 1
@@ -174,6 +189,10 @@ ask() {
 	for _, q := range asked {
 		s.WriteString("ask")
 		for _, word := range q.words() {
+			flag, _, joined := strings.Cut(word, "=")
+			if joined {
+				word = flag + "' '="
+			}
 			s.WriteString(" '" + word + "'")
 		}
 		s.WriteString("\n")
