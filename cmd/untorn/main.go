@@ -72,7 +72,8 @@ what is printed is for programs.`,
 			{Code: command.ExitUsage, Says: "a command line or an input that cannot be understood"},
 		},
 		Environment: []command.Term{
-			{Name: "NO_COLOR", Says: "if it is not empty, nothing is coloured"},
+			{Name: "NO_COLOR", Says: "if it is not empty, nothing is coloured unless --color always asks for it"},
+			{Name: "TERM", Says: "dumb stands for a terminal without colours"},
 		},
 		Files: []command.Term{
 			{Name: "DIR/LOCK", Says: "held by the process that has the log open for writing, whose number is in it"},

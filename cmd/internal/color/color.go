@@ -39,9 +39,19 @@ const Usage = "colours in text: `when` is auto (on a terminal, unless NO_COLOR i
 // String is the value as it is written on a command line.
 func (w When) String() string { return [...]string{"auto", "always", "never"}[w] }
 
+func all() []When { return []When{Auto, Always, Never} }
+
+// Words is what the value may be, for a shell that completes it.
+func (When) Words() (words []string) {
+	for _, when := range all() {
+		words = append(words, when.String())
+	}
+	return words
+}
+
 // Set takes the value of a flag.
 func (w *When) Set(text string) error {
-	for _, when := range []When{Auto, Always, Never} {
+	for _, when := range all() {
 		if text == when.String() {
 			*w = when
 			return nil

@@ -20,7 +20,7 @@ type Command struct {
 	Exits    []int // the codes that it may end with, of those that the program knows
 	// Values is what a flag may be, by its name, or an operand, by what Operands has. Of a
 	// flag whose value is a `file` or a `directory`, and of an operand that is a FILE, a
-	// PLAN or a DIR, that needs not be said.
+	// PLAN or a DIR, that needs not be said; nor of a flag.Value with a method Words() []string.
 	Values map[string]Values
 	// Prepare declares the flags and returns what runs once they are parsed.
 	Prepare func(flags *flag.FlagSet) func(e *Env) error
@@ -63,6 +63,9 @@ func (c *Command) Flags() (all []Flag) {
 		one.Value, one.Text = flag.UnquoteUsage(f)
 		if _, known := c.Values[f.Name]; !known {
 			one.Values.Files, one.Values.Directories = one.Value == "file", one.Value == "directory"
+			if words, ok := f.Value.(interface{ Words() []string }); ok {
+				one.Values.Words = words.Words()
+			}
 		}
 		all = append(all, one)
 	})

@@ -59,12 +59,20 @@ func greet() Program {
 					flags.Int("times", 1, "`how often`")
 					flags.Duration("pause", 0, "`how long` between them")
 					flags.Bool("soft", false, "so that nobody hears it")
+					flags.Var(new(mood), "mood", "the `mood`")
 					return func(e *Env) error { return e.Object(Either(e.Operands)) }
 				},
 			},
 		}}},
 	}
 }
+
+// mood is a flag whose values are known.
+type mood string
+
+func (m *mood) String() string        { return string(*m) }
+func (m *mood) Set(text string) error { *m = mood(text); return nil }
+func (m *mood) Words() []string       { return []string{"glad", "sad"} }
 
 // TestRun: what a command line leads to.
 func TestRun(t *testing.T) {
@@ -140,6 +148,7 @@ func TestShells(t *testing.T) {
 		{"bash", p.bash(), "complete -F _greet_all greet-all\n"},
 		{"zsh", p.zsh(), `            'hello:greet '\''one'\'' [of\: them]'` + "\n"},
 		{"zsh", p.zsh(), `'*--tone=[the tones: \[high\] or '\''low'\'']:tones:_values -s , tones high low'`},
+		{"bash", p.bash(), "        --mood|-mood) _greet_all_words 'glad' 'sad' ;;\n"},
 		{"fish", p.fish(), `complete -c greet-all -n '__greet_all_at ""' -a hello -d 'greet \'one\' [of: them]'` + "\n"},
 		{"fish", p.fish(), `complete -c greet-all -n '__greet_all_at hello' -l tone -x -a '(__greet_all_list high low)' -d 'the tones: [high] or \'low\''` + "\n"},
 	} {
