@@ -172,11 +172,16 @@ func (d *Difference) Text(w io.Writer, a, b string, color bool) error {
 	}
 	p.whole("A", a, d.A, d, red)
 	p.whole("B", b, d.B, d, green)
-	for _, s := range []struct {
+	sides := []struct {
 		mark, name string
 		behind     []Entry
 		color      string
-	}{{"A", a, d.BehindA, red}, {"B", b, d.BehindB, green}} {
+	}{{"A", a, d.BehindA, red}, {"B", b, d.BehindB, green}}
+	if slices.EqualFunc(d.BehindA, d.BehindB, func(x, y Entry) bool { return differing(&x, &y) == nil }) {
+		sides = sides[:1]
+		sides[0].mark, sides[0].name, sides[0].color = " ", "both", plain
+	}
+	for _, s := range sides {
 		if len(s.behind) > 0 {
 			p.line(plain, "then "+s.name)
 		}

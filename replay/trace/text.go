@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -71,7 +72,17 @@ func (p *paper) ink(color, text string) string {
 
 // line prints one line, cut to the width.
 func (p *paper) line(color, text string) {
-	fmt.Fprintln(p.out, p.ink(color, cut(text, Width)))
+	fmt.Fprintln(p.out, p.ink(color, cut(harmless(text), Width)))
+}
+
+// harmless is a text without what controls a terminal.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // cut shortens a text to n columns.
@@ -84,6 +95,7 @@ func cut(text string, n int) string {
 
 // wrap prints a text over several lines, those behind the first indented.
 func (p *paper) wrap(color, head, text string) {
+	text = harmless(text)
 	width := Width - utf8.RuneCountInString(head)
 	for text != "" || head != "" {
 		part := text
@@ -241,7 +253,7 @@ func (p *paper) entry(e *Entry) {
 		disk = "  [" + cut(disk, 48) + "]"
 	}
 	room := Width - utf8.RuneCountInString(head) - 1 - utf8.RuneCountInString(disk)
-	line := head + " " + cut(text, room)
+	line := harmless(head + " " + cut(text, room))
 	fmt.Fprintln(p.out, p.ink(color, line)+p.ink(yellow, disk))
 }
 
