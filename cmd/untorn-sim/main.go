@@ -8,6 +8,8 @@
 //	untorn-sim replay 42 --scenario batch --disk posix
 //	untorn-sim replay failures/batch-posix-42-I1.plan -v
 //	untorn-sim shrink failures/batch-posix-42-I1.plan
+//	untorn-sim trace failures/batch-posix-42-I1.small.plan
+//	untorn-sim diff there.jsonl here.jsonl
 //
 //	seeds ──run──▶ failure: text on stdout, plan in a file ──replay──▶ the same text
 //	                                             └──shrink──▶ a small plan, and why it fails
@@ -33,8 +35,8 @@
 //	untorn-sim man                              the manual page
 //
 // Exit codes: 0 fine; 1 a promise was broken; 2 the command line or a plan
-// cannot be understood; 3 something is not deterministic, or a certificate does
-// not hold; 4 interrupted, or the time was over before all was done.
+// cannot be understood; 3 something is not deterministic, two runs differ, or a
+// certificate does not hold; 4 interrupted, or the time was over before all was done.
 package main
 
 import (
@@ -96,7 +98,7 @@ scenarios, the disks, and the invariants that are checked.
 
 An interrupt ends a command with what was found so far, a second one at once.`,
 		Groups: []command.Group{
-			{Title: "Seeded workloads, and what becomes of a failure", Commands: []command.Command{listCommand(), runCommand(), replayCommand(), shrinkCommand()}},
+			{Title: "Seeded workloads, and what becomes of a failure", Commands: []command.Command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), traceCommand(), diffCommand()}},
 			{Title: "One workload, searched to the end", Commands: []command.Command{exploreCommand(), errorsCommand(), syncfailCommand()}},
 			{Title: "What the log needs, and what the disks keep", Commands: []command.Command{xrayCommand(), profileCommand(), tamperCommand(), litmusCommand()}},
 		},
@@ -104,7 +106,7 @@ An interrupt ends a command with what was found so far, a second one at once.`,
 			{Code: exitFine, Says: "fine"},
 			{Code: exitWrong, Says: "a promise was broken"},
 			{Code: exitUsage, Says: "a command line or a plan that cannot be understood"},
-			{Code: exitDiffer, Says: "not deterministic, or a certificate that does not hold"},
+			{Code: exitDiffer, Says: "not deterministic, two runs that differ, or a certificate that does not hold"},
 			{Code: exitBudget, Says: "interrupted, or the time was over before all was done"},
 		},
 		Environment: []command.Term{

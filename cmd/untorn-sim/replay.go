@@ -208,7 +208,7 @@ func (r *replayer) replay(e *command.Env, p *plan.Plan, file string) error {
 	if r.json {
 		return e.Object(object(o))
 	}
-	r.print(e, p, o)
+	r.print(e, p, o, file)
 	return nil
 }
 
@@ -238,7 +238,7 @@ func object(o replay.Outcome) replayed {
 	return out
 }
 
-func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome) {
+func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome, file string) {
 	w, result := e.Stdout, o.Result
 	fmt.Fprintf(w, "%s on %s", result.Scenario, result.Disk)
 	if result.Seed != 0 {
@@ -267,12 +267,22 @@ func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome) {
 	}
 	if o.Twice != nil {
 		fmt.Fprintf(w, "  NOT DETERMINISTIC: a second run differs, %s\n", o.Twice)
+		if again := file + " " + file; o.Twice.Step > 0 {
+			if file == "" {
+				again = fmt.Sprintf("%d %d --scenario %s --disk %s", p.Seed, p.Seed, p.Scenario, result.Disk)
+			}
+			fmt.Fprintf(w, "  next: untorn-sim diff %s\n", again)
+		}
 	} else {
 		fmt.Fprintf(w, "  digest %s, the same when run twice\n", result.Digest)
 	}
 	switch {
 	case o.Recorded != nil:
 		fmt.Fprintf(w, "  differs from the digests in the plan: %s\n", o.Recorded)
+		if o.Recorded.Step > 0 {
+			fmt.Fprintf(w, "  next: untorn-sim trace %s --json -o there.jsonl, where it ran as the plan says; then here\n"+
+				"        untorn-sim diff there.jsonl %s\n", file, file)
+		}
 	case len(p.Digests) > 0:
 		fmt.Fprintf(w, "  as the digests in the plan say\n")
 	}

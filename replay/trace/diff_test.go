@@ -30,6 +30,12 @@ func TestDiff(t *testing.T) {
 		{"the disk", func(t *trace.Trace) { t.Entries[7].Changes = t.Entries[7].Changes[:1] }, 7, []string{"disk"}, 0},
 		{"a digest", func(t *trace.Trace) { t.Entries[10].Digest = "762ac0d154b21bc4" }, 10, []string{"digest"}, 0},
 		{"a time", func(t *trace.Trace) { t.Entries[6].Time = "2020-01-01T00:00:00.0106Z" }, 6, []string{"time"}, 0},
+		{"the times of another seed", func(t *trace.Trace) {
+			t.Header.Seed = 8
+			for i := range t.Entries {
+				t.Entries[i].Time = "2020-01-02T00:00:00Z"
+			}
+		}, -1, nil, 1},
 		{"a crash line", func(t *trace.Trace) { t.Entries[14].Line = "kill op=1 notes=1" }, 14, []string{"crash line"}, 0},
 		{"place", func(t *trace.Trace) { t.Entries[5].Step, t.Entries[5].Client = 1, "2" }, 5, []string{"step", "client"}, 0},
 		{"kind", func(t *trace.Trace) { t.Entries[6].Kind = trace.Answer }, 6, []string{"kind"}, 0},

@@ -29,7 +29,11 @@ type FormatError struct {
 func (e *FormatError) Error() string { return fmt.Sprintf("trace, line %d: %s", e.Line, e.Problem) }
 
 // Write writes a trace: the header, then each entry, as JSON on a line of its own.
-func (t *Trace) Write(w io.Writer) error {
+func (t *Trace) Write(w io.Writer) error { return t.WriteSome(w, View{}) }
+
+// WriteSome is Write of the entries that a view shows. Unless it shows all, they are
+// no trace any more, and Read says so.
+func (t *Trace) WriteSome(w io.Writer, v View) error {
 	out := bufio.NewWriter(w)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
@@ -37,6 +41,9 @@ func (t *Trace) Write(w io.Writer) error {
 		return err
 	}
 	for i := range t.Entries {
+		if !v.shows(&t.Entries[i]) {
+			continue
+		}
 		if err := encoder.Encode(&t.Entries[i]); err != nil {
 			return err
 		}

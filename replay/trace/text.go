@@ -27,17 +27,6 @@ func (v View) shows(e *Entry) bool {
 	return (v.Life == 0 || e.Life == v.Life-1) && (v.Kinds == nil || slices.Contains(v.Kinds, e.Kind))
 }
 
-// Select returns the entries of a life, or of all where life is 0, and of some
-// kinds, nil for all: they are no trace any more.
-func (v View) Select(t *Trace) (list []Entry) {
-	for i := range t.Entries {
-		if v.shows(&t.Entries[i]) {
-			list = append(list, t.Entries[i])
-		}
-	}
-	return list
-}
-
 // ANSI colours.
 const (
 	plain  = ""
@@ -170,7 +159,7 @@ func (p *paper) head(t *Trace) {
 		title += fmt.Sprintf(", seed %d", h.Seed)
 	}
 	p.line(bold, fmt.Sprintf("%s: %s, %s", title, count(len(t.Entries), "entry", "entries"), count(crashes, "crash", "crashes")))
-	p.line(gray, "   n    time cl  > < call, answer   . point   o opened   w s n write, sync, name   ! fault   [what the disk has now]")
+	p.line(gray, "   n     time cl  > < call, answer   . point   o opened   w s n write, sync, name   ! fault   [what the disk has now]")
 	p.line(gray, "  (pending: a power loss may take it; durable: it may not; a cell is "+count(h.Cell, "byte", "bytes")+"; x: it failed)")
 }
 
@@ -235,7 +224,7 @@ func lane(e *Entry) (mark string, column int, color string) {
 func (p *paper) entry(e *Entry) {
 	when := ""
 	if at, err := time.Parse(time.RFC3339Nano, e.Time); err == nil {
-		when = at.Sub(p.start).Round(time.Microsecond).String()
+		when = clock(at.Sub(p.start))
 	}
 	mark, column, color := lane(e)
 	if e.Failed {
@@ -246,7 +235,7 @@ func (p *paper) entry(e *Entry) {
 		failed = "x"
 	}
 	lanes := strings.Repeat(" ", column) + mark + strings.Repeat(" ", 3-column)
-	head := fmt.Sprintf("%5d %7s %2s %s%s", e.N, cut(when, 7), cut(e.Client, 2), lanes, failed)
+	head := fmt.Sprintf("%5d %8s %2s %s%s", e.N, cut(when, 8), cut(e.Client, 2), lanes, failed)
 	disk := summary(e.Changes)
 	text := e.Text
 	if disk != "" {
@@ -255,6 +244,20 @@ func (p *paper) entry(e *Entry) {
 	room := Width - utf8.RuneCountInString(head) - 1 - utf8.RuneCountInString(disk)
 	line := harmless(head + " " + cut(text, room))
 	fmt.Fprintln(p.out, p.ink(color, line)+p.ink(yellow, disk))
+}
+
+// clock is a time since the beginning, in eight columns if it is not very long.
+func clock(d time.Duration) string {
+	unit := time.Second
+	switch size := d.Abs(); {
+	case size < time.Millisecond:
+		unit = time.Microsecond
+	case size < time.Second:
+		unit = 10 * time.Microsecond
+	case size < time.Hour:
+		unit = time.Millisecond
+	}
+	return d.Round(unit).String()
 }
 
 // summary counts what became of the disk.

@@ -75,12 +75,17 @@ func TestTextIsHarmless(t *testing.T) {
 	checkWidth(t, b.String())
 }
 
-func TestSelect(t *testing.T) {
-	list := trace.View{Life: 1, Kinds: []trace.Kind{trace.Op, trace.Crash}}.Select(sample())
-	if len(list) != 4 || list[0].N != 2 || list[3].Kind != trace.Crash {
-		t.Errorf("%+v", list)
+// TestWriteSome: a selection is its header and its lines, and no trace.
+func TestWriteSome(t *testing.T) {
+	var b bytes.Buffer
+	if err := sample().WriteSome(&b, trace.View{Life: 1, Kinds: []trace.Kind{trace.Op, trace.Crash}}); err != nil {
+		t.Fatal(err)
 	}
-	if all := (trace.View{}).Select(sample()); len(all) != len(sample().Entries) {
-		t.Errorf("%d entries", len(all))
+	all := strings.SplitAfter(lines(t, sample()), "\n")
+	if want := all[0] + all[3] + all[8] + all[9] + all[12]; b.String() != want {
+		t.Errorf("%s, want %s", &b, want)
+	}
+	if _, err := trace.Read(&b); err == nil || err.Error() != "trace, line 2: entry 2: want entry 0" {
+		t.Errorf("error %v", err)
 	}
 }
