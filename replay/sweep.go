@@ -70,6 +70,27 @@ func (r *Report) Failed() bool {
 	return false
 }
 
+// Unreached lists what some scenario of the sweep means to reach, and no row did,
+// in the order of the scenarios.
+func (r *Report) Unreached() []string {
+	reached := map[string]bool{}
+	for i := range r.Rows {
+		for name := range r.Rows[i].Reached {
+			reached[name] = true
+		}
+	}
+	var missed []string
+	for i := range r.Rows {
+		for _, name := range r.Rows[i].Unreached {
+			if !reached[name] {
+				reached[name] = true // named once
+				missed = append(missed, name)
+			}
+		}
+	}
+	return missed
+}
+
 // Deterministic reports whether every failure was the same when it was replayed.
 func (r *Report) Deterministic() bool {
 	for i := range r.Rows {

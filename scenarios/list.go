@@ -13,7 +13,7 @@ import (
 type Scenario struct {
 	Name    string
 	Says    string         // what it does, in a sentence
-	Reach   []string       // named points and kinds of faults that a sweep must reach
+	Reach   []string       // what a sweep must reach: "point NAME", "fault KIND", and "state NAME" of States
 	Explore explore.Config // how the crash images are searched; a plan's settings override it
 	draw    func(d *drawing)
 }
@@ -35,6 +35,12 @@ func All() []Scenario {
 		}
 		return all
 	}
+	in := func(list ...state) (names []string) {
+		for _, s := range list {
+			names = append(names, StateKey+States()[s].Name)
+		}
+		return names
+	}
 	// Enough to cut every batch of a workload in many ways, few enough for
 	// thousands of seeds: it is their number that finds what is rare.
 	// A recovery that reads long segments costs more, and gets fewer.
@@ -45,41 +51,43 @@ func All() []Scenario {
 	dense.Points = explore.All
 	return []Scenario{
 		{Name: "batch", Says: "batches of one to five events, cut at every operation, named point and cell",
-			Reach: reach(commit, recovery), Explore: dense, draw: drawBatch},
+			Reach:   reach(commit, recovery, in(foundNothing, beganLog, cutTail, carriedBatches, wentFresh, removedUnfinished, recoveredAgain, keptUnanswered, lostUnanswered)),
+			Explore: dense, draw: drawBatch},
 		{Name: "mixed", Says: "appends, batches, keys, compare-and-set, buffered calls and reopens on several streams and scopes",
-			Reach: reach(commit, recovery), Explore: images(54), draw: drawMixed},
+			Reach: reach(commit, recovery, in(answeredKey, conflictingKey, wrongVersion, lostBuffered, syncedBuffered, signedHead)), Explore: images(54), draw: drawMixed},
 		{Name: "rotate", Says: "payloads that fill segment after segment",
-			Reach: reach(commit, rotation, recovery), Explore: images(18), draw: drawRotate},
+			Reach: reach(commit, rotation, recovery, in(tookPrepared, readSegments, syncedBuffered)), Explore: images(18), draw: drawRotate},
 		{Name: "rollback", Says: "writes that fail or end early, and rollbacks that fail in their turn",
-			Reach: reach(commit, []string{"fault short", "fault fail"}), Explore: images(46), draw: drawRollback},
+			Reach: reach(commit, []string{"fault short", "fault fail"}, in(movedOn, rolledBack, rollbackFailed, leftInDoubt)), Explore: images(46), draw: drawRollback},
 		{Name: "nospace", Says: "a disk that is full in the middle of a group, of a rollback, of a recovery",
-			Reach: reach(commit, []string{"fault enospc", "fault short", "fault fail"}), Explore: images(32), draw: drawNoSpace},
+			Reach: reach(commit, []string{"fault enospc", "fault short", "fault fail"}, in(openedFull, rejectedFull, movedOn, rolledBack)), Explore: images(32), draw: drawNoSpace},
 		{Name: "syncfail", Says: "syncs that fail in every mode, of groups, recoveries and closes, or lie",
-			Reach: reach(commit, []string{"fault failsync"}), Explore: images(58), draw: drawSyncFail},
+			Reach: reach(commit, []string{"fault failsync"}, in(openFailed, leftInDoubt, lostByLie)), Explore: images(58), draw: drawSyncFail},
 		{Name: "readfault", Says: "reads that fail or end early, while the log opens and while it serves",
-			Reach: reach(commit, recovery, []string{"fault fail", "fault short"}), Explore: images(34), draw: drawReadFault},
+			Reach: reach(commit, recovery, []string{"fault fail", "fault short"}, in(openFailed, readFaulted, readBuffered)), Explore: images(34), draw: drawReadFault},
 		{Name: "bitrot", Says: "flipped bits, lost and swapped sectors, foreign and missing files: reported, never served",
-			Reach: reach(commit, recovery), Explore: explore.Config{MaxImages: 12, Exhaustive: 16}, draw: drawBitRot},
+			Reach: reach(commit, recovery, in(namedInterior, refusedForeign, salvaged)), Explore: explore.Config{MaxImages: 12, Exhaustive: 16}, draw: drawBitRot},
 		{Name: "skew", Says: "a clock that jumps both ways, drifts and stands still",
-			Reach: reach(commit, recovery), Explore: images(54), draw: drawSkew},
+			Reach: reach(commit, recovery, in(clockBack)), Explore: images(54), draw: drawSkew},
 		{Name: "retry", Says: "replies that are lost, and keyed calls that are made again",
-			Reach: reach(commit, recovery), Explore: images(62), draw: drawRetry},
+			Reach: reach(commit, recovery, in(answeredKey, conflictingKey, wrongVersion)), Explore: images(62), draw: drawRetry},
 		{Name: "crashloop", Says: "five crashes in a row, power and process mixed, with a little work between them",
-			Reach: reach(commit, recovery), Explore: images(44), draw: drawCrashLoop},
+			Reach: reach(commit, recovery, in(recoveredAgain, lostBuffered, keptUnanswered, lostUnanswered)), Explore: images(44), draw: drawCrashLoop},
 		{Name: "groupcommit", Says: "clients at the same time, whose calls share writes and syncs",
-			Reach: reach(commit, recovery), Explore: images(40), draw: drawGroupCommit},
+			Reach: reach(commit, recovery, in(sharedSync)), Explore: images(40), draw: drawGroupCommit},
 		{Name: "cas-race", Says: "clients that want the same version of a stream, which one of them gets",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawCasRace},
+			Reach: reach(commit, recovery, in(wrongVersion)), Explore: images(30), draw: drawCasRace},
 		{Name: "keyed-race", Says: "calls with one key in flight at the same time, which have one effect",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawKeyedRace},
+			Reach: reach(commit, recovery, in(answeredKey, conflictingKey)), Explore: images(30), draw: drawKeyedRace},
 		{Name: "read-race", Says: "readers beside writers: whole batches, in order, and nothing that is not visible",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawReadRace},
+			Reach: reach(commit, recovery, in(sharedSync)), Explore: images(30), draw: drawReadRace},
 		{Name: "transactions", Says: "several appends that become visible together, or are cancelled, while others write",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawTransactions},
+			Reach: reach(commit, recovery, in(committedTx, cancelledTx, droppedTx)), Explore: images(30), draw: drawTransactions},
 		{Name: "follow", Says: "subscribers and handlers beside writers: every event once, and its effects with the cursor's move",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawFollow},
+			Reach:   reach(commit, recovery, in(wokeFollower, movedCursor, leftDeadLetter, handledAgain, lostCursor, loadedCheckpoint, computedAnew)),
+			Explore: images(30), draw: drawFollow},
 		{Name: "close-race", Says: "a log that is closed under the hands of its clients",
-			Reach: reach(commit, recovery), Explore: images(30), draw: drawCloseRace},
+			Reach: reach(commit, recovery, in(closedBusy, refusedClosed, signedHead)), Explore: images(30), draw: drawCloseRace},
 	}
 }
 

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/untorn-db/untorn/engine"
 )
@@ -42,7 +43,7 @@ const (
 	rollbackFailed
 	leftInDoubt
 	rejectedFull
-	readFailed
+	readFaulted
 	readBuffered
 	tookPrepared
 	sharedSync
@@ -93,7 +94,7 @@ func States() []State {
 		rollbackFailed:    {"a rollback failed", "the fresh segment behind a failed write did not come to be"},
 		leftInDoubt:       {"left a call in doubt", "a call was told that nobody knows whether its batch is there"},
 		rejectedFull:      {"rejected for want of space", "a call was told that the disk is full, and nothing was written"},
-		readFailed:        {"a read failed", "a read met a fault, or what a fault had left, and said so"},
+		readFaulted:       {"a read met a fault", "a read of the log, while it served, met a file operation that failed or ended early"},
 		readBuffered:      {"read a buffered event", "a read showed an event before it was durable"},
 		tookPrepared:      {"took a prepared segment", "a full segment was left for one that was made ahead"},
 		sharedSync:        {"calls shared a sync", "a group of several batches was made durable by one sync"},
@@ -120,12 +121,31 @@ func States() []State {
 
 func (s states) has(one state) bool { return s>>one&1 != 0 }
 
+// Says is what something in Scenario.Reach means, in a line that begins with its
+// name.
+func Says(reach string) string {
+	if name, ok := strings.CutPrefix(reach, StateKey); ok {
+		for _, s := range States() {
+			if s.Name == name {
+				return reach + ": " + s.Says
+			}
+		}
+	}
+	if name, ok := strings.CutPrefix(reach, "point "); ok {
+		return reach + ": the log passed its point " + name
+	}
+	if kind, ok := strings.CutPrefix(reach, "fault "); ok {
+		return reach + ": a fault " + kind + " came"
+	}
+	return reach
+}
+
 // StateKey begins the name of a state in Result.Reached.
 const StateKey = "state "
 
 // outcome is what a recovery is named after: the most telling of its states.
 func (s states) outcome() (state, bool) {
-	for _, one := range []state{openFailed, readFailed, openedFull, carriedBatches, cutTail, wentFresh, removedUnfinished, beganLog, foundNothing} {
+	for _, one := range []state{openFailed, readFaulted, openedFull, carriedBatches, cutTail, wentFresh, removedUnfinished, beganLog, foundNothing} {
 		if s.has(one) {
 			return one, true
 		}

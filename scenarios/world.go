@@ -343,6 +343,9 @@ func (w *world) hit(h faults.Hit) {
 		}
 	}
 	w.hits++
+	if op := h.Fault.Op; w.log != nil && (op == faults.Read || op == faults.ReadAt) {
+		w.metLocked(readFaulted)
+	}
 	w.down = w.down || h.Fault.Mode == "shutdown"
 	w.echo = w.echo || h.Fault.Mode != "" && h.Fault.Mode != "silent"
 	b := faults.BudgetOf([]faults.Fault{h.Fault})
@@ -478,7 +481,7 @@ func (w *world) open(ctx context.Context, entropy uint64, how invariant.How) (*i
 		}
 	}
 	if seen.Damaged { // it told so, and nobody knows what else there is
-		w.met(readFailed)
+		w.met(readFaulted)
 		w.log = nil
 		_ = log.Close()
 		w.clock.Kill()
@@ -776,7 +779,6 @@ func (w *world) read() error {
 	for event, err := range w.log.Read(engine.Query{Buffered: true}) {
 		if err != nil {
 			if w.hits > hits || w.down || errors.Is(err, engine.ErrCorrupt) && w.budget.Damage {
-				w.met(readFailed)
 				return nil
 			}
 			return err

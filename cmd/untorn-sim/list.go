@@ -12,7 +12,7 @@ import (
 
 func listCommand() command.Command {
 	return command.Command{
-		Name: "list", Short: "the scenarios, disks and invariants",
+		Name: "list", Short: "the scenarios, disks, states and invariants",
 		Long:  "What run and replay know by name.",
 		Exits: []int{exitFine, exitWrong, exitUsage},
 		Examples: []command.Example{
@@ -48,12 +48,16 @@ func list(e *command.Env, asJSON bool) error {
 	var all struct {
 		Scenarios  []entry  `json:"scenarios"`
 		Disks      []string `json:"disks"`
+		States     []entry  `json:"states"`
 		Invariants []entry  `json:"invariants"`
 	}
 	for _, s := range scenarios.All() {
 		all.Scenarios = append(all.Scenarios, entry{s.Name, s.Says})
 	}
 	all.Disks = simfs.PresetNames()
+	for _, s := range scenarios.States() {
+		all.States = append(all.States, entry{s.Name, s.Says})
+	}
 	for _, i := range invariant.All() {
 		all.Invariants = append(all.Invariants, entry{i.ID, i.Sentence})
 	}
@@ -62,8 +66,12 @@ func list(e *command.Env, asJSON bool) error {
 	}
 	section := func(title string, entries []entry) {
 		fmt.Fprintf(e.Stdout, "%s\n", title)
+		wide := 10
 		for _, x := range entries {
-			fmt.Fprintf(e.Stdout, "  %-10s %s\n", x.Name, x.Says)
+			wide = max(wide, len(x.Name))
+		}
+		for _, x := range entries {
+			fmt.Fprintf(e.Stdout, "  %-*s %s\n", wide, x.Name, x.Says)
 		}
 	}
 	section("scenarios, for --scenario", all.Scenarios)
@@ -71,6 +79,7 @@ func list(e *command.Env, asJSON bool) error {
 	for _, name := range all.Disks {
 		fmt.Fprintf(e.Stdout, "  %-14s  %s\n", name, diskSays[name])
 	}
+	section("states, which a run of enough seeds must reach", all.States)
 	section("invariants, checked after every crash", all.Invariants)
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +27,8 @@ func runCommand() command.Command {
 		Name: "run", Short: "run seeds, cut the power everywhere, check what is left",
 		Long: "Runs the plans in replay/testdata/corpus of the chosen scenarios first, then every seed of every\n" +
 			"scenario on every disk. What fails is printed, made small, and its plan saved. A scenario also fails when " +
-			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach.\n\n" +
+			strconv.Itoa(replay.ReachSeeds) + "\nseeds never reached what it means to reach; with --strict the run fails when all its seeds, however few,\n" +
+			"never reached something that one of its scenarios means to reach. untorn-sim list names the states.\n\n" +
 			"The table, for each scenario and disk:\n\n" +
 			"  seeds       that were run\n" +
 			"  steps       operations of their workloads: an append, a read, a crash, …\n" +
@@ -56,20 +59,26 @@ func runCommand() command.Command {
 			flags.IntVar(&r.options.Images, "images", 0, "so `many` images for each seed; 0: as the scenario says")
 			flags.IntVar(&r.options.Shrink, "shrink", replay.SweepRuns, "make the first failure of each invariant small, with up to so `many` runs; 0: leave it as it is")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each scenario and disk; all else goes to stderr")
+			flags.BoolVar(&r.strict, "strict", false, "fail where something that a scenario means to reach was never reached, with few seeds too")
+			flags.StringVar(&r.out, "out", "", "`file` for what --json prints, besides the usual text: for untorn-sim report")
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
-			return r.run
+			return func(e *command.Env) error {
+				r.given = command.Given(flags)
+				return r.run(e)
+			}
 		},
 	}
 }
 
 // runner is one run of the command.
 type runner struct {
-	scenario, disk, seeds, plans string
-	json                         bool
-	options                      replay.Options
-	failed                       bool
-	unstable                     bool
-	saved                        int
+	given                             map[string]bool
+	scenario, disk, seeds, plans, out string
+	json, strict                      bool
+	options                           replay.Options
+	failed                            bool
+	unstable                          bool
+	saved                             int
 }
 
 func (r *runner) run(e *command.Env) error {
@@ -104,6 +113,11 @@ func (r *runner) run(e *command.Env) error {
 	} else if err := table(e.Stdout, &report); err != nil {
 		return err
 	}
+	if r.out != "" {
+		if err := replay.SaveRows(r.out, report.Rows); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
 	return r.verdict(&report, err != nil)
 }
 
@@ -131,6 +145,23 @@ func (r *runner) read() error {
 	}
 	if err := r.options.Check(); err != nil {
 		return command.Usage("%w; untorn-sim list shows all", err)
+	}
+	if r.given["out"] {
+		return writable("out", r.out)
+	}
+	return nil
+}
+
+// writable refuses a file that could not be written at the end of the work.
+func writable(flag, path string) error {
+	if path == "" {
+		return command.Usage("--%s needs the name of a file", flag)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return command.Usage("--%s %s: that is a directory: name a file in it", flag, path)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return command.Usage("--%s %s: there is no directory %s: make it first", flag, path, filepath.Dir(path))
 	}
 	return nil
 }
@@ -187,12 +218,34 @@ func (r *runner) failures(e *command.Env, report *replay.Report) error {
 		}
 		printRow(r.texts(e), row)
 		if row.Missed() {
-			fmt.Fprintf(r.texts(e), "FAIL %s on %s: %d seeds never reached %s\n\n",
-				row.Scenario, row.Disk, row.Seeds, strings.Join(row.Unreached, ", "))
+			fmt.Fprintf(r.texts(e), "FAIL %s on %s: %d seeds never reached:\n%s\n", row.Scenario, row.Disk, row.Seeds, reached(row.Unreached))
 		}
 		row.Describe()
 	}
+	r.missed(e, report)
 	return nil
+}
+
+// missed says what the whole run never reached.
+func (r *runner) missed(e *command.Env, report *replay.Report) {
+	names := report.Unreached()
+	if len(names) == 0 {
+		return
+	}
+	verdict := "NOT REACHED in this run, which fails with --strict"
+	if r.strict {
+		verdict = "FAIL never reached in this run"
+	}
+	fmt.Fprintf(r.texts(e), "%s:\n%s\n", verdict, reached(names))
+}
+
+// reached lists what scenarios mean to reach, with what it is.
+func reached(names []string) string {
+	var text strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&text, "  %s\n", scenarios.Says(name))
+	}
+	return text.String()
 }
 
 // printRow prints the first failure of each invariant in full, and names the
@@ -237,6 +290,8 @@ func (r *runner) verdict(report *replay.Report, interrupted bool) error {
 			return command.Fail(exitWrong, "a scenario never reached what it means to reach: see above")
 		}
 		return command.Fail(exitWrong, "violations: %d, see above%s", violated, plans)
+	case r.strict && report.Complete && len(report.Unreached()) > 0:
+		return command.Fail(exitWrong, "%s that the scenarios mean to reach never came: see above, and give it more --seeds", command.Count(len(report.Unreached()), "thing", "things"))
 	case interrupted:
 		return command.Fail(exitBudget, "interrupted before all seeds were run: the table counts what was done")
 	case !report.Complete:
