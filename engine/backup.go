@@ -33,7 +33,7 @@ import (
 // A backup that is there is continued by copies beside it, which take their names
 // one after the other, so that at any moment there is a closed log:
 //
-//	copies, synced ─→ names synced ─→ verified ─→ rename, sync, rename, sync …
+//	copies, synced ─→ verified ─→ rename, sync, rename, sync …
 
 // BackupTarget says where a backup is made, and how.
 type BackupTarget struct {
@@ -580,11 +580,6 @@ func (c *copying) beside(ctx context.Context, fresh []partSegment, copies map[st
 			return c.refuse(nil, "it holds the log itself")
 		}
 		copies[segment.Name(fresh[i].number)] = name
-	}
-	if len(fresh) > 0 {
-		if err := c.dir.syncNames(); err != nil {
-			return err
-		}
 	}
 	err := c.verify(ctx, copies, []LogHead{head})
 	var damage *CorruptError

@@ -69,6 +69,15 @@
 //		_, err = copy.Apply(ctx, batch, engine.Buffered)
 //	}
 //
+// Backup copies the durable part of an open log into a directory, in which it is a
+// closed log by itself, and continues a backup that is there. Restore copies a backup
+// into a new directory, and believes nothing.
+//
+//	backup, err := log.Backup(ctx, engine.BackupTarget{Dir: "/backups/data"})
+//	keep(backup.Head)
+//
+//	_, err = engine.Restore(ctx, engine.Options{Dir: "/backups/data"}, engine.BackupTarget{Dir: "data"}, nil, kept)
+//
 // # Contract
 //
 // A batch is there whole or not at all. What was acknowledged as durable is
@@ -87,6 +96,7 @@
 //
 //	SyncDir(name string) error                                       // else: Open, Sync
 //	TryLock(name string) (unlock func() error, ok bool, err error)   // else: no lock
+//	LinkTo(name string, to afero.Fs, toName string) error            // else: a backup copies
 //
 // and of its files
 //

@@ -20,7 +20,7 @@ type Options struct {
 	// durable by name. With FS set it is a path inside FS, "" meaning its root.
 	Dir string
 	// FS replaces the real file system. Besides afero.Fs the engine uses, where
-	// it has them, SyncDir, TryLock, SyncData and Preallocate (see the package
+	// it has them, SyncDir, TryLock, LinkTo, SyncData and Preallocate (see the package
 	// documentation). Its files must do ReadAt and WriteAt from several goroutines at
 	// once. Those of afero.MemMapFs do not, and Open refuses it; package simfs has a
 	// disk in memory.
