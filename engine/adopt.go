@@ -87,7 +87,7 @@ func (l *Log) Adopt(ctx context.Context, from uuid.UUID, batch WholeBatch, durab
 	if err := l.append(ctx, c); err != nil {
 		return fail(err)
 	}
-	return !c.hit && c.twin == nil, nil
+	return !c.hit, nil
 }
 
 // draft is the event as one of another log.

@@ -87,16 +87,17 @@ func (l *Log) Apply(ctx context.Context, batch WholeBatch, durability Durability
 	if err := l.append(ctx, c); err != nil {
 		return fail(err)
 	}
-	return !c.hit && c.twin == nil, nil
+	return !c.hit, nil
 }
 
 // exactBatch is a batch that is to be appended as it is.
 type exactBatch struct {
 	mark   record.Mark // without the session
 	events []record.Event
+	notes  [][]byte // encoded
 	head   chain.Hash
-	size   int64 // in a segment
-	before []chain.Hash
+	size   int64        // in a segment
+	before []chain.Hash // of the events' streams
 }
 
 // content counts the bytes of data and metadata.
@@ -109,19 +110,38 @@ func (x *exactBatch) content() (bytes int64) {
 
 // exactly makes the call of a whole batch, and refuses what no log can have.
 func (l *Log) exactly(c *call, b *WholeBatch) error {
-	invalid := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	switch {
+	case l.opts.Signing != nil && l.opts.Signing.When != SignOnDemand:
+		return fmt.Errorf("%w: the log was opened with a Signing that appends signatures by itself, which part it from the other one: use SignOnDemand", ErrInvalid)
+	case c.batch.Durability > Buffered:
+		return fmt.Errorf("%w: unknown durability %d", ErrInvalid, c.batch.Durability)
 	}
-	x := &exactBatch{head: b.Head, events: make([]record.Event, len(b.Events))}
+	x, keys, err := encodeBatch(b)
+	if err != nil {
+		return err
+	}
+	if x.size > record.MaxBatchSize {
+		return fmt.Errorf("%w: the batch takes %d bytes, at most %d are possible", ErrLimit, x.size, int64(record.MaxBatchSize))
+	}
+	for i := range b.Notes {
+		c.batch.Notes = append(c.batch.Notes, NoteDraft{Name: b.Notes[i].Name, Data: b.Notes[i].Data})
+	}
+	c.exact, c.bytes, c.keys, c.notes = x, x.size, keys, x.notes
+	return c.signs(b)
+}
+
+// encodeBatch makes the records of a whole batch, and returns the keys of its events; nil
+// if there are none. It refuses what no log can have.
+func encodeBatch(b *WholeBatch) (x *exactBatch, keys []string, err error) {
+	invalid := func(format string, args ...any) (*exactBatch, []string, error) {
+		return nil, nil, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	}
+	x = &exactBatch{head: b.Head, events: make([]record.Event, len(b.Events))}
 	x.mark = record.Mark{Sequence: b.Sequence, Batch: b.Number}
 	var timed, clocked bool
 	x.mark.Time, timed = nanoseconds(b.Time)
 	x.mark.Clock, clocked = nanoseconds(b.Clock)
 	switch {
-	case l.opts.Signing != nil && l.opts.Signing.When != SignOnDemand:
-		return invalid("the log was opened with a Signing that appends signatures by itself, which part it from the other one: use SignOnDemand")
-	case c.batch.Durability > Buffered:
-		return invalid("unknown durability %d", c.batch.Durability)
 	case b.Number == 0 || b.Sequence == 0:
 		return invalid("batches and events are counted from 1")
 	case len(b.Events)+len(b.Notes) == 0:
@@ -135,19 +155,20 @@ func (l *Log) exactly(c *call, b *WholeBatch) error {
 	}
 	x.size = record.BeginSize(&x.mark) + record.CommitSize
 	for i := range b.Events {
-		if reason := b.Events[i].encode(&x.events[i]); reason != "" {
-			return &ItemError{Item: i, Err: invalid("%s", reason)}
-		}
 		e := &b.Events[i]
-		if e.Sequence != b.Sequence+uint64(i) || e.Batch != b.Number || !e.Time.Equal(b.Time) || !e.Clock.Equal(b.Clock) {
-			return &ItemError{Item: i, Err: invalid("its sequence, batch, time or clock is not that of its place in the batch")}
+		reason := e.encode(&x.events[i])
+		if reason == "" && (e.Sequence != b.Sequence+uint64(i) || e.Batch != b.Number || !e.Time.Equal(b.Time) || !e.Clock.Equal(b.Clock)) {
+			reason = "its sequence, batch, time or clock is not that of its place in the batch"
+		}
+		if reason != "" {
+			return nil, nil, &ItemError{Item: i, Err: fmt.Errorf("%w: %s", ErrInvalid, reason)}
 		}
 		x.size += record.ItemSize(int64(x.events[i].RecordSize()))
-		if e.Key != "" && c.keys == nil {
-			c.keys = make([]string, len(b.Events))
+		if e.Key != "" && keys == nil {
+			keys = make([]string, len(b.Events))
 		}
 		if e.Key != "" {
-			c.keys[i] = e.Key
+			keys[i] = e.Key
 		}
 	}
 	for i := range b.Notes {
@@ -155,15 +176,10 @@ func (l *Log) exactly(c *call, b *WholeBatch) error {
 		if n.Name == "" {
 			return invalid("note %d has no name", i)
 		}
-		c.batch.Notes = append(c.batch.Notes, NoteDraft{Name: n.Name, Data: n.Data})
-		c.notes = append(c.notes, (&record.Note{Name: n.Name, Data: n.Data}).AppendRecord(nil))
-		x.size += record.ItemSize(int64(len(c.notes[i])))
+		x.notes = append(x.notes, (&record.Note{Name: n.Name, Data: n.Data}).AppendRecord(nil))
+		x.size += record.ItemSize(int64(len(x.notes[i])))
 	}
-	if x.size > record.MaxBatchSize {
-		return fmt.Errorf("%w: the batch takes %d bytes, at most %d are possible", ErrLimit, x.size, int64(record.MaxBatchSize))
-	}
-	c.exact, c.bytes = x, x.size
-	return c.signs(b)
+	return x, keys, nil
 }
 
 // nanoseconds is a time as the log stores it. Not every time is one.
@@ -229,17 +245,14 @@ func (l *Log) decideExact(c *call, staged *staging) error {
 	case m.Batch > staged.batch+1:
 		return &GapError{Batch: m.Batch, Next: staged.batch + 1}
 	case m.Batch <= staged.batch:
-		found, twin, err := l.behindBatch(m.Batch, staged)
+		found, err := l.behindBatch(m.Batch, staged)
 		switch {
 		case err != nil:
 			return fmt.Errorf("look up batch %d: %w", m.Batch, err)
 		case found.head != x.head:
 			return x.diverged(-1, found.head, "the log has another one")
-		case twin != nil:
-			c.twin = twin
-		default:
-			c.hit, c.known = true, m.Batch
 		}
+		c.hit, c.known = true, m.Batch
 		return nil
 	}
 	return l.stageExact(c, staged)
@@ -250,17 +263,16 @@ func (x *exactBatch) diverged(item int, found Hash, format string, args ...any) 
 }
 
 // behindBatch returns the point behind a batch, of the log or of the group, whose hashes
-// are computed; then also the call that it is of.
-func (l *Log) behindBatch(batch uint64, staged *staging) (point, *call, error) {
+// are computed.
+func (l *Log) behindBatch(batch uint64, staged *staging) (point, error) {
 	for _, s := range staged.batches {
 		if s.mark.Batch == batch {
-			return point{batch: batch, sequence: s.mark.Sequence + uint64(len(s.events)) - 1, head: s.head}, s.call, nil
+			return point{batch: batch, sequence: s.mark.Sequence + uint64(len(s.events)) - 1, head: s.head}, nil
 		}
 	}
 	r := l.reader()
 	defer l.giveBack(r)
-	found, err := r.pointAt(batch)
-	return found, nil, err
+	return r.pointAt(batch)
 }
 
 // stageExact stages a batch as it is, if it continues what is staged, and has the hashes
@@ -281,7 +293,7 @@ func (l *Log) stageExact(c *call, staged *staging) error {
 	s.mark, s.size = x.mark, x.size
 	s.mark.Session = l.session
 	copy(s.events, x.events)
-	x.before = make([]chain.Hash, len(x.events)) // of their streams
+	x.before = make([]chain.Hash, len(x.events))
 	for i := range x.events {
 		e := &x.events[i]
 		slot := staged.slot(l.index, index.Name{Scope: e.Scope, Stream: e.Stream})
@@ -340,7 +352,7 @@ func (l *Log) signedBefore(c *call, staged *staging) error {
 		if err := signed.UnmarshalBinary(n.Data); err != nil {
 			return fmt.Errorf("%w: note %d is no signature: %w", ErrInvalid, i, err)
 		}
-		found, _, err := l.behindBatch(signed.Batch, staged)
+		found, err := l.behindBatch(signed.Batch, staged)
 		switch {
 		case errors.Is(err, ErrNotFound), signed.Batch == 0:
 		case err != nil:

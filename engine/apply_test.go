@@ -15,6 +15,7 @@ import (
 	"github.com/untorn-db/untorn/engine"
 	"github.com/untorn-db/untorn/engine/chain"
 	"github.com/untorn-db/untorn/engine/proof"
+	"github.com/untorn-db/untorn/simclock"
 	"github.com/untorn-db/untorn/simfs"
 )
 
@@ -98,9 +99,17 @@ func TestApplyCopiesALog(t *testing.T) {
 		t.Fatalf("%d segments", len(segments))
 	}
 	for name, options := range map[string]engine.Options{
-		"as it was":        {},
-		"aligned":          {Align: 4096},
-		"one segment":      {SegmentSize: 1 << 20},
+		"as it was":   {},
+		"aligned":     {Align: 4096},
+		"one segment": {SegmentSize: 1 << 20},
+		"gates": {Gates: []engine.Gate{{Name: "no", Permit: func(_ context.Context, p *engine.Proposal) error {
+			for _, d := range p.Events() {
+				if string(d.Data) == "x" {
+					return nil // what is appended here
+				}
+			}
+			return errors.New("no")
+		}}}},
 		"limits of drafts": {MaxPayload: 1, MaxMetadata: 2048, MaxBatchEvents: 1, MaxBatchBytes: 4096},
 	} {
 		for _, durability := range []engine.Durability{engine.Durable, engine.Buffered} {
@@ -139,7 +148,7 @@ func TestApplyCopiesALog(t *testing.T) {
 				r, err := log.AppendBatch(context.Background(), engine.Batch{Key: "k", Events: []engine.Draft{
 					{Scope: "a", Stream: "x", Type: "t", PayloadVersion: 4},
 				}})
-				if err == nil || !errors.Is(err, engine.ErrKeyConflict) && !errors.Is(err, engine.ErrLimit) {
+				if err == nil || !errors.Is(err, engine.ErrKeyConflict) && !errors.Is(err, engine.ErrLimit) && !errors.Is(err, engine.ErrDenied) {
 					t.Fatalf("the key is not known: %v, %v", r, err)
 				}
 				last := batches[len(batches)-1].Events[0].ID
@@ -169,6 +178,14 @@ func TestApplyRefuses(t *testing.T) {
 	log := copyOf(t, source.ID(), engine.Options{})
 	apply(t, log, batches[:1], engine.Durable)
 	good := batches[1]
+	root, err := log.HeadAt(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	follows := engine.NewSuccession(source.ID(), 0, root.Hash)
+	if err := follows.Check(&batches[0]); err != nil {
+		t.Fatal(err)
+	}
 	fresh := func() engine.WholeBatch {
 		b := good
 		b.Events, b.Notes = slices.Clone(b.Events), slices.Clone(b.Notes)
@@ -268,6 +285,10 @@ func TestApplyRefuses(t *testing.T) {
 		if applied || !errors.Is(err, test.want) || !errors.Is(err, engine.ErrRejected) {
 			t.Errorf("%s: applied %v, %v", test.name, applied, err)
 		}
+		// Without the log it is the same, but for a batch that the succession is behind.
+		if err := follows.Check(&b); !errors.Is(err, test.want) && !(b.Number == 1 && errors.Is(err, engine.ErrGap)) {
+			t.Errorf("%s: without the log: %v", test.name, err)
+		}
 		if diverged := (*engine.DivergedError)(nil); errors.As(err, &diverged) && (diverged.Item != test.item || diverged.Batch != b.Number || diverged.Expected != b.Head || diverged.Found == b.Head && test.name != "hash") {
 			t.Errorf("%s: %+v", test.name, diverged)
 		}
@@ -285,6 +306,17 @@ func TestApplyRefuses(t *testing.T) {
 	e.Erased, e.Data, e.Salt = true, nil, nil
 	apply(t, log, []engine.WholeBatch{erased}, engine.Durable)
 	apply(t, log, batches[2:], engine.Durable)
+	late := engine.NewSuccession(source.ID(), 2, batches[1].Head)
+	if err := follows.Check(&erased); err != nil {
+		t.Fatal(err)
+	}
+	for i := range batches[2:] {
+		for _, s := range []*engine.Succession{follows, late} {
+			if err := s.Check(&batches[2+i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	if got := whole(t, log, 2)[0]; !reflect.DeepEqual(got, erased) {
 		t.Fatalf("%+v, want %+v", got, erased)
 	}
@@ -400,29 +432,35 @@ func TestApplyInGroups(t *testing.T) {
 // TestApplyBesideItsKey: who appends with a key in the group that brings it sees it.
 func TestApplyBesideItsKey(t *testing.T) {
 	source := newMachine(t, engine.Options{}).open()
+	appended(t, source, "first")
 	batch := engine.Batch{Key: "k", Events: drafts("a", "b"), Notes: []engine.NoteDraft{{Name: "n"}}}
 	if _, err := source.AppendBatch(context.Background(), batch); err != nil {
 		t.Fatal(err)
 	}
-	exact := whole(t, source, 1)[0]
+	batches := whole(t, source, 1)
 	met := 0
-	for seed := range uint64(40) {
+	for seed := range uint64(60) {
 		newCrowd(t, seed, engine.Options{ID: source.ID()}, func(c *crowd) {
+			if _, err := c.log.Apply(context.Background(), batches[0], engine.Durable); err != nil {
+				t.Error(err)
+			}
 			c.each(6, func(client int) {
-				if client%2 == 0 {
-					if _, err := c.log.Apply(context.Background(), exact, engine.Durable); err != nil && !errors.Is(err, engine.ErrDiverged) {
+				if client == 0 { // who makes the others gather
+					_, _ = c.log.Apply(context.Background(), batches[0], engine.Durable)
+				} else if client%2 == 0 {
+					if _, err := c.log.Apply(context.Background(), batches[1], engine.Durable); err != nil && !errors.Is(err, engine.ErrDiverged) {
 						t.Errorf("seed %d: %v", seed, err)
 					}
 					return
 				}
 				receipts, err := c.log.AppendBatch(context.Background(), batch)
-				if err != nil || len(receipts) != 2 || receipts[0].Batch != 1 {
+				if err != nil || len(receipts) != 2 || receipts[0].Batch != 2 {
 					t.Errorf("seed %d: %v, %v", seed, receipts, err)
-				} else if receipts[0].ID == exact.Events[0].ID {
+				} else if receipts[0].ID == batches[1].Events[0].ID {
 					met++
 				}
 			})
-			if n := len(all(t, c.log, engine.Query{})); n != 2 {
+			if n := len(all(t, c.log, engine.Query{})); n != 3 {
 				t.Errorf("seed %d: %d events", seed, n)
 			}
 		})
@@ -431,6 +469,42 @@ func TestApplyBesideItsKey(t *testing.T) {
 		t.Error("no append has met the batch")
 	}
 	closed(t, source)
+}
+
+// TestForgersAmongAppends: a batch that is refused leaves the hashes of its neighbours'
+// streams alone.
+func TestForgersAmongAppends(t *testing.T) {
+	met := 0
+	for seed := range uint64(60) {
+		newCrowd(t, seed, engine.Options{}, func(c *crowd) {
+			c.each(6, func(client int) {
+				for i := range 6 {
+					if client%2 == 0 {
+						if _, err := c.log.Append(context.Background(), draft("x")); err != nil {
+							t.Errorf("seed %d: %v", seed, err)
+						}
+						continue
+					}
+					next := c.log.LogHead().Batch + uint64(i%3) + 1
+					e := engine.WholeEvent{Event: engine.Event{
+						ID: uuid.UUID{1}, Sequence: next, Version: next, Batch: next, Stream: "s", Type: "t",
+						Time: simclock.Epoch().Add(time.Hour), Clock: simclock.Epoch().Add(time.Hour),
+					}}
+					b := engine.WholeBatch{Number: next, Sequence: next, Time: e.Time, Clock: e.Clock, Events: []engine.WholeEvent{e}}
+					_, err := c.log.Apply(context.Background(), b, engine.Durable)
+					if d := (*engine.DivergedError)(nil); errors.As(err, &d) && d.Item == 0 {
+						met++
+					} else if !errors.Is(err, engine.ErrDiverged) && !errors.Is(err, engine.ErrGap) {
+						t.Errorf("seed %d: %v", seed, err)
+					}
+				}
+			})
+			verified(t, c.log)
+		})
+	}
+	if met == 0 {
+		t.Error("no forged batch was hashed")
+	}
 }
 
 func TestOptionsID(t *testing.T) {
