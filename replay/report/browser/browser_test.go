@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -55,35 +56,47 @@ type tab struct {
 	t        *testing.T
 	ctx      context.Context
 	console  func() []string
+	clean    func() // what a page has to be at its end
 	mu       sync.Mutex
 	requests []string // guarded by mu
 }
 
-// open starts a browser and opens a page in it.
-func open(t *testing.T, v view, write func(w io.Writer) error) *tab {
+// browser is a Chromium that runs until the end of a test.
+type browser struct{ ctx context.Context }
+
+func start(t *testing.T) browser {
+	t.Helper()
+	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(log.New(io.Discard, "", 0).Printf))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return browser{ctx}
+}
+
+// open opens a page in a tab of its own, without a network.
+func (c browser) open(t *testing.T, v view, write func(w io.Writer) error) *tab {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.html")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := write(f); err != nil {
+	if err := errors.Join(write(f), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(log.New(io.Discard, "", 0).Printf))
+	ctx, cancel := chromedp.NewContext(c.ctx)
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
+	b.clean = b.wantClean
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
-		t.Fatalf("start Chromium: %v", err)
+		t.Fatalf("open a tab: %v", err)
 	}
 	b.watch()
 	scheme := "light"
@@ -97,7 +110,7 @@ func open(t *testing.T, v view, write func(w io.Writer) error) *tab {
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}),
 		chromedp.EmulateViewport(v.width, v.height),
 		chromedp.Navigate("file://"+path))
-	t.Cleanup(b.clean)
+	t.Cleanup(func() { b.clean() })
 	return b
 }
 
@@ -145,11 +158,9 @@ func (b *tab) outside() (list []string) {
 	return list
 }
 
-// clean is what every page has to be at its end.
-func (b *tab) clean() {
-	if b.ctx.Err() != nil {
-		return
-	}
+// wantClean fails where the page complained, or asked for anything.
+func (b *tab) wantClean() {
+	b.t.Helper()
 	// One more turn, so that what was on its way has come.
 	get[bool](b, `new Promise(done => setTimeout(() => done(true), 50))`)
 	for _, text := range b.console() {
@@ -207,7 +218,7 @@ func (b *tab) fits() {
 	type size struct{ Page, Window float64 }
 	s := get[size](b, `({Page: document.documentElement.scrollWidth, Window: innerWidth})`)
 	if s.Page > s.Window {
-		wide := get[[]string](b, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll")).slice(0, 5).map(e => e.outerHTML.slice(0, 120))`)
+		wide := get[[]string](b, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth && !e.parentElement.closest(".scroll, svg")).slice(0, 5).map(e => e.outerHTML.slice(0, 200))`)
 		b.t.Errorf("the page is %v pixels wide in a window of %v: %s", s.Page, s.Window, strings.Join(wide, "\n"))
 	}
 }

@@ -86,11 +86,15 @@ class Lanes {
     return {calls, answers};
   }
 
+  // resize measures the room for the lanes.
+  resize() {
+    this.width = Math.max(240, this.element.parentElement.clientWidth);
+    this.left = this.width < 600 ? LANES.narrow : LANES.label;
+  }
+
   // measure finds how many entries are in sight, and moves them so that n is.
   measure(n) {
     const total = this.entries.length;
-    this.width = Math.max(240, this.element.parentElement.clientWidth);
-    this.left = this.width < 600 ? LANES.narrow : LANES.label;
     const room = this.width - this.left - 8;
     const fits = Math.min(26, Math.max(10, room / Math.max(1, total)));
     this.step = this.zoom || fits;
@@ -336,12 +340,14 @@ class Overview {
     return 8 + (this.width - 16) * n / Math.max(1, this.entries.length - 1); // where the knob of the slider is
   }
 
+  // resize measures the room for the strip, and draws it.
+  resize() {
+    this.width = Math.max(100, this.element.parentElement.clientWidth);
+    this.paint();
+  }
+
+  // draw shows where entry n is, and what of the strip is in sight of the lanes.
   draw(lanes, n) {
-    const width = Math.max(100, this.element.parentElement.clientWidth);
-    if (width !== this.width) {
-      this.width = width;
-      this.paint();
-    }
     const from = this.x(lanes.first), to = this.x(Math.max(lanes.first, lanes.behind - 1));
     this.sight.setAttribute("x", from - 2);
     this.sight.setAttribute("width", to - from + 4);

@@ -8,6 +8,7 @@ const lanes = new Lanes(byId("lanes"), entries, disks);
 const overview = new Overview(byId("overview"), entries, disks);
 const slider = byId("slider");
 let chosen = 0;
+let diskWidth = 0; // pixels
 
 // stops are where steps begin: those of the plan, and each life.
 const stops = entries.filter(entry => entry.kind === "step" || entry.n === 0 || entry.life !== entries[entry.n - 1].life).map(entry => entry.n);
@@ -166,12 +167,11 @@ function showNear() {
 }
 
 // square draws a cell of a state: colour, pattern and letter.
-function square(state, x, y, size) {
-  const parts = [svg("rect", {x: x + 0.5, y: y + 0.5, width: size - 1, height: size - 1, rx: 2, fill: `url(#s-${state})`, class: "square q-" + state})];
+function square(state, x, y, size, more) {
+  const parts = [svg("rect", {x: x + 1, y: y + 1, width: size - 2, height: size - 2, rx: 2, fill: `url(#s-${state})`, ...more, class: `square q-${state} ${more ? more.class : ""}`})];
   if (LETTER[state]) {
-    const plate = Math.min(size - 4, 14), middle = size / 2;
-    parts.push(svg("rect", {class: "plate q-" + state, x: x + middle - plate / 2, y: y + middle - plate / 2, width: plate, height: plate, rx: 2}));
-    parts.push(svg("text", {class: "letter q-" + state, "font-size": plate, x: x + middle, y: y + middle + 0.36 * plate}, LETTER[state]));
+    const high = Math.min(size - 4, 14), middle = size / 2;
+    parts.push(svg("text", {class: "letter q-" + state, "font-size": high, x: x + middle, y: y + middle + 0.36 * high}, LETTER[state]));
   }
   return parts;
 }
@@ -183,21 +183,37 @@ function showDisk(files, entry) {
   const touched = new Set((entry.disk || []).map(change => change.file));
   const list = [];
   const sorted = [...files.values()].filter(file => present(file) || touched.has(file.number)).sort((a, b) => a.number - b.number);
-  const width = byId("disk").clientWidth;
   for (const file of sorted) {
     const old = drawn.get(file.number);
-    if (old && old.file === file && old.width === width && old.touched === false && !touched.has(file.number)) {
+    if (old && old.file === file && old.width === diskWidth && !old.touched && !touched.has(file.number)) {
       list.push(old.shown);
       continue;
     }
-    const shown = showFile(file, width, entry);
-    drawn.set(file.number, {file, width, shown, touched: touched.has(file.number)});
+    const shown = showFile(file, diskWidth, entry);
+    drawn.set(file.number, {file, width: diskWidth, shown, touched: touched.has(file.number)});
     list.push(shown);
   }
   if (list.length === 0) {
     list.push(html("p", {class: "note"}, "Nothing is on it."));
   }
-  byId("disk").replaceChildren(...list);
+  replace(byId("disk"), list);
+}
+
+// replace gives an element these children, and leaves those alone that are in their place.
+function replace(parent, list) {
+  list.forEach((child, i) => {
+    const old = parent.children[i];
+    if (old !== child) {
+      if (old && !list.includes(old)) {
+        old.replaceWith(child);
+      } else {
+        parent.insertBefore(child, old || null);
+      }
+    }
+  });
+  while (parent.children.length > list.length) {
+    parent.lastElementChild.remove();
+  }
 }
 
 function showFile(file, width, entry) {
@@ -240,13 +256,7 @@ function squares(file, width, entry) {
   shown.forEach(({rank, run, now}, i) => {
     const x = (i % columns) * size, y = Math.floor(i / columns) * size, state = STATES[rank];
     const from = i * per, to = Math.min(file.end, from + per);
-    const words = `${per === 1 ? "cell" : "cells"} ${range(from, to)}, bytes ${thousands(from * data.cell)}–${thousands(to * data.cell - 1)}: ${state}` + (run ? `, by entry ${run.n}` : "");
-    const group = svg("g", {class: "cell" + (now ? " fresh" : ""), "data-cell": from, "data-state": state, "data-entry": run ? run.n : undefined},
-      svg("title", {}, words), ...square(state, x + 1, y + 1, size - 2));
-    if (now) {
-      group.append(svg("rect", {class: "ring", x: x + 0.75, y: y + 0.75, width: size - 1.5, height: size - 1.5, rx: 3}));
-    }
-    parts.push(group);
+    parts.push(...square(state, x + 1, y + 1, size - 2, {class: "cell" + (now ? " fresh" : ""), "data-cell": from, "data-to": to, "data-state": state, "data-entry": run ? run.n : undefined}));
   });
   const wide = Math.min(count, columns) * size, high = Math.ceil(count / columns) * size;
   const picture = svg("svg", {class: "squares", width: wide, height: high, viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `cells of ${visible(file.path)}: ${inWords(file)}`}, ...parts);
@@ -265,6 +275,16 @@ function inWords(file) {
   }
   return words.join(", ") || "none";
 }
+
+// A square says what it is when it is pointed at.
+byId("disk").addEventListener("pointerover", event => {
+  const cell = event.target.closest(".cell");
+  if (cell && !cell.firstChild) {
+    const from = Number(cell.dataset.cell), to = Number(cell.dataset.to);
+    cell.append(svg("title", {}, `${to - from === 1 ? "cell" : "cells"} ${range(from, to)}, bytes ${thousands(from * data.cell)}–${thousands(to * data.cell - 1)}: ${cell.dataset.state}` +
+      (cell.dataset.entry ? `, by entry ${cell.dataset.entry}` : "")));
+  }
+});
 
 function ranges(file) {
   return html("p", {class: "ranges"}, visible(inWords(file)));
@@ -348,13 +368,16 @@ function beside(places, n, direction) {
 }
 
 function go(n) {
-  if (n !== undefined) {
+  if (n !== undefined && entries.length > 0) {
     choose(n);
     say(`entry ${chosen}: ${visible(entries[chosen].text)}`);
   }
 }
 
 function zoom(factor) {
+  if (entries.length === 0) {
+    return;
+  }
   lanes.zoom = Math.max(4, Math.min(60, lanes.step * factor));
   choose(chosen);
 }
@@ -437,6 +460,14 @@ function asked() {
   return found ? Number(found[1]) : undefined;
 }
 
+// resize measures what there is room for.
+function resize() {
+  lanes.resize();
+  overview.resize();
+  diskWidth = byId("disk").clientWidth;
+}
+
+resize();
 if (entries.length > 0) {
   choose(asked() ?? crashes[crashes.length - 1] ?? last);
 } else {
@@ -447,6 +478,7 @@ let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth !== width) {
     width = innerWidth;
+    resize();
     choose(chosen);
   }
 });
