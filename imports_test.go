@@ -48,9 +48,9 @@ type layer struct {
 
 // layers is the picture of the arrows:
 //
-//	cmd → replay → scenarios → { engine, simfs, faults, simclock, replay/plan, replay/trace }
+//	cmd → replay → scenarios → { engine, simfs, faults, simclock, replay/plan, replay/trace, replay/card }
 func layers() []layer {
-	ground := []string{"engine", "simfs", "faults", "simclock", "replay/plan", "replay/trace"}
+	ground := []string{"engine", "simfs", "faults", "simclock", "replay/plan", "replay/trace", "replay/card"}
 	return []layer{
 		{"engine", []string{"engine/chain/internal/lanes", "engine/proof"}, []string{aferoModule, blake3Module, uuidModule}},
 		{"engine/chain/internal/lanes", nil, []string{blake3Module, sysModule}}, // what the processor can
@@ -68,6 +68,7 @@ func layers() []layer {
 		{"simclock", nil, nil},
 		{"replay/plan", nil, nil},
 		{"replay/trace", nil, nil},
+		{"replay/card", nil, nil},
 		{"scenarios", ground, []string{aferoModule, blake3Module, uuidModule, porcupineModule}},
 		{"replay", append(ground, "scenarios"), []string{aferoModule, blake3Module, uuidModule}},
 		{"cmd/internal/command", nil, nil}, // any program's command line
