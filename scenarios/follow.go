@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/untorn-db/untorn/replay/plan"
+	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -89,19 +90,5 @@ func (t Trail) Step(op int) (step plan.Step, ok bool) {
 // run that this crash ended, from -2 down in the runs before it. run is the
 // place of that run: 0 is the workload, others are the recoveries.
 func (t Trail) Operation(n, at int) (op simfs.Op, run int, ok bool) {
-	if at >= 0 {
-		if log := t.Moments[n].Log; at < len(log) {
-			return log[at], n, true
-		}
-		return simfs.Op{}, 0, false
-	}
-	back := -2 - at // 0: the last operation of the run before
-	for run = n - 1; at <= -2 && run >= 0; run-- {
-		before := t.Moments[run].At
-		if back < before {
-			return t.Moments[run].Log[before-1-back], run, true
-		}
-		back -= before
-	}
-	return simfs.Op{}, 0, false
+	return loss.Operation(t.Moments, n, at)
 }

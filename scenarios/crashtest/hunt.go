@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/untorn-db/untorn/scenarios/ddmin"
+	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -172,7 +173,7 @@ func (f *finding) nearer() {
 		}
 		var lost []explore.Deviation
 		for _, c := range moments[i].Choices {
-			if !latest(c) {
+			if loss.Lost(c) {
 				lost = append(lost, c.Deviation())
 			}
 		}
@@ -202,9 +203,6 @@ func (f *finding) follow() ([]explore.Moment, error) {
 	c.Callers, c.CallerSkip = 2, library()
 	return explore.Follow(context.Background(), c, f.program.explored(nil), f.path)
 }
-
-// latest reports whether the newest version was kept.
-func latest(c explore.Choice) bool { return simfs.Latest().Choose(c.Var) == c.Option }
 
 // verdicts says on which file systems the store fails.
 func (f *finding) verdicts() []string {

@@ -3,11 +3,11 @@ package crashtest
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -132,7 +132,7 @@ func (b *report) lost(p *program, crashes []explore.Moment, n int) {
 	name := "lost"
 	any := false
 	for _, c := range crashes[n].Choices {
-		if latest(c) {
+		if !loss.Lost(c) {
 			continue
 		}
 		any = true
@@ -147,13 +147,12 @@ func (b *report) lost(p *program, crashes []explore.Moment, n int) {
 // lost is about one variable.
 func lost(p *program, c explore.Choice, crashes []explore.Moment, n int) []string {
 	v, chosen := c.Var, c.Var.Options[c.Option]
-	what, covers := "", ""
-	dir := path.Dir(clean(v.Path))
+	what := ""
 	switch v.Kind {
 	case simfs.VarJournal:
-		what, covers = "the end of the file system's journal", "a sync of any file or directory"
+		what = "the end of the file system's journal"
 	case simfs.VarName:
-		what, covers = fmt.Sprintf("the name %q is as it was", v.Path), fmt.Sprintf("a sync of the directory %q", dir)
+		what = fmt.Sprintf("the name %q is as it was", v.Path)
 		if chosen.Size == 0 {
 			what = fmt.Sprintf("the name %q is not there", v.Path)
 		}
@@ -168,95 +167,30 @@ func lost(p *program, c explore.Choice, crashes []explore.Moment, n int) []strin
 		}
 	}
 	lines := []string{what}
-	last := -1
-	written := v.Path
-	for i, o := range v.Options {
-		if o.Garbage || i <= c.Option && !chosen.Garbage {
-			continue
-		}
-		for _, at := range append([]int{o.Op}, o.Again...) {
-			if op, ok := find(at, crashes, n); ok {
-				line := "  without " + operation(op)
-				if lines[len(lines)-1] != line {
-					lines = append(lines, line)
-				}
-				if at > last {
-					last, written = at, op.Path
-				}
-			}
+	for _, op := range loss.Writes(crashes, n, c) {
+		if line := "  without " + operation(op); lines[len(lines)-1] != line {
+			lines = append(lines, line)
 		}
 	}
 	const most = 6
 	if len(lines) > most {
 		lines = append(lines[:most-1], fmt.Sprintf("  … and %d operations more", len(lines)-most+1))
 	}
-	if covers == "" {
-		covers = fmt.Sprintf("a sync of the file %q", v.Path)
-		if clean(written) != clean(v.Path) {
-			covers = fmt.Sprintf("a sync of the file %q while it was %q", v.Path, written)
-		}
-	}
+	sync, ok := loss.Missing(crashes, n, c)
 	states := p.remembered(crashes[n].History)
 	inFlight := slices.ContainsFunc(p.active, func(i int) bool { return states[i] == InFlight })
-	next, coming := later(v, crashes[n], dir, written)
 	switch {
-	case len(lines) == 1: // nobody has written what was lost: garbage
-	case last < 0:
-		lines = append(lines, fmt.Sprintf("  missing: %s in the recovery, which takes what it reads for durable", covers))
-	case coming && inFlight:
-		lines = append(lines, "  which was to become durable with "+operation(next))
-	case coming:
-		lines = append(lines, fmt.Sprintf("  missing: %s before the promise; it comes only with %s", covers, operation(next)))
+	case !ok: // nobody has written what was lost: garbage
+	case sync.Earlier:
+		lines = append(lines, fmt.Sprintf("  missing: %s in the recovery, which takes what it reads for durable", sync.Of))
+	case sync.Next != nil && inFlight:
+		lines = append(lines, "  which was to become durable with "+operation(*sync.Next))
+	case sync.Next != nil:
+		lines = append(lines, fmt.Sprintf("  missing: %s before the promise; it comes only with %s", sync.Of, operation(*sync.Next)))
 	default:
-		lines = append(lines, fmt.Sprintf("  missing: %s after that; none ever comes", covers))
+		lines = append(lines, fmt.Sprintf("  missing: %s after that; none ever comes", sync.Of))
 	}
 	return lines
-}
-
-// find returns an operation by the number that a version has at crash n: from 0
-// in the run that crashed, from -2 down in the runs before it.
-func find(at int, crashes []explore.Moment, n int) (simfs.Op, bool) {
-	if at >= 0 {
-		if log := crashes[n].Log; at < len(log) {
-			return log[at], true
-		}
-		return simfs.Op{}, false
-	}
-	back := -2 - at // 0: the last operation of the run before
-	for i := n - 1; at <= -2 && i >= 0; i-- {
-		before := crashes[i].At
-		if back < before {
-			return crashes[i].Log[before-1-back], true
-		}
-		back -= before
-	}
-	return simfs.Op{}, false
-}
-
-// later returns the next sync that would have helped, if the run had lived.
-func later(v simfs.Var, m explore.Moment, dir, written string) (simfs.Op, bool) {
-	for _, op := range m.Log[m.At:] {
-		file := clean(op.Path) == clean(v.Path) || clean(op.Path) == clean(written)
-		sync := op.Kind == simfs.OpSync || op.Kind == simfs.OpSyncData
-		helps := false
-		switch v.Kind {
-		case simfs.VarJournal:
-			helps = sync || op.Kind == simfs.OpSyncDir
-		case simfs.VarName:
-			helps = op.Kind == simfs.OpSyncDir && clean(op.Path) == dir
-		default:
-			helps = sync && file
-		}
-		if helps {
-			return op, true
-		}
-	}
-	return simfs.Op{}, false
-}
-
-// clean is a path relative to the root of the disk, "." for the root.
-func clean(name string) string {
-	return path.Clean(strings.TrimPrefix(path.Clean("/"+name), "/"))
 }
 
 // operation prints an operation with the lines that called it.
