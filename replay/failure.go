@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/invariant"
@@ -21,8 +22,10 @@ type Failure struct {
 	Expected  string
 	Found     string
 	Plan      *plan.Plan // reproduces it
-	File      string     // where the plan is, "" while it is not saved
-	Page      string     // where a page of HTML about it is, "" for nowhere
+	// Account is what had been promised when it came, against what was there.
+	Account scenarios.Account
+	File    string // where the plan is, "" while it is not saved
+	Page    string // where a page of HTML about it is, "" for nowhere
 	// Happened says in words what each crash line of Plan is, and Why what decides
 	// about the failure. Both are filled in by Replay and Shrink, and by a sweep for
 	// what it shrinks.
@@ -32,6 +35,10 @@ type Failure struct {
 	Small string
 	// Unstable says what another run of Plan gave instead, "" if the same.
 	Unstable string
+	// Came says how often it came, where that is known, and what else is to be told of
+	// where it was found: for a card, and the same for everybody who finds it there.
+	Came  string
+	Notes []card.Note
 
 	view   viewer // nil where there is no page
 	class  string // of the error's text
@@ -43,7 +50,7 @@ func newFailure(v scenarios.Violation) Failure {
 	f := Failure{
 		Scenario: v.Plan.Scenario, Disk: orPosix(v.Plan.Disk),
 		Invariant: v.Invariant, Step: v.Step, Plan: v.Plan, class: classOf(v.Err),
-		Expected: "no error", Found: v.Err.Error(),
+		Expected: "no error", Found: v.Err.Error(), Account: v.Account,
 	}
 	f.come(v.Plan)
 	errors.As(v.Err, &f.view)
@@ -90,10 +97,13 @@ func (f *Failure) come(p *plan.Plan) {
 	}
 }
 
+// unnumbered is what is broken where no invariant is.
+const unnumbered = "every call is answered as the model of the log says"
+
 // promise is what was broken.
 func (f Failure) promise() string {
 	if f.Invariant == "" {
-		return "the workload goes as the model says"
+		return unnumbered
 	}
 	if i, ok := invariant.ByID(f.Invariant); ok {
 		return f.Invariant + " (" + i.Sentence + ")"
@@ -102,19 +112,23 @@ func (f Failure) promise() string {
 }
 
 // Title is the first line of the failure's text.
-func (f Failure) Title() string {
-	return fmt.Sprintf("FAIL %s on %s: %s", f.Scenario, f.Disk, f.promise())
-}
+func (f Failure) Title() string { return f.Card().Title() }
 
 // Command is one line for a shell that reproduces the failure.
 func (f Failure) Command() string {
-	if f.File != "" {
-		return "go run ./cmd/untorn-sim replay " + quote(f.File)
-	}
-	if f.Seed == 0 {
-		return "go run ./cmd/untorn-sim replay PLAN"
+	if f.File != "" || f.Seed == 0 {
+		return f.command("replay", "")
 	}
 	return f.whole()
+}
+
+// command is one line for a shell that does something with the failure's plan.
+func (f Failure) command(verb, flags string) string {
+	file := "PLAN"
+	if f.File != "" {
+		file = quote(f.File)
+	}
+	return "go run ./cmd/untorn-sim " + verb + " " + file + flags
 }
 
 // whole is one line for a shell that runs all that the seed draws.
@@ -126,44 +140,8 @@ func (f Failure) whole() string {
 	return fmt.Sprintf("go run ./cmd/untorn-sim replay %d --scenario %s --disk %s", f.Seed, scenario, disk)
 }
 
-// String is the failure's text, the same every time: the invariant, the step,
-// expected and found, why, the seed, the plan's file, and one line to paste.
-func (f Failure) String() string {
-	var b strings.Builder
-	b.WriteString(f.Title() + "\n")
-	line := func(name, text string) {
-		if text != "" {
-			fmt.Fprintf(&b, "  %-9s %s\n", name, strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n            "))
-		}
-	}
-	if step, ok := f.Plan.Step(f.Step); ok {
-		line("step", strings.TrimPrefix(step.String(), "step "))
-	}
-	var crashes []string
-	for i, crash := range f.Plan.Crashes {
-		crashes = append(crashes, crash)
-		if i < len(f.Happened) {
-			crashes = append(crashes, f.Happened[i])
-		}
-	}
-	line("crash", strings.Join(crashes, "\n"))
-	line("expected", f.Expected)
-	line("found", f.Found)
-	line("why", f.Why.Text)
-	line("unstable", f.Unstable)
-	switch {
-	case f.Seed != 0 && f.Small != "":
-		line("seed", fmt.Sprintf("%d, %s\n%s has all of it", f.Seed, f.Small, f.whole()))
-	case f.Seed != 0:
-		line("seed", fmt.Sprint(f.Seed))
-	default:
-		line("plan was", f.Small)
-	}
-	line("plan", f.File)
-	line("page", f.Page)
-	line("reproduce", f.Command())
-	return b.String()
-}
+// String is the text of the failure's card, the same every time.
+func (f Failure) String() string { return f.Card().Text() }
 
 // same reports whether two failures are of the same thing.
 func (f Failure) same(g Failure) bool {

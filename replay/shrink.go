@@ -11,6 +11,7 @@ import (
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/ddmin"
+	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
 
@@ -430,7 +431,7 @@ func costOf(c explore.Crash, at int) int {
 
 // lost are the variables of which a crash did not keep the newest version.
 func lost(m explore.Moment) []explore.Choice {
-	return slices.DeleteFunc(slices.Clone(m.Choices), newestKept)
+	return slices.DeleteFunc(slices.Clone(m.Choices), func(c explore.Choice) bool { return !loss.Lost(c) })
 }
 
 func deviations(choices []explore.Choice) (list []explore.Deviation) {

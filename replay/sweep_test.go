@@ -187,20 +187,14 @@ func TestAFailureIsKept(t *testing.T) {
 		if f.Seed != 0 {
 			name, from = "batch-posix-7-", "\n  seed      7, shrunk from "
 		}
-		crash := ""
-		if len(f.Plan.Crashes) > 0 {
-			crash = "\n  crash     " + f.Plan.Crashes[0] + "\n"
-		}
 		if got, want := filepath.Base(f.File), name+f.Invariant+".plan"; got != want {
 			t.Errorf("the file's name is %s, want %s", got, want)
 		}
-		told, step := f.String(), ""
-		if f.Step > 0 {
-			step = "\n  step      "
-		}
+		told := f.String()
 		for _, part := range []string{
-			"FAIL batch on posix: " + f.Invariant + " (", step, crash, "\n  expected  ", "\n  found     ",
-			from, "\n  plan      " + f.File + "\n", "\n  reproduce go run ./cmd/untorn-sim replay " + f.File + "\n",
+			"FAIL batch on posix: " + f.Invariant + " is broken\n  promise   ", "\n  cause     ", "\n  plan    > ", "\n          ! the ",
+			"\n  promised  ", "\n  shown     ", "\n  expected  ", "\n  found     ", from,
+			"\n  file      " + f.File + "\n", "\n  replay    go run ./cmd/untorn-sim replay ", "\n  report    ", "\n  trace     ",
 		} {
 			if !strings.Contains(told, part) {
 				t.Errorf("the text lacks %q:\n%s", part, told)

@@ -10,6 +10,7 @@ import (
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/scenarios/ddmin"
+	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
 )
@@ -28,6 +29,12 @@ type Why struct {
 	Kept []Part `json:"kept"`
 	// Text says it in words.
 	Text string `json:"text"`
+	// Cause is the one sentence that says most of it, and Else what decides besides.
+	Cause string `json:"cause"`
+	Else  string `json:"else,omitempty"`
+	// Source is the line of the program that wrote what was lost: its file, without
+	// folders, and its number.
+	Source string `json:"source,omitempty"`
 }
 
 // Part is some of a disk: neighbouring cells of a file, its size, a name, or the
@@ -51,6 +58,14 @@ type Part struct {
 	// Writer is the operation that made the newest version, in words, with the step
 	// of the plan and the source lines that called it.
 	Writer string `json:"writer"`
+	// Step is the plan's step that it was, 0 where it was none.
+	Step int `json:"step,omitempty"`
+	// Missing is the sync that would have kept it, and what became of that sync.
+	Missing string `json:"missing,omitempty"`
+
+	by   string // Writer without the operation: "step 3 (batch)"
+	at   string // … and the lines that called it
+	none bool   // no such sync was ever to come
 }
 
 // String names the part: "cell 1 of log/1.seg, bytes 512-1023".
@@ -73,9 +88,6 @@ func (p Part) String() string {
 	return "the name " + p.Path
 }
 
-// newestKept reports whether the newest version was kept.
-func newestKept(c explore.Choice) bool { return simfs.Latest().Choose(c.Var) == c.Option }
-
 // newest is the newest version of a variable.
 func newest(v simfs.Var) simfs.VarOption { return v.Options[simfs.Latest().Choose(v)] }
 
@@ -89,6 +101,7 @@ func (f *Failure) explain(ctx context.Context, c scenarios.Config, limit int) {
 			alone = "no crash behind the steps is needed: those among them break it"
 		}
 		f.Why.Text = f.without(alone, alone+", with")
+		f.Why.Cause = f.alone()
 		return
 	}
 	x := explainer{ctx: ctx, plan: f.Plan, config: c, left: limit, want: target{f.Invariant, ""}}
@@ -102,11 +115,10 @@ func (f *Failure) explain(ctx context.Context, c scenarios.Config, limit int) {
 	for i := range x.trail.Moments {
 		f.Happened = append(f.Happened, x.happened(i))
 	}
-	if why := x.why(f); why.Text != "" {
-		f.Why.Text = why.Text
-		f.Why.Lost = append(f.Why.Lost, why.Lost...)
-		f.Why.Kept = append(f.Why.Kept, why.Kept...)
-	}
+	why := x.why(f)
+	f.Why.Text, f.Why.Cause, f.Why.Else, f.Why.Source = why.Text, why.Cause, why.Else, why.Source
+	f.Why.Lost = append(f.Why.Lost, why.Lost...)
+	f.Why.Kept = append(f.Why.Kept, why.Kept...)
 }
 
 // without says what is to blame where nothing that was lost is.
@@ -165,8 +177,11 @@ func (x *explainer) happened(i int) string {
 // brief is a step's number and verb.
 func brief(step plan.Step) string { return fmt.Sprintf("%d %s", step.Number, step.Verb) }
 
-// loss is a choice of one crash.
-type loss struct {
+// inWords is a step in a sentence.
+func inWords(step plan.Step) string { return fmt.Sprintf("step %d (%s)", step.Number, step.Verb) }
+
+// taken is a choice of one crash.
+type taken struct {
 	crash  int
 	choice explore.Choice
 }
@@ -183,7 +198,7 @@ func (x *explainer) verdict(path explore.CrashPath) (same, passes bool, text str
 	q.Digests = nil
 	r, err := scenarios.Run(x.ctx, q, x.config)
 	if err != nil {
-		return false, false, "the crash cannot come then"
+		return false, false, cannotCome
 	}
 	if len(r.Violations) == 0 {
 		return false, true, ""
@@ -192,9 +207,12 @@ func (x *explainer) verdict(path explore.CrashPath) (same, passes bool, text str
 	return same, false, newFailure(r.Violations[0]).promise()
 }
 
+// cannotCome is the verdict where a crash would not come any more.
+const cannotCome = "it does not come to that crash"
+
 // path is the plan's, except that its crashes keep the newest version of
 // everything but what is lost.
-func (x *explainer) path(losses []loss) explore.CrashPath {
+func (x *explainer) path(losses []taken) explore.CrashPath {
 	path := pathOf(x.plan)
 	for i, m := range x.trail.Moments {
 		if len(m.Choices) == 0 {
@@ -211,13 +229,13 @@ func (x *explainer) path(losses []loss) explore.CrashPath {
 }
 
 // oldest is path, except that only what is kept has its newest version.
-func (x *explainer) oldest(losses, kept []loss) explore.CrashPath {
+func (x *explainer) oldest(losses, kept []taken) explore.CrashPath {
 	all := slices.Clone(losses)
 	for i, m := range x.trail.Moments {
 		for _, c := range m.Choices {
-			same := func(l loss) bool { return l.crash == i && l.choice.Var.ID == c.Var.ID }
+			same := func(l taken) bool { return l.crash == i && l.choice.Var.ID == c.Var.ID }
 			if !slices.ContainsFunc(losses, same) && !slices.ContainsFunc(kept, same) {
-				all = append(all, loss{i, explore.Choice{Var: c.Var, Option: 0}})
+				all = append(all, taken{i, explore.Choice{Var: c.Var, Option: 0}})
 			}
 		}
 	}
@@ -226,38 +244,41 @@ func (x *explainer) oldest(losses, kept []loss) explore.CrashPath {
 
 // why finds what has to be lost, and what has to be kept.
 func (x *explainer) why(f *Failure) Why {
-	var losses, rest []loss
+	var losses, rest []taken
 	for i, m := range x.trail.Moments {
 		for _, c := range m.Choices {
-			if newestKept(c) {
-				rest = append(rest, loss{i, c})
+			if loss.Lost(c) {
+				losses = append(losses, taken{i, c})
 			} else {
-				losses = append(losses, loss{i, c})
+				rest = append(rest, taken{i, c})
 			}
 		}
 	}
-	fails := func(list []loss) bool {
+	fails := func(list []taken) bool {
 		same, _, _ := x.verdict(x.path(list))
 		return same
 	}
 	if len(losses) > 0 && !fails(losses) {
-		return Why{Text: "what was lost decides, but not one piece by piece"}
+		return Why{
+			Text:  "what was lost decides, but not one piece by piece",
+			Cause: x.when(len(x.trail.Moments)-1) + ", and what was lost then decides, though no single piece of it does",
+		}
 	}
 	all := len(losses)
 	losses = ddmin.Fewest(losses, fails)
 	if all > len(losses) { // what the crash had lost without need is there now
 		for i, m := range x.trail.Moments {
 			for _, c := range m.Choices {
-				if newestKept(c) || slices.ContainsFunc(losses, func(l loss) bool { return l.crash == i && l.choice.Var.ID == c.Var.ID }) {
+				if !loss.Lost(c) || slices.ContainsFunc(losses, func(l taken) bool { return l.crash == i && l.choice.Var.ID == c.Var.ID }) {
 					continue
 				}
 				c.Option = simfs.Latest().Choose(c.Var)
-				rest = append(rest, loss{i, c})
+				rest = append(rest, taken{i, c})
 			}
 		}
 	}
 	if len(losses) == 0 {
-		return Why{Text: f.without(x.bare(), x.bare()+"; the plan has")}
+		return Why{Text: f.without(x.bare(), x.bare()+"; the plan has"), Cause: x.nothingLost(f)}
 	}
 	w := Why{Lost: x.parts(losses)}
 	after := "with " + itThem(w.Lost) + " there too, "
@@ -270,6 +291,8 @@ func (x *explainer) why(f *Failure) Why {
 		switch {
 		case same:
 			outcome = "nothing changes" // it ran out of runs before it was all tried
+		case !passes && text == cannotCome:
+			outcome = text
 		case !passes && text != "":
 			outcome = "it fails in another way: " + text
 		case !passes:
@@ -284,7 +307,7 @@ func (x *explainer) why(f *Failure) Why {
 	if none {
 		kept = ""
 	} else {
-		needed := ddmin.Fewest(rest, func(fewer []loss) bool {
+		needed := ddmin.Fewest(rest, func(fewer []taken) bool {
 			same, _, _ := x.verdict(x.oldest(losses, fewer))
 			return same
 		})
@@ -300,6 +323,17 @@ func (x *explainer) why(f *Failure) Why {
 		w.Text += ", while " + kept + " " + wasWere(w.Kept)
 	}
 	w.Text += "; " + after + outcome
+	w.Cause, w.Source = x.lostCause(w.Lost)
+	switch {
+	case kept == "":
+		w.Else = "what else was lost does not matter"
+	case w.Kept == nil:
+		w.Else = "all else was on the disk"
+	default:
+		kept, _ := named(w.Kept)
+		w.Else = kept + " must be on the disk all the same"
+	}
+	w.Else += "; " + after + outcome
 	return w
 }
 
@@ -348,12 +382,14 @@ func listed(parts []Part) string {
 
 // parts describes choices: neighbouring cells that the same operation wrote are
 // one part.
-func (x *explainer) parts(losses []loss) []Part {
+func (x *explainer) parts(losses []taken) []Part {
 	var parts []Part
 	size := int64(x.trail.CellSize)
 	for _, l := range losses {
 		v := l.choice.Var
-		p := Part{Kind: v.Kind.String(), Path: v.Path, Crash: l.crash + 1, Writer: x.writer(l)}
+		p := x.writer(l)
+		p.Kind, p.Path, p.Crash = v.Kind.String(), v.Path, l.crash+1
+		p.Missing, p.none = x.missing(l)
 		if o := v.Options[l.choice.Option]; o.Garbage {
 			p.Found = o.Label
 		}
@@ -376,7 +412,7 @@ func (x *explainer) parts(losses []loss) []Part {
 }
 
 // writer says in words which operation made the newest version of a variable.
-func (x *explainer) writer(l loss) string {
+func (x *explainer) writer(l taken) (p Part) {
 	made := newest(l.choice.Var)
 	at := made.Op
 	for _, again := range made.Again {
@@ -385,19 +421,24 @@ func (x *explainer) writer(l loss) string {
 	op, run, ok := x.trail.Operation(l.crash, at)
 	switch {
 	case !ok && at < -1:
-		return "a step before the last crash among the steps"
+		p.Writer = "a step before the last crash among the steps"
+		p.by = p.Writer
+		return p
 	case !ok:
-		return ""
+		return p
 	}
 	who := "the recovery"
 	if run > 1 || run == 1 && len(x.trail.Moments) > 2 {
 		who = fmt.Sprintf("recovery %d", run)
 	}
+	p.by = who
 	if run == 0 {
-		who = "step ?"
+		who, p.by = "step ?", "the workload"
 		if step, ok := x.trail.Step(op.Index); ok {
-			who = "step " + brief(step)
+			who, p.by, p.Step = "step "+brief(step), inWords(step), step.Number
 		}
 	}
-	return fmt.Sprintf("%s: operation %v", who, op)
+	p.at = op.Caller
+	p.Writer = fmt.Sprintf("%s: operation %v", who, op)
+	return p
 }

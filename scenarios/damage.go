@@ -39,11 +39,22 @@ func (r *run) damage() error {
 		r.trace.begin(step)
 		err := v.suffer(step)
 		if err != nil {
-			r.violated(fmt.Errorf("step %d, %s: %w", step.Number, step, err), nil)
+			r.violated(v.account(fmt.Errorf("step %d, %s: %w", step.Number, step, err)), nil)
 		}
 		r.trace.end(step.Number, err)
 	}
 	return nil
+}
+
+// account says what was in the log, with an error.
+func (v *victim) account(err error) error {
+	what := "no event"
+	if n := len(v.truth.Events); n > 0 {
+		what = events(1, uint64(n))
+	}
+	return &accounted{error: err, fixed: &Account{
+		Promised: []string{what + " before bytes were changed: each is served as it was, or reported as damaged"},
+	}}
 }
 
 // victim is the disk of a log that is to be damaged, and what the log held.

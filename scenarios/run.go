@@ -55,6 +55,7 @@ type Violation struct {
 	Invariant string // "I1" … "I13", or "" for what has no number
 	Step      int    // the step that failed, or that the first crash came in or before
 	Plan      *plan.Plan
+	Account   Account // what had been promised when it came, against what was there
 }
 
 // Result is what a run found. All of it but ImagesNew depends on the plan
@@ -299,14 +300,14 @@ func (r *run) prologue() error {
 		if step.Verb != "crash" {
 			continue
 		}
-		err := w.live(func() error {
+		err := w.account(w.live(func() error {
 			for _, steps := range bursts(r.plan.Steps[from:i]) {
 				if err := w.doAll(r.ctx, steps); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}))
 		if err != nil {
 			r.ended(w, math.MaxInt)
 			return err
@@ -423,7 +424,7 @@ func (r *run) workload(run *explore.Run) error {
 		r.final = run.Disk.Clone()
 		r.ended(w, math.MaxInt)
 	}()
-	return w.live(func() error {
+	return w.account(w.live(func() error {
 		for _, steps := range bursts(r.recorded) {
 			if steps[0].Verb == "damage" {
 				continue
@@ -435,7 +436,7 @@ func (r *run) workload(run *explore.Run) error {
 			r.config.Watch.step()
 		}
 		return nil
-	})
+	}))
 }
 
 // begun says which operation of the disk was the next when a step began.
@@ -456,7 +457,7 @@ func (r *run) stepOf(c explore.Crash) int {
 // recover opens the log on what a crash left, and checks all that is promised:
 // what it shows, that a second Open shows the same and writes nothing, that it
 // takes an append, and that retries have one effect.
-func (r *run) recover(run *explore.Run) error {
+func (r *run) recover(run *explore.Run) (err error) {
 	r.config.Watch.recovery()
 	m := r.start
 	if n := len(run.History); n > 0 {
@@ -469,6 +470,7 @@ func (r *run) recover(run *explore.Run) error {
 		run.Outcome = w.states
 		w.leave()
 	}()
+	defer func() { err = w.account(err) }()
 	if run.Depth > 1 {
 		w.met(recoveredAgain)
 	}
@@ -484,7 +486,7 @@ func (r *run) recover(run *explore.Run) error {
 		return nil // it told so: the disk is full
 	}
 	narrator := &narrator{Log: w.log, world: w}
-	draft := engine.Draft{Stream: "after-the-crash", Type: "appended", Data: fmt.Appendf(nil, "depth %d, %016x", run.Depth, run.Entropy)}
+	draft := engine.Draft{Stream: afterCrash, Type: "appended", Data: fmt.Appendf(nil, "depth %d, %016x", run.Depth, run.Entropy)}
 	if _, err := invariant.CheckAppend(r.ctx, w.model, narrator, 1<<20, draft); err != nil {
 		return err
 	}
@@ -520,6 +522,9 @@ func (w *world) reopen(ctx context.Context, seen *invariant.Seen, entropy uint64
 	}, func() uint64 { return changes })
 }
 
+// afterCrash is the stream that the check of a recovery appends to.
+const afterCrash = "after-the-crash"
+
 // narrator is a log whose calls are noted, so that a crash during a check is
 // judged like any other.
 type narrator struct {
@@ -546,7 +551,7 @@ func (n *narrator) AppendBatch(ctx context.Context, batch engine.Batch) ([]engin
 
 // violated keeps a violation with the plan that shows it.
 func (r *run) violated(err error, path explore.CrashPath) {
-	v := Violation{Err: err, Step: r.trace.step, Plan: r.plan.Clone()}
+	v := Violation{Err: err, Step: r.trace.step, Plan: r.plan.Clone(), Account: accountOf(err)}
 	if len(path) > 0 {
 		v.Step = r.stepOf(path[0])
 	}

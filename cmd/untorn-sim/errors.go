@@ -11,6 +11,7 @@ import (
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 )
@@ -53,6 +54,7 @@ func errorsCommand() command.Command {
 			flags.IntVar(&r.config.Workers, "jobs", 0, "so `many` faults at once; 0: one for each processor")
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
 			flags.BoolVar(&r.verbose, "v", false, "list every fault")
+			r.form.flag(flags)
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each plan and disk; failures go to stderr")
 			return func(e *command.Env) error {
 				r.given = command.Given(flags)
@@ -68,12 +70,16 @@ type errorsRun struct {
 	seed                        uint64
 	operations                  int
 	verbose, json               bool
+	form                        form
 	config                      scenarios.Config
 	saved                       int
 	violated                    int
 }
 
 func (r *errorsRun) run(e *command.Env) error {
+	if err := r.form.check(r.json); err != nil {
+		return err
+	}
 	if r.operations < 0 || r.config.Images < 0 || r.config.Workers < 0 {
 		return command.Usage("--ops, --images and --jobs are 0 or more")
 	}
@@ -85,6 +91,9 @@ func (r *errorsRun) run(e *command.Env) error {
 		if err := r.one(e, p); err != nil {
 			return err
 		}
+	}
+	if err := r.form.end(e, "errors"); err != nil {
+		return err
 	}
 	if r.violated > 0 {
 		return command.Fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", r.violated, r.plans)
@@ -132,6 +141,16 @@ func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 	end = watched(e, p, &r.config)
 	failures := replay.ErrorFailures(e.Ctx, &report, r.config)
 	end()
+	test := card.Case{
+		Class: "untorn-sim.errors", Name: report.Scenario + " on " + report.Disk, Seconds: seconds,
+		Properties: []card.Property{{Name: "faults", Value: strconv.Itoa(report.Fired)}, {Name: "pairs", Value: strconv.Itoa(report.Pairs)}, {Name: "digest", Value: report.Digest}},
+	}
+	if p.Seed != 0 {
+		test.Name += fmt.Sprintf(", seed %d", p.Seed)
+	}
+	if len(failures) > 0 {
+		fmt.Fprintln(r.form.texts(e))
+	}
 	for i := range report.Faults {
 		f := &report.Faults[i]
 		for k := range f.Violations {
@@ -143,13 +162,12 @@ func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 				return fmt.Errorf("%w: name another directory with --plans", err)
 			}
 			out.Faults[i].Violations[k].Plan = failure.File
-			if r.json {
-				fmt.Fprintf(e.Stderr, "%s  fault     %s\n\n", failure, f.Fault)
-			} else {
-				fmt.Fprintf(e.Stdout, "\n%s  fault     %s\n", failure, f.Fault)
-			}
+			failure.Notes = append(failure.Notes, card.Note{Name: "fault", Text: f.Fault + ": what it was found with"})
+			r.form.show(e, failure.Card())
+			test.Cards = append(test.Cards, failure.Card())
 		}
 	}
+	r.form.add(test)
 	if r.json {
 		return e.Object(out)
 	}
@@ -157,7 +175,7 @@ func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 }
 
 func (r *errorsRun) print(e *command.Env, report *scenarios.ErrorReport, seconds float64) {
-	w := e.Stdout
+	w := r.form.texts(e)
 	fmt.Fprintf(w, "%s on %s: %d operations, %d faults, %d happened, %d pairs of fault and crash, %d images, %s, %s, %.1f s\n",
 		report.Scenario, report.Disk, report.Operations, len(report.Faults), report.Fired, report.Pairs, report.Images,
 		exactly(report.Exact), command.Count(report.Violated, "violation", "violations"), seconds)

@@ -26,7 +26,7 @@ func TestErrorsPrintsSmallPlans(t *testing.T) {
 	c := scenarios.Config{Wrap: planted.DeafToNames}
 	var out, errs strings.Builder
 	e := &command.Env{Ctx: t.Context(), Stdout: bufio.NewWriter(&out), Stderr: &errs}
-	r := errorsRun{file: file, plans: filepath.Join(dir, "plans"), config: c}
+	r := errorsRun{form: form{name: "text"}, file: file, plans: filepath.Join(dir, "plans"), config: c}
 	if err := r.run(e); command.Code(err) != exitWrong {
 		t.Fatalf("got %v, want exit code %d", err, exitWrong)
 	}
@@ -34,7 +34,7 @@ func TestErrorsPrintsSmallPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "plans", "errors-batch-posix-1.plan")
-	for _, want := range []string{"FAIL batch on posix: ", "  why  ", "  plan was  shrunk from ", "  plan      " + path + "\n", "  fault     step="} {
+	for _, want := range []string{"FAIL batch on posix: ", "  cause     ", "  plan was  shrunk from ", "  file      " + path + "\n", "  fault     step="} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

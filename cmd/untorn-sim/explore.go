@@ -4,12 +4,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
@@ -63,6 +65,7 @@ func exploreCommand() command.Command {
 			flags.IntVar(&x.leaves, "leaves", 0, "give up on a crash point after so `many` runs, and sample it; 0: 65536")
 			flags.IntVar(&x.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.StringVar(&x.plans, "plans", "failures", "`directory` for the plans of what fails")
+			x.form.flag(flags)
 			flags.BoolVar(&x.json, "json", false, "one JSON object for each disk; failures go to stderr")
 			flags.StringVar(&x.check, "check", "", "`file` of --json to compute again")
 			return func(e *command.Env) error {
@@ -77,11 +80,15 @@ type exploration struct {
 	events, size, leaves                                      int
 	seed                                                      uint64
 	points, json                                              bool
+	form                                                      form
 	config                                                    scenarios.Config
 	violated                                                  int
 }
 
 func (x *exploration) run(e *command.Env, given map[string]bool) error {
+	if err := x.form.check(x.json); err != nil {
+		return err
+	}
 	if x.config.Workers < 0 || x.leaves < 0 {
 		return command.Usage("--jobs and --leaves are 0 or more")
 	}
@@ -96,6 +103,9 @@ func (x *exploration) run(e *command.Env, given map[string]bool) error {
 		if err := x.one(e, p); err != nil {
 			return err
 		}
+	}
+	if err := x.form.end(e, "explore"); err != nil {
+		return err
 	}
 	if x.violated > 0 {
 		return command.Fail(exitWrong, "violations: %d, see above; plans are in %s, untorn-sim replay PLAN runs one again", x.violated, x.plans)
@@ -181,11 +191,7 @@ func (x *exploration) one(e *command.Env, p *plan.Plan) error {
 	for i := range found.Failures {
 		f := &found.Failures[i]
 		err = f.Save(x.plans, from)
-		if x.json {
-			fmt.Fprintln(e.Stderr, f)
-		} else {
-			fmt.Fprintln(e.Stdout, f)
-		}
+		x.form.show(e, f.Card())
 		if err != nil {
 			return fmt.Errorf("%w: name another directory with --plans; this is the plan: %q", err, f.Plan.Format())
 		}
@@ -194,13 +200,18 @@ func (x *exploration) one(e *command.Env, p *plan.Plan) error {
 	if x.json {
 		return e.Object(found)
 	}
-	printExploration(e, &found)
+	seconds, _ := found.Seconds.Float64()
+	x.form.add(card.Case{
+		Class: "untorn-sim.explore", Name: found.Scenario + " on " + found.Disk, Seconds: seconds, Cards: cards(found.Failures),
+		Properties: []card.Property{{Name: "leaves", Value: strconv.Itoa(found.Leaves)}, {Name: "exact", Value: strconv.FormatBool(found.Exact)}, {Name: "certificate", Value: found.Certificate}},
+	})
+	printExploration(x.form.texts(e), &found)
 	return e.Stdout.Flush()
 }
 
-func printExploration(e *command.Env, x *replay.Exploration) {
+func printExploration(w io.Writer, x *replay.Exploration) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(e.Stdout, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "  %-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	depth, powersafe, most := command.Count(x.Depth, "crash", "crashes")+" in a row", "powersafe overwrite", ""
 	if x.Depth != 1 {
@@ -215,7 +226,7 @@ func printExploration(e *command.Env, x *replay.Exploration) {
 	if x.AtMost {
 		most = "at most "
 	}
-	fmt.Fprintf(e.Stdout, "%s, %s, on %s\n", x.Scenario, command.Count(x.Events, "event", "events"), x.Disk)
+	fmt.Fprintf(w, "%s, %s, on %s\n", x.Scenario, command.Count(x.Events, "event", "events"), x.Disk)
 	line("model", "cells of %d bytes; garbage: %s; %s", x.Cell, x.Garbage, powersafe)
 	line("crashes", "%s; %s; %s", x.Kinds, x.Points, depth)
 	line("crash points", "%d, of which %d are part of another", x.CrashPoints, x.Subsumed)

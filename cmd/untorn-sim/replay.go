@@ -9,6 +9,7 @@ import (
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
@@ -24,22 +25,27 @@ func replayCommand() command.Command {
 			"is printed. To change a plan, delete its digest lines, its crash lines and what steps you like: the others\n" +
 			"mean the same; untorn-sim shrink makes it small.\n\n" +
 			"How to read a failure:\n\n" +
-			"  step      22 batch …             the step that the workload was in\n" +
-			"  crash     power op=11 notes=7 prefix=9 ~size:log/1.seg#5=truncate@6\n" +
-			"            kill op=4 notes=0      the next crash, of the log that was opened after the first\n" +
-			"  expected  event 26: call 15, item 0\n" +
-			"  why       the size of log/1.seg … what must not have reached the disk, and who wrote it\n\n" +
+			"  promise   what must always hold, and does not\n" +
+			"  cause     why, as far as the runs have shown it: what was lost, who wrote it, which sync had not come\n" +
+			"  else      what decides besides, and what happens where nothing of it is lost\n" +
+			"  plan      the steps, up to the one that it came in; > those that decide, ! crashes and faults\n" +
+			"  promised  the last event that had to be there, why, and what became of the last calls\n" +
+			"  shown     what the log showed instead; expected and found are the first difference\n" +
+			"  replay    a line to paste that does the same again; report draws it, trace lists all that happened\n\n" +
+			"A call is an append of the workload, counted from 1, a retry being one; its items count from 0. A plan\n" +
+			"has the steps, and each crash as a line:\n\n" +
+			"  crash power op=11 notes=7 prefix=9 ~size:log/1.seg#5=truncate@6\n" +
+			"  crash kill op=4 notes=0          the next crash, of the log that was opened after the first\n\n" +
 			"  power, kill   the power failed; the process was killed, which loses no write\n" +
 			"  op=11         before the run's file operation 11, the first being 0; end: behind the last;\n" +
 			"                op=11+3: inside it, a write, behind 3 of its sectors\n" +
 			"  notes=7       so many calls had begun, been answered or read something\n" +
 			"  prefix=9      of what no sync had made durable, only operations before 9 had reached the disk\n" +
 			"  ~size:…@6     but the size of that file (inode 5) is what truncate, operation 6, had made it;\n" +
-			"                cell: is a sector of a file, name: an entry of a directory, durable: as last synced\n" +
-			"  call 15       the 15th append of the workload, a retry being one; its items count from 0\n\n" +
-			"With clients the invariant may be I12: what they saw fits no order of their calls. Then expected and\n" +
-			"found are the longest order that fits, and the call that does not: \"2–8 client 1: append s\" was at work\n" +
-			"from moment 2 to moment 8 of the history. page names a file for a browser, which draws all calls.",
+			"                cell: is a sector of a file, name: an entry of a directory, durable: as last synced\n\n" +
+			"With clients the promise may be I12: what they saw fits no order of their calls. Then found is all of\n" +
+			"them: \"2–8 client 1: append s\" was at work from moment 2 to moment 8 of the history. page names a file\n" +
+			"for a browser, which draws them.",
 		Exits: []int{exitFine, exitWrong, exitUsage, exitDiffer, exitBudget},
 		Values: map[string]command.Values{
 			"scenario": scenarioNames(),
@@ -58,6 +64,7 @@ func replayCommand() command.Command {
 			flags.StringVar(&r.plansDir, "plans", "failures", "`directory` for a plan with the crash lines of a crash that was found")
 			flags.BoolVar(&r.verbose, "v", false, "print every step and its digest")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each replay")
+			r.form.flag(flags)
 			return r.run
 		},
 	}
@@ -67,6 +74,7 @@ type replayer struct {
 	scenario, disk string
 	plansDir       string
 	verbose, json  bool
+	form           form
 	config         scenarios.Config
 	failed         int
 	twice          bool
@@ -76,6 +84,9 @@ type replayer struct {
 func (r *replayer) run(e *command.Env) error {
 	if e.Operand() == "" {
 		return command.Incomplete("no SEED or PLAN: untorn-sim replay 42 --scenario batch runs a seed")
+	}
+	if err := r.form.check(r.json); err != nil {
+		return err
 	}
 	if r.config.Images < 0 || r.config.Workers < 0 {
 		return command.Usage("--images and --jobs are 0 or more")
@@ -94,6 +105,9 @@ func (r *replayer) run(e *command.Env) error {
 		if err := r.replay(e, p, file); err != nil {
 			return err
 		}
+	}
+	if err := r.form.end(e, "replay"); err != nil {
+		return err
 	}
 	switch {
 	case r.twice:
@@ -209,7 +223,29 @@ func (r *replayer) replay(e *command.Env, p *plan.Plan, file string) error {
 		return e.Object(object(o))
 	}
 	r.print(e, p, o, file)
+	r.form.add(r.test(p, file, o))
 	return nil
+}
+
+// test is a replay for the XML.
+func (r *replayer) test(p *plan.Plan, file string, o replay.Outcome) card.Case {
+	c := card.Case{
+		Class: "untorn-sim.replay", Name: o.Result.Scenario + " on " + o.Result.Disk, Cards: cards(o.Failures),
+		Properties: []card.Property{{Name: "digest", Value: o.Result.Digest}, {Name: "recoveries", Value: strconv.Itoa(o.Result.Recoveries)}},
+	}
+	if p.Seed != 0 {
+		c.Name += fmt.Sprintf(", seed %d", p.Seed)
+	}
+	if file != "" {
+		c.Name += ": " + file
+	}
+	if o.Twice != nil {
+		c.Problems = append(c.Problems, "not deterministic: a second run differs, "+o.Twice.String())
+	}
+	if o.Recorded != nil {
+		c.Problems = append(c.Problems, "differs from the digests in the plan: "+o.Recorded.String())
+	}
+	return c
 }
 
 func planHint(file string) string {
@@ -239,7 +275,7 @@ func object(o replay.Outcome) replayed {
 }
 
 func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome, file string) {
-	w, result := e.Stdout, o.Result
+	w, result := r.form.texts(e), o.Result
 	fmt.Fprintf(w, "%s on %s", result.Scenario, result.Disk)
 	if result.Seed != 0 {
 		fmt.Fprintf(w, ", seed %d", result.Seed)
@@ -286,8 +322,11 @@ func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome, file st
 	case len(p.Digests) > 0:
 		fmt.Fprintf(w, "  as the digests in the plan say\n")
 	}
-	for _, f := range o.Failures {
-		fmt.Fprintf(w, "\n%s", f)
+	if len(o.Failures) > 0 {
+		fmt.Fprintln(w)
+	}
+	for i := range o.Failures {
+		r.form.show(e, o.Failures[i].Card())
 	}
 	if len(o.Failures) == 0 && p.Invariant != "" {
 		fmt.Fprintf(w, "  %s, which failed once, holds\n", p.Invariant)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/scenarios"
 )
 
@@ -20,8 +21,8 @@ func shrinkCommand() command.Command {
 			"then settings; then it makes values simple. The same invariant goes on failing, the one that the plan names\n" +
 			"or what it breaks first. Steps keep their numbers. What comes out is minimal: nothing more can be left out\n" +
 			"alone. It is printed as untorn-sim replay prints a failure, with\n\n" +
-			"  why       the smallest set of cells and names that must not have reached the disk, who wrote them, and\n" +
-			"            what must have reached it all the same\n\n" +
+			"  cause     the smallest set of bytes and names that must not have reached the disk, and who wrote them\n" +
+			"  else      what must have reached it all the same, and what happens where nothing of that set is lost\n\n" +
 			"The exit code is 0 when the plan is minimal, 4 when the time or the runs were used up before.",
 		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
 		Examples: []command.Example{
@@ -36,6 +37,7 @@ func shrinkCommand() command.Command {
 			flags.IntVar(&s.config.Images, "images", 0, "so `many` images in each exploration; 0: as the plan says, and 128 for what is shorter")
 			flags.IntVar(&s.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.BoolVar(&s.json, "json", false, "one JSON object")
+			s.form.flag(flags)
 			return s.run
 		},
 	}
@@ -46,6 +48,7 @@ type shrinker struct {
 	time   time.Duration
 	runs   int
 	json   bool
+	form   form
 	config scenarios.Config
 }
 
@@ -68,6 +71,9 @@ func (s *shrinker) run(e *command.Env) error {
 	file := e.Operand()
 	if file == "" {
 		return command.Incomplete("no PLAN: name a file that untorn-sim run has saved, such as failures/batch-posix-42-I1.plan")
+	}
+	if err := s.form.check(s.json); err != nil {
+		return err
 	}
 	if s.runs <= 0 {
 		return command.Usage("--runs %d: at least 1", s.runs)
@@ -118,7 +124,12 @@ func (s *shrinker) run(e *command.Env) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(e.Stdout, "%s\nfrom %v to %v, in %s\n", f, small.From, small.To, command.Count(small.Runs, "run", "runs"))
+		s.form.show(e, f.Card())
+		fmt.Fprintf(s.form.texts(e), "from %v to %v, in %s\n", small.From, small.To, command.Count(small.Runs, "run", "runs"))
+		s.form.add(card.Case{Class: "untorn-sim.shrink", Name: f.Scenario + " on " + f.Disk + ": " + s.out, Cards: []card.Card{f.Card()}})
+		if err := s.form.end(e, "shrink"); err != nil {
+			return err
+		}
 	}
 	if !small.Minimal && e.Ctx.Err() != nil {
 		return command.Fail(exitBudget, "interrupted: %s may not be minimal, shrink it again", s.out)

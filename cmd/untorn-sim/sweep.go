@@ -17,6 +17,7 @@ import (
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
 	"github.com/untorn-db/untorn/simfs"
@@ -62,6 +63,7 @@ func runCommand() command.Command {
 			flags.BoolVar(&r.strict, "strict", false, "fail where something that a scenario means to reach was never reached, with few seeds too")
 			flags.StringVar(&r.out, "out", "", "`file` for what --json prints, besides the usual text: for untorn-sim report")
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
+			r.form.flag(flags)
 			return func(e *command.Env) error {
 				r.given = command.Given(flags)
 				return r.run(e)
@@ -75,6 +77,7 @@ type runner struct {
 	given                             map[string]bool
 	scenario, disk, seeds, plans, out string
 	json, strict                      bool
+	form                              form
 	options                           replay.Options
 	failed                            bool
 	unstable                          bool
@@ -82,6 +85,9 @@ type runner struct {
 }
 
 func (r *runner) run(e *command.Env) error {
+	if err := r.form.check(r.json); err != nil {
+		return err
+	}
 	if err := r.read(); err != nil {
 		return err
 	}
@@ -110,7 +116,12 @@ func (r *runner) run(e *command.Env) error {
 				return err
 			}
 		}
-	} else if err := table(e.Stdout, &report); err != nil {
+	} else if !r.form.quiet() {
+		if err := table(e.Stdout, &report); err != nil {
+			return err
+		}
+	}
+	if err := r.form.end(e, "run", card.Property{Name: "seeds", Value: r.seeds}); err != nil {
 		return err
 	}
 	if r.out != "" {
@@ -184,25 +195,21 @@ func (r *runner) corpus(e *command.Env) error {
 		ran++
 		for _, f := range o.Failures {
 			r.failed = true
-			fmt.Fprintln(r.texts(e), f)
+			r.form.show(e, f.Card())
 		}
+		test := card.Case{Class: "untorn-sim.corpus", Name: k.File, Cards: cards(o.Failures), Properties: []card.Property{{Name: "digest", Value: o.Result.Digest}}}
 		if o.Twice != nil {
 			r.unstable = true
-			fmt.Fprintf(r.texts(e), "NOT DETERMINISTIC: two runs of %s differ, %s\n\n", k.File, o.Twice)
+			what := fmt.Sprintf("not deterministic: two runs differ, %s", o.Twice)
+			r.form.problem(e, k.File, what)
+			test.Problems = append(test.Problems, what)
 		}
+		r.form.add(test)
 	}
-	if !r.json && !r.failed && !r.unstable {
+	if !r.form.quiet() && !r.failed && !r.unstable {
 		fmt.Fprintf(e.Stdout, "corpus: %d plans pass\n", ran)
 	}
 	return nil
-}
-
-// texts is where the text of a failure goes.
-func (r *runner) texts(e *command.Env) io.Writer {
-	if r.json {
-		return e.Stderr
-	}
-	return e.Stdout
 }
 
 // failures saves and prints what failed.
@@ -216,10 +223,16 @@ func (r *runner) failures(e *command.Env, report *replay.Report) error {
 			}
 			r.saved++
 		}
-		printRow(r.texts(e), row)
-		if row.Missed() {
-			fmt.Fprintf(r.texts(e), "FAIL %s on %s: %d seeds never reached:\n%s\n", row.Scenario, row.Disk, row.Seeds, reached(row.Unreached))
+		for _, c := range rowCards(row) {
+			r.form.show(e, c)
 		}
+		test := card.Case{Class: "untorn-sim.run", Name: row.Scenario + " on " + row.Disk, Seconds: row.Seconds, Cards: cards(row.Failures), Properties: rowProperties(row)}
+		if row.Missed() {
+			what := fmt.Sprintf("%d seeds never reached:\n%s", row.Seeds, strings.TrimRight(reached(row.Unreached), "\n"))
+			r.form.problem(e, test.Name, what)
+			test.Problems = append(test.Problems, what)
+		}
+		r.form.add(test)
 		row.Describe()
 	}
 	r.missed(e, report)
@@ -236,7 +249,15 @@ func (r *runner) missed(e *command.Env, report *replay.Report) {
 	if r.strict {
 		verdict = "FAIL never reached in this run"
 	}
-	fmt.Fprintf(r.texts(e), "%s:\n%s\n", verdict, reached(names))
+	what := verdict + ":\n" + strings.TrimRight(reached(names), "\n")
+	if r.strict && r.form.name == "github" {
+		r.form.problem(e, "run", what)
+	} else {
+		fmt.Fprintf(r.form.texts(e), "%s\n\n", what)
+	}
+	if r.strict {
+		r.form.add(card.Case{Class: "untorn-sim.run", Name: "what the whole run reaches", Problems: []string{what}})
+	}
 }
 
 // reached lists what scenarios mean to reach, with what it is.
@@ -248,9 +269,18 @@ func reached(names []string) string {
 	return text.String()
 }
 
-// printRow prints the first failure of each invariant in full, and names the
-// plans of the others.
-func printRow(w io.Writer, row *replay.Row) {
+// rowProperties are what the XML tells of a row.
+func rowProperties(row *replay.Row) []card.Property {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return []card.Property{
+		{Name: "seeds", Value: number(row.Seeds)}, {Name: "crash_points", Value: number(row.CrashPoints)}, {Name: "images_unique", Value: number(row.ImagesUnique)},
+		{Name: "recoveries", Value: number(row.Recoveries)}, {Name: "violated", Value: number(row.Violated)}, {Name: "digest", Value: row.Digest},
+	}
+}
+
+// rowCards are the first failure of each invariant, and those that do not come each
+// time; the first says how many there are, and names the plans of the others.
+func rowCards(row *replay.Row) (list []card.Card) {
 	shown := map[string]bool{}
 	var others []string
 	for _, f := range row.Failures {
@@ -259,15 +289,16 @@ func printRow(w io.Writer, row *replay.Row) {
 			continue
 		}
 		shown[f.Invariant] = true
-		fmt.Fprintln(w, f)
+		list = append(list, f.Card())
 	}
-	if more := row.Violated - int64(len(row.Failures)); len(others) > 0 || more > 0 {
-		fmt.Fprintf(w, "%s on %s has %d violations in all", row.Scenario, row.Disk, row.Violated)
+	if more := row.Violated - int64(len(row.Failures)); len(list) > 0 && (len(others) > 0 || more > 0) {
+		came := fmt.Sprintf("%s on %s has %d violations in all", row.Scenario, row.Disk, row.Violated)
 		if len(others) > 0 {
-			fmt.Fprintf(w, "; more plans: %s", strings.Join(others, " "))
+			came += "; more plans: " + strings.Join(others, " ")
 		}
-		fmt.Fprint(w, "\n\n")
+		list[0].Came = came
 	}
+	return list
 }
 
 // verdict is the exit code, and why.

@@ -14,6 +14,7 @@ const (
 // Card is one failure. All of it but What may be empty: what is empty is not shown.
 type Card struct {
 	What      string // what has failed, in a few words: "batch on posix"
+	Headline  string // the first line, where it is another than these words make
 	Invariant string // the number of the promise that is broken, such as "I1"
 	Promise   string // … in words
 	Cause     string // why, in one sentence
@@ -62,6 +63,8 @@ type Note struct {
 func (c Card) Title() string {
 	text := "FAIL " + c.What
 	switch {
+	case c.Headline != "":
+		text = c.Headline
 	case c.Invariant != "":
 		text += ": " + c.Invariant + " is broken"
 	case c.Promise != "":

@@ -31,7 +31,7 @@ func hostileCard() *rapid.Generator[Card] {
 	return rapid.Custom(func(t *rapid.T) Card {
 		text := func(name string) string { return hostile().Draw(t, name) }
 		c := Card{
-			What: text("what"), Invariant: text("invariant"), Promise: text("promise"), Cause: text("cause"), Else: text("else"),
+			What: text("what"), Headline: text("headline"), Invariant: text("invariant"), Promise: text("promise"), Cause: text("cause"), Else: text("else"),
 			Promised: rapid.SliceOfN(hostile(), 0, 30).Draw(t, "promised"), Shown: rapid.SliceOfN(hostile(), 0, 30).Draw(t, "shown"),
 			Expected: text("expected"), Found: text("found"), Came: text("came"), File: text("file"),
 			Replay: text("replay"), Report: text("report"), Trace: text("trace"), All: text("all"),
@@ -253,9 +253,9 @@ func TestPlan(t *testing.T) {
 func TestCommands(t *testing.T) {
 	for _, test := range []struct{ name, command, want string }{
 		{"short", "go run x", "go run x"},
-		{"two lines", "go run ./cmd/untorn-sim replay " + strings.Repeat("d", 85), "go run ./cmd/untorn-sim replay \\\n" + strings.Repeat("d", 85)},
-		{"quoted", "go run ./cmd/untorn-sim replay '" + strings.Repeat("d ", 40) + "'", "go run ./cmd/untorn-sim replay \\\n'" + strings.Repeat("d ", 40) + "'"},
-		{"too long for anything", "replay " + strings.Repeat("d", 200) + " -o report.html", "replay " + strings.Repeat("d", 45) + "…" + strings.Repeat("d", 46) + " -o \\\nreport.html"},
+		{"two lines", "go run ./cmd/untorn-sim replay " + strings.Repeat("d", 85), "go run ./cmd/untorn-sim \\\nreplay " + strings.Repeat("d", 85)},
+		{"quoted", "go run ./cmd/untorn-sim replay '" + strings.Repeat("d ", 40) + "'", "go run \\\n./cmd/untorn-sim replay '" + strings.Repeat("d ", 40) + "'"},
+		{"too long for anything", "replay " + strings.Repeat("d", 200) + " -o report.html", "replay \\\n" + strings.Repeat("d", 45) + "…" + strings.Repeat("d", 46) + " -o report.html"},
 	} {
 		if got := strings.Join(commandLines(test.command), "\n"); got != test.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", test.name, got, test.want)

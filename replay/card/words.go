@@ -154,24 +154,23 @@ func commandLines(text string) (lines []string) {
 	if columns(visible(text)) <= width {
 		return []string{visible(text)}
 	}
-	line := ""
-	for _, word := range shellWords(text) {
-		word = middle(visible(word), widestWord)
-		switch {
-		case line == "":
-			line = word
-		case columns(line)+1+columns(word)+2 <= width:
-			line += " " + word
-		default:
-			lines = append(lines, line+` \`)
-			line = word
+	words := shellWords(text)
+	last := ""
+	for len(words) > 0 { // what belongs to a file stays with it
+		word := middle(visible(words[len(words)-1]), widestWord)
+		longer := strings.TrimSpace(word + " " + last)
+		if columns(longer) > width {
+			break
 		}
+		last, words = longer, words[:len(words)-1]
 	}
-	lines = append(lines, line)
-	if len(lines) > 2 {
-		lines = []string{lines[0], fit(strings.Join(lines[1:], " "), width)}
+	for i := range words {
+		words[i] = visible(words[i])
 	}
-	return lines
+	if len(words) == 0 {
+		return []string{last}
+	}
+	return []string{fit(strings.Join(words, " "), width-2) + ` \`, last}
 }
 
 // shellWords cuts a command between words; what stands in single quotes is not

@@ -58,10 +58,11 @@
 //
 // # What a failure prints
 //
-// What was wanted and found; whether it happens on a disk that keeps no more
-// than POSIX promises and on ext4; the fewest steps that show it; when the crash
-// came, and what had not reached the disk, with the source lines that wrote it;
-// and a line that runs this one crash again:
+// A card of at most 40 lines: what is promised, and why it does not hold; the
+// fewest steps that show it, and when the crash came; what was wanted and found;
+// whether it happens on a disk that keeps no more than POSIX promises and on ext4;
+// what had not reached the disk, with the source lines that wrote it, and which
+// sync was missing; and a line that runs this one crash again:
 //
 //	UNTORN_PLAN=testdata/untorn/….plan go test -run '^TestX$' ./store
 //

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/scenarios/loss"
 	"github.com/untorn-db/untorn/simfs"
 	"github.com/untorn-db/untorn/simfs/explore"
@@ -16,34 +17,75 @@ import (
 func (r *runner) fail(f *finding) {
 	r.t.Helper()
 	file, err := r.save(f)
-	b := &report{}
-	b.line("crashtest: %s: %s", invariant(f.err), said(f.err))
-	if broken, ok := errors.AsType[*Broken](f.err); ok {
-		b.field("key", quote(broken.Key))
-		b.field("want", broken.Want)
-		b.field("found", broken.Found)
+	c := f.card()
+	if err != nil {
+		c.Notes = append(c.Notes, card.Note{Name: "plan", Text: "not saved: " + err.Error()})
+	} else {
+		c.File = file
+		c.Replay = fmt.Sprintf("UNTORN_PLAN=%s go test -run '%s' %s", file, pattern(r.test), packageDir())
 	}
-	b.field("disks", f.verdicts()...)
+	r.t.Errorf("%s", c.Text())
+}
+
+// card is all that is known of a finding but its file.
+func (f *finding) card() card.Card {
+	c := card.Card{Headline: fmt.Sprintf("crashtest: %s: %s", invariant(f.err), said(f.err)), Promise: promise(f.err), Cause: "no crash is needed: it fails before any"}
+	note := func(name string, lines ...string) {
+		if len(lines) > 0 {
+			c.Notes = append(c.Notes, card.Note{Name: name, Text: strings.Join(lines, "\n")})
+		}
+	}
+	if broken, ok := errors.AsType[*Broken](f.err); ok {
+		c.Expected, c.Found = broken.Want, broken.Found
+		note("key", quote(broken.Key))
+	}
+	note("disks", f.verdicts()...)
 	if f.flaky != "" {
-		b.field("twice", "the same crash, tried once more, gave: "+firstLine(f.flaky),
+		note("twice", "the same crash, tried once more, gave: "+firstLine(f.flaky),
 			"Open, the steps and Check must do the same each time: no clock, no randomness, no order of a map, no goroutines")
 	}
-	b.steps(f)
-	if moments, err := f.follow(); err == nil {
-		for i := range moments {
-			b.crash(f.program, moments, i)
-			b.lost(f.program, moments, i)
-		}
-	} else {
-		b.field("crash", f.path.String())
+	c.Plan = f.steps()
+	if len(f.path) == 0 {
+		return c
 	}
+	moments, err := f.follow()
 	if err != nil {
-		b.field("plan", "not saved: "+err.Error())
-	} else {
-		b.field("plan", file)
-		b.field("replay", fmt.Sprintf("UNTORN_PLAN=%s go test -run '%s' %s", file, pattern(r.test), packageDir()))
+		c.Cause = ""
+		c.Plan = append(c.Plan, card.Step{Mark: card.Happens, Text: f.path.String()})
+		return c
 	}
-	r.t.Errorf("%s", b.String())
+	for i := range moments {
+		c.Plan = append(c.Plan, card.Step{Mark: card.Happens, Text: crashed(f.program, moments, i)})
+		lines, cause := allLost(f.program, moments, i)
+		note("lost", lines...)
+		c.Cause = cause
+	}
+	return c
+}
+
+// promise is what an error breaks, in words.
+func promise(err error) string {
+	switch invariant(err) {
+	case "acked-present":
+		return "what a step was told to be durable, and what a store has shown, is there after a crash"
+	case "nothing-else":
+		return "nothing is there but what the steps wrote"
+	case "all-or-nothing":
+		return "what a step writes is there whole, or nothing of it"
+	case "panic":
+		return "nothing panics, whatever a crash leaves"
+	case "returns":
+		return "Open, the steps, Check and Close return"
+	case "open":
+		return "the store opens on whatever a crash leaves"
+	case "step":
+		return "a step succeeds, on a store that has just been opened, too"
+	case "check":
+		return "Check accepts what the store shows"
+	case "close":
+		return "the store closes"
+	}
+	return ""
 }
 
 // said is the text of an error, without what has fields of its own.
@@ -55,42 +97,21 @@ func said(err error) string {
 	return err.Error()
 }
 
-// report is text in two columns.
-type report struct{ strings.Builder }
-
-func (b *report) line(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
-
-func (b *report) field(name string, values ...string) {
-	for _, v := range values {
-		b.line("  %-7s %s", name, v)
-		name = ""
-	}
-}
-
 // steps says which steps are enough.
-func (b *report) steps(f *finding) {
+func (f *finding) steps() (list []card.Step) {
 	p := f.program
-	var names []string
-	for i, k := range p.active {
-		if i == 10 {
-			names = append(names, fmt.Sprintf("… %d more", len(p.active)-i))
-			break
-		}
-		names = append(names, label(k, p.steps[k]))
+	if len(p.active) == 0 {
+		return []card.Step{{Text: fmt.Sprintf("none of the %d steps is needed", len(p.steps))}}
 	}
-	switch {
-	case len(p.active) == 0:
-		b.field("steps", fmt.Sprintf("none of the %d is needed", len(p.steps)))
-	default:
-		b.field("steps", fmt.Sprintf("%d of %d suffice: %s", len(p.active), len(p.steps), strings.Join(names, "; ")))
+	list = append(list, card.Step{Text: fmt.Sprintf("%d of %d steps suffice:", len(p.active), len(p.steps))})
+	for _, k := range p.active {
+		list = append(list, card.Step{Mark: card.Decides, Text: label(k, p.steps[k])})
 	}
-	if len(f.path) == 0 {
-		b.field("crash", "none: it fails before any crash")
-	}
+	return list
 }
 
-// crash says when one crash of a path came.
-func (b *report) crash(p *program, crashes []explore.Moment, n int) {
+// crashed says when one crash of a path came.
+func crashed(p *program, crashes []explore.Moment, n int) string {
 	m := crashes[n]
 	kind := "the power failed"
 	if m.Crash.Kind == simfs.ProcessKill {
@@ -123,25 +144,33 @@ func (b *report) crash(p *program, crashes []explore.Moment, n int) {
 	} else if m.Crash.Op != explore.End {
 		place = "after the last operation"
 	}
-	b.field("crash", fmt.Sprintf("%s %s, %s", kind, when, place))
+	return fmt.Sprintf("%s %s, %s", kind, when, place)
 }
 
-// lost says what had not reached the disk, who had written it, and which sync
-// was missing.
-func (b *report) lost(p *program, crashes []explore.Moment, n int) {
-	name := "lost"
-	any := false
+// allLost says what had not reached the disk, who had written it, and which sync
+// was missing; and in a sentence the first of it.
+func allLost(p *program, crashes []explore.Moment, n int) (lines []string, cause string) {
+	if crashes[n].Crash.Kind != simfs.PowerLoss {
+		cause = "the process was killed, which loses nothing that was written"
+	}
 	for _, c := range crashes[n].Choices {
 		if !loss.Lost(c) {
 			continue
 		}
-		any = true
-		b.field(name, lost(p, c, crashes, n)...)
-		name = ""
+		each := lost(p, c, crashes, n)
+		lines = append(lines, each...)
+		if cause == "" {
+			cause = "after the power failed, " + each[0]
+			if last := len(each) - 1; last > 0 {
+				cause += "; " + strings.TrimSpace(each[last])
+			}
+		}
 	}
-	if !any && crashes[n].Crash.Kind == simfs.PowerLoss {
-		b.field(name, "nothing: all that was written is on the disk")
+	if len(lines) == 0 && cause == "" {
+		text := "nothing: all that was written is on the disk"
+		return []string{text}, "the power failed, and nothing of what was written was lost"
 	}
+	return lines, cause
 }
 
 // lost is about one variable.

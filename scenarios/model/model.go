@@ -113,6 +113,14 @@ func (m *Model) Accepted() uint64 { return m.accepted }
 // Durable is the last sequence that must survive anything but a lying disk.
 func (m *Model) Durable() uint64 { return max(m.shown, m.acked, m.served) }
 
+// Due is Durable, and why that event must be there; NoDuty where it is 0.
+func (m *Model) Due() (last uint64, why Duty) {
+	if last = m.Durable(); last == 0 {
+		return 0, NoDuty
+	}
+	return last, m.duty(last)
+}
+
 // Shown is the number of events that the last Open showed, and the head.
 func (m *Model) Shown() (uint64, engine.LogHead) { return m.shown, m.shownHead }
 
