@@ -3,6 +3,7 @@ package replay
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -162,7 +163,14 @@ func (x *explainer) lostCause(parts []Part) (text, source string) {
 		if first.Kind == simfs.VarName.String() {
 			verb = " made"
 		}
-		text += ", which " + by + verb
+		one := slices.ContainsFunc(parts, func(p Part) bool { return p.by != first.by || p.at != first.at })
+		switch {
+		case one: // others wrote the others
+			what, _ := named([]Part{*first})
+			text += ", of which " + by + verb + " " + what
+		default:
+			text += ", which " + by + verb
+		}
 		if first.at != "" {
 			text += " at " + first.at
 			source, _, _ = strings.Cut(first.at, " < ")

@@ -46,9 +46,12 @@ func (f *form) check(json bool) error {
 // quiet reports whether nothing but objects or XML goes to stdout.
 func (f *form) quiet() bool { return f.json || f.name == "junit" }
 
-// texts is where text goes.
+// texts is where text goes: nowhere, where the XML has it.
 func (f *form) texts(e *command.Env) io.Writer {
-	if f.quiet() {
+	switch {
+	case f.name == "junit":
+		return io.Discard
+	case f.json:
 		return e.Stderr
 	}
 	return e.Stdout

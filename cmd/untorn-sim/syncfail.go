@@ -3,8 +3,11 @@ package main
 import (
 	"flag"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/scenarios/synclab"
 	"github.com/untorn-db/untorn/simfs"
 )
@@ -42,7 +45,12 @@ func syncfailCommand() command.Command {
 			asJSON := flags.Bool("json", false, "one JSON object for each cell")
 			flags.IntVar(&c.Workers, "jobs", 0, "so `many` runs at once; 0: one for each processor")
 			flags.IntVar(&c.Sites, "sites", 0, "let so `many` syncs of each story fail; 0: all")
+			var form form
+			form.flag(flags)
 			return func(e *command.Env) error {
+				if err := form.check(*asJSON); err != nil {
+					return err
+				}
 				if c.Workers < 0 || c.Sites < 0 {
 					return command.Usage("--jobs and --sites are 0 or more")
 				}
@@ -63,7 +71,10 @@ func syncfailCommand() command.Command {
 						}
 					}
 				default:
-					fmt.Fprint(e.Stdout, table)
+					again := fmt.Sprintf("go run ./cmd/untorn-sim syncfail --disk %s --sites %d", *disk, c.Sites)
+					if err := showCells(e, &form, table, again); err != nil {
+						return err
+					}
 				}
 				return syncfailVerdict(table)
 			}
@@ -77,6 +88,27 @@ func syncfailVerdict(table *synclab.Table) error {
 		return command.Fail(exitWrong, "the log loses what it could have kept, see BAD above")
 	}
 	return nil
+}
+
+// showCells prints the table, and what is bad in it.
+func showCells(e *command.Env, f *form, t *synclab.Table, again string) error {
+	fmt.Fprint(f.texts(e), t.Summary())
+	for i := range t.Cells {
+		c := &t.Cells[i]
+		test := card.Case{
+			Class: "untorn-sim.syncfail." + t.Disk, Name: strings.Join([]string{c.Mode, c.Handle(), c.End(), c.Then()}, ", "), Cards: t.Cards(c, again),
+			Properties: []card.Property{{Name: "syncs_failed", Value: strconv.Itoa(c.Fired)}, {Name: "images", Value: strconv.Itoa(c.Images)}, {Name: "verdict", Value: c.Verdict()}},
+		}
+		if c.Verdict() == synclab.CannotHappen {
+			test.Skipped = "the disk has no such mode"
+		}
+		for _, one := range test.Cards {
+			fmt.Fprintln(f.texts(e))
+			f.show(e, one)
+		}
+		f.add(test)
+	}
+	return f.end(e, "syncfail")
 }
 
 // cellJSON is the JSON of a cell.

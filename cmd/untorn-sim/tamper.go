@@ -3,9 +3,11 @@ package main
 import (
 	"flag"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/scenarios/tamper"
 )
 
@@ -39,7 +41,12 @@ func tamperCommand() command.Command {
 			kinds := flags.String("kind", "all", "only kinds of mutations whose names contain one of these `texts`")
 			asJSON := flags.Bool("json", false, "one JSON object for each log, kind and find, and one for all kinds together")
 			flags.IntVar(&c.Workers, "jobs", 0, "so `many` mutations at once; 0: one for each processor")
+			var form form
+			form.flag(flags)
 			return func(e *command.Env) error {
+				if err := form.check(*asJSON); err != nil {
+					return err
+				}
 				if c.Workers < 0 || c.Mutations < 1 {
 					return command.Usage("--jobs is 0 or more, --mutations is 1 or more")
 				}
@@ -68,7 +75,10 @@ func tamperCommand() command.Command {
 						return err
 					}
 				default:
-					fmt.Fprint(e.Stdout, report)
+					again := fmt.Sprintf("go run ./cmd/untorn-sim tamper --mutations %d --seed %d --log %s --kind '%s'", c.Mutations, c.Seed, *logs, *kinds)
+					if err := showFinds(e, &form, report, again); err != nil {
+						return err
+					}
 				}
 				return tamperVerdict(report)
 			}
@@ -82,6 +92,28 @@ func tamperVerdict(report *tamper.Report) error {
 		return command.Fail(exitWrong, "%d mutations were not named, or served", report.Found)
 	}
 	return nil
+}
+
+// showFinds prints the table, and the finds.
+func showFinds(e *command.Env, f *form, report *tamper.Report, again string) error {
+	fmt.Fprint(f.texts(e), report.Summary())
+	cards := map[string][]card.Card{} // by kind
+	for _, find := range report.Finds {
+		one := find.Card(again)
+		fmt.Fprintln(f.texts(e))
+		f.show(e, one)
+		cards[find.Kind] = append(cards[find.Kind], one)
+	}
+	if more := report.Found - len(report.Finds); more > 0 {
+		fmt.Fprintf(f.texts(e), "and %d more\n", more)
+	}
+	for _, row := range report.Rows {
+		f.add(card.Case{
+			Class: "untorn-sim.tamper." + row.Group, Name: row.Kind, Cards: cards[row.Kind],
+			Properties: []card.Property{{Name: "mutations", Value: strconv.Itoa(row.Mutations)}, {Name: "named_by_head", Value: strconv.Itoa(row.Head)}},
+		})
+	}
+	return f.end(e, "tamper", card.Property{Name: "seed", Value: strconv.FormatUint(report.Seed, 10)})
 }
 
 func tamperJSON(e *command.Env, report *tamper.Report) error {

@@ -262,3 +262,17 @@ func TestCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestMessage: what GitHub would cut at the end is shorter in the middle, so that
+// its last line says how to go on.
+func TestMessage(t *testing.T) {
+	long := strings.Repeat("w", 9000)
+	c := Card{What: "x", Promise: long, Cause: long, Else: long, Promised: []string{long}, Shown: []string{long}, Expected: long, Found: long, Trace: "trace it"}
+	if n := len([]rune(c.Text())); n <= mostMessage {
+		t.Fatalf("the text has %d characters, which is not enough for this test", n)
+	}
+	got := c.message()
+	if n := len([]rune(got)); n > mostMessage || n < mostMessage/2 || !strings.HasSuffix(got, "\n  trace     trace it") {
+		t.Errorf("%d characters: %s", n, got)
+	}
+}

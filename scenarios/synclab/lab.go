@@ -354,8 +354,19 @@ func (l *lab) look(run *explore.Run, known ledger) (outcome, error) {
 	return what, nil
 }
 
-// String is the table, and what is bad or lost in it.
+// String is the table, and what is lost or bad in it.
 func (t *Table) String() string {
+	text := t.Summary()
+	for i := range t.Cells {
+		for _, c := range t.Cards(&t.Cells[i], "") {
+			text += "\n" + c.Text()
+		}
+	}
+	return text
+}
+
+// Summary is the table, and what is lost in it.
+func (t *Table) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s: %d syncs of %d call sites fail, each in every cell\n\n", t.Program, t.Disk, len(t.Sites), t.calls())
 	short := func(c *Cell) string {
@@ -395,15 +406,6 @@ func (t *Table) String() string {
 		c := &t.Cells[i]
 		if c.Lost > 0 {
 			fmt.Fprintf(&b, "\n%s: acknowledged data lost: unavoidable: in %d of %d images, named in %d", c.place(), c.Lost, c.Images, c.Named)
-		}
-	}
-	for i := range t.Cells {
-		c := &t.Cells[i]
-		for _, f := range c.Bad {
-			fmt.Fprintf(&b, "\n%s: BAD: %s\n  story  %s\n  fault  %s\n  crash  %s\n", c.place(), f.Err, f.Story, f.Fault, f.Crash)
-		}
-		if more := c.BadAll - len(c.Bad); more > 0 {
-			fmt.Fprintf(&b, "  and %d more\n", more)
 		}
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n"

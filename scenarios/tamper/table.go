@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/untorn-db/untorn/replay/card"
 )
 
 // Total sums the rows of the kinds that change the log: damage, forged and
@@ -22,8 +24,36 @@ func (r *Report) Total() Row {
 // Bad reports whether something was not named, or served.
 func (r *Report) Bad() bool { return r.Found > 0 }
 
-// String is the table, and what was found.
+// String is the table, and all finds that are listed.
 func (r *Report) String() string {
+	text := r.Summary()
+	for _, f := range r.Finds {
+		text += "\n" + f.Card("").Text()
+	}
+	if more := r.Found - len(r.Finds); more > 0 {
+		text += fmt.Sprintf("\nand %d more\n", more)
+	}
+	return text
+}
+
+// Card is the find for somebody who has never seen the project. replay is a line
+// for a shell that finds it again.
+func (f Find) Card(replay string) card.Card {
+	return card.Card{
+		What:      fmt.Sprintf("tamper, %s in log %q", f.Kind, f.Log),
+		Invariant: "I10", Promise: "what was changed in the files of a log is named by the checks that can know, and is not served",
+		Cause: "the files were changed, and the log did not do about it what it must",
+		Plan: []card.Step{
+			{Text: fmt.Sprintf("the log %q is made, and its head and receipts are kept", f.Log)},
+			{Mark: card.Happens, Text: f.Mutation},
+			{Text: "it is opened, read, verified, and compared with what was kept"},
+		},
+		Found: f.What, Replay: replay,
+	}
+}
+
+// Summary is the table.
+func (r *Report) Summary() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "log\tsegments\tbatches\tevents\tbytes\tslack\tclosed\t")
@@ -50,12 +80,6 @@ func (r *Report) String() string {
 	fmt.Fprintf(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\ntogether, of what belongs to the logs%s\n", head)
 	total.print(w)
 	_ = w.Flush()
-	for _, f := range r.Finds {
-		fmt.Fprintf(&b, "\n%s\n", f)
-	}
-	if more := r.Found - len(r.Finds); more > 0 {
-		fmt.Fprintf(&b, "\nand %d more\n", more)
-	}
 	var text strings.Builder
 	for line := range strings.Lines(b.String()) {
 		text.WriteString(strings.TrimRight(line, " \n") + "\n")
