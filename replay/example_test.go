@@ -62,7 +62,7 @@ func ExampleReplay() {
 	}
 	// Output:
 	// the same twice: true
-	// FAIL batch on posix: I1 (every event acknowledged durable is there, byte for byte, however it is read, and its receipt verifies)
+	// FAIL batch on posix: I1 is broken
 }
 
 // What a failure does not need is left out.

@@ -192,7 +192,7 @@ func TestAFailureIsKept(t *testing.T) {
 		}
 		told := f.String()
 		for _, part := range []string{
-			"FAIL batch on posix: " + f.Invariant + " is broken\n  promise   ", "\n  cause     ", "\n  plan    > ", "\n          ! the ",
+			"FAIL batch on posix: " + f.Invariant + " is broken\n  promise   ", "\n  cause     ", "\n  plan    ", "\n          ! the ",
 			"\n  promised  ", "\n  shown     ", "\n  expected  ", "\n  found     ", from,
 			"\n  file      " + f.File + "\n", "\n  replay    go run ./cmd/untorn-sim replay ", "\n  report    ", "\n  trace     ",
 		} {

@@ -267,7 +267,7 @@ func TestCommands(t *testing.T) {
 // its last line says how to go on.
 func TestMessage(t *testing.T) {
 	long := strings.Repeat("w", 9000)
-	c := Card{What: "x", Promise: long, Cause: long, Else: long, Promised: []string{long}, Shown: []string{long}, Expected: long, Found: long, Trace: "trace it"}
+	c := Card{What: long, Promise: long, Cause: long, Else: long, Promised: []string{long}, Shown: []string{long}, Expected: long, Found: long, Trace: "trace it"}
 	if n := len([]rune(c.Text())); n <= mostMessage {
 		t.Fatalf("the text has %d characters, which is not enough for this test", n)
 	}
