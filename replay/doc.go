@@ -14,7 +14,7 @@
 //	for _, row := range report.Rows {
 //		for _, failure := range row.Failures {
 //			err = failure.Save("failures", "")
-//			fmt.Print(failure)      // what broke, where, and one line to paste
+//			fmt.Print(failure)      // its card: what broke, why, and one line to paste
 //		}
 //	}
 //
@@ -36,6 +36,12 @@
 // fit it any more, when it is explored without them. A sweep shrinks the first
 // failure of each invariant in a row; the others are saved as they were found,
 // and are explained when they are replayed.
+//
+// # Cards
+//
+// A failure is shown as a card, see package card: in words for somebody who has
+// never seen the project, the same in a terminal, on GitHub and as JUnit XML. Its
+// cause is what the runs have shown, and no more.
 //
 // # Contract
 //
