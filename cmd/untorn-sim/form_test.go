@@ -82,7 +82,7 @@ func TestRowForms(t *testing.T) {
 	junit := told("junit")
 	for want, times := range map[string]int{
 		"<testcase ": 2, "<failure ": 1, "FAIL batch on posix: I2 is broken\n": 2, "FAIL batch on posix: I6 is broken\n": 1,
-		`name="mixed on posix" time="1.500"`: 1, `<property name="digest" value="d2">`: 1, "100 seeds never reached point x": 1,
+		`name="mixed on posix" time="1.500"`: 1, `<property name="digest" value="d2">`: 1, "100 seeds never reached:\n": 1,
 		`found     b\x1b::c`: 3, "::error": 0,
 	} {
 		if got := strings.Count(junit, want); got != times {
