@@ -59,7 +59,7 @@ func layers() []layer {
 		{"engine/graph", []string{"engine/."}, []string{uuidModule}},                      // on top of the engine, which knows nothing of it
 		{"engine/proof", []string{"engine/chain", "engine/record"}, []string{uuidModule}}, // no log
 		{"engine/dump", []string{"engine/.", "engine/chain", "engine/record"}, []string{uuidModule}},
-		{"engine/metrics", []string{"engine/."}, nil},                                     // its adapters are modules of their own
+		{"engine/metrics", []string{"engine/."}, nil}, // its adapters are modules of their own
 		{"engine/projection", []string{"engine/."}, []string{aferoModule, uuidModule}},
 		// Programs that are read and copied, and stand upon what anybody may import.
 		{"engine/examples", []string{"engine/.", "engine/diskfs", "engine/codec", "engine/projection", "engine/proof"}, []string{aferoModule}},

@@ -231,11 +231,15 @@ func (c Card) plan(n int) []string {
 	}
 	keep(len(c.Plan) - 1)
 	keep(0)
-	for around := 1; around < Lines; around++ {
+	for around, grew := 1, 1; around < Lines && around < grew+3; around++ { // three times in vain: it is full
+		before := len(kept)
 		for _, i := range append(marked, 0, len(c.Plan)-1) {
 			if !keep(i-around) || !keep(i+around) {
 				break
 			}
+		}
+		if len(kept) > before {
+			grew = around + 1
 		}
 	}
 	return c.listed(kept, n+1)

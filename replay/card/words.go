@@ -12,7 +12,7 @@ import (
 // longest is how many bytes of a text are looked at, and lines made of it: no card
 // shows more.
 const (
-	longest   = 64 << 10
+	longest   = 16 << 10
 	mostLines = 4 * Lines
 )
 
