@@ -20,12 +20,18 @@ func TestExamples(t *testing.T) {
 	if code != exitFine {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
+	code, trace, stderr := output("trace", failing, "--json")
+	if code != exitFine {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
 	text, err := os.ReadFile(failing)
 	for _, err := range []error{
 		err,
 		os.Mkdir("failures", 0o755),
 		os.WriteFile(filepath.Join("failures", "batch-posix-42-I1.plan"), text, 0o644),
 		os.WriteFile("certificates.json", []byte(certificates), 0o644),
+		os.WriteFile("here.jsonl", []byte(trace), 0o644),
+		os.WriteFile("there.jsonl", []byte(trace), 0o644),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -199,12 +199,13 @@ func TestFailuresAreShown(t *testing.T) {
 }
 
 // TestInterrupted checks that what was stopped is not called fine.
-// exits 4: untorn-sim run, replay, shrink, explore, errors, syncfail, xray, profile, litmus, tamper
+// exits 4: untorn-sim run, replay, trace, diff, shrink, explore, errors, syncfail, xray, profile, litmus, tamper
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, args := range [][]string{
 		{"run", "--seeds", "1"}, {"replay", "1"}, {"explore"}, {"errors"}, {"syncfail"}, {"xray"}, {"profile"}, {"litmus"}, {"tamper"},
+		{"trace", "1", "--scenario", "batch"}, {"diff", "1", "../../replay/testdata/corpus/batch-torn-at-commit.plan", "--scenario", "batch"},
 		{"shrink", "../../replay/testdata/corpus/batch-torn-at-commit.plan"},
 	} {
 		var out strings.Builder

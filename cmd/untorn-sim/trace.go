@@ -36,7 +36,7 @@ func traceCommand() command.Command {
 			{Line: "untorn-sim trace 42 --scenario batch --kinds op,crash --life 0", Says: "what the first life of a seed did to its disk"},
 			{Line: "untorn-sim trace failures/batch-posix-42-I1.plan --json -o here.jsonl", Says: "for untorn-sim diff, here or on another machine"},
 		},
-		Exits: []int{exitFine, exitUsage, exitBudget},
+		Exits: []int{exitFine, exitWrong, exitUsage, exitBudget},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			var t tracer
 			t.source.flags(flags)
