@@ -38,7 +38,11 @@ type losses struct {
 	list   []trace.Change
 	lost   map[int]bool   // files whose name it took
 	bare   map[piece]bool // cells that nobody wrote, where garbage may be
+	doubts []doubt        // what the disk has to tell
 }
+
+// doubt is a variable of which it is not known what was chosen.
+type doubt struct{ at, place int } // in losses.list, in losses.vars
 
 // files is what can be reached by some name.
 type files struct {
@@ -144,6 +148,7 @@ func (e *recording) writerLocked(v simfs.Var) int {
 // before.
 func (e *recording) surveyLocked(disk *simfs.FS, at int) {
 	entry := &e.trace.Entries[at]
+	e.doubtsLocked(disk)
 	f := e.filesLocked(disk, entry.Op)
 	var list []trace.Change
 	pending := map[piece]bool{}
@@ -153,6 +158,9 @@ func (e *recording) surveyLocked(disk *simfs.FS, at int) {
 			continue
 		}
 		pending[pieceOf(c)] = true
+		if e.openLocked(c) {
+			continue // it is as it was: what is said of it later counts from the crash on
+		}
 		if e.pieceLocked(c) != (trace.Piece{State: c.State, By: c.By, Size: c.Size, File: nameFile(c), Removal: c.Removal}) {
 			list = append(list, c)
 		}
@@ -165,6 +173,15 @@ func (e *recording) surveyLocked(disk *simfs.FS, at int) {
 	if e.looked != nil {
 		e.looked(at, disk, e.notes)
 	}
+}
+
+// openLocked reports whether a lazy crash has left a piece open.
+func (e *recording) openLocked(c trace.Change) bool {
+	if e.crash == nil || !e.crash.lazy || c.By >= e.crash.entry {
+		return false
+	}
+	_, ok := e.crash.places[pieceOf(c)]
+	return ok
 }
 
 // nameFile is Piece.File of a change.
@@ -207,15 +224,13 @@ func (e *recording) endedLocked(disk *simfs.FS, f *files, pending map[piece]bool
 			if pending[pieceOf(c)] {
 				continue
 			}
-			if e.crash != nil && e.crash.lazy {
-				if k, ok := e.crash.places[pieceOf(c)]; ok { // another variable has decided it, too
-					if fates == nil {
-						fates = e.crash.was.Fates(disk.Crash(simfs.ProcessKill))
-					}
-					if fates[k] >= 0 {
-						e.fateLocked(c, e.crash.vars[k], fates[k])
-						continue
-					}
+			if e.openLocked(c) { // another variable has decided it, too
+				if fates == nil {
+					fates = e.crash.was.Fates(disk.Crash(simfs.ProcessKill))
+				}
+				if k := e.crash.places[pieceOf(c)]; fates[k] >= 0 {
+					e.fateLocked(c, e.crash.vars[k], fates[k])
+					continue
 				}
 			}
 			if inode, ok := f.inode[c.File]; ok {
@@ -419,6 +434,9 @@ func (e *recording) cutLocked(f *files, before map[int]int64) {
 func (e *recording) Chose(c explore.Choice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.over { // the process is dead: the next one asks again
+		return
+	}
 	v := c.Var
 	change := trace.Change{File: e.files[v.ID.Inode], Path: v.Path}
 	switch v.Kind {
@@ -431,10 +449,41 @@ func (e *recording) Chose(c explore.Choice) {
 	default:
 		return
 	}
-	if before := e.pieceLocked(change); before.State == trace.Pending {
-		change.By = before.By
-		e.fateLocked(change, v, c.Option)
+	before := e.pieceLocked(change)
+	k, ok := e.crash.places[pieceOf(change)]
+	if before.State != trace.Pending || !ok {
+		return
 	}
+	// What was decided before may have left only some of the versions, the oldest of
+	// which is called durable.
+	change.By = before.By
+	all, made := e.crash.vars[k], v.Options[c.Option].Op
+	option := slices.IndexFunc(all.Options, func(o simfs.VarOption) bool {
+		return o.Op == made || slices.Contains(o.Again, made)
+	})
+	if made == -1 && len(v.Options) < len(all.Options) || option < 0 {
+		e.crash.doubts = append(e.crash.doubts, doubt{len(e.crash.list), k})
+	} else if len(v.Options) == len(all.Options) {
+		option = c.Option
+	}
+	e.fateLocked(change, all, option)
+}
+
+// doubtsLocked looks at the disk for what the choices behind a lazy crash do not say.
+func (e *recording) doubtsLocked(disk *simfs.FS) {
+	if e.crash == nil || len(e.crash.doubts) == 0 {
+		return
+	}
+	fates := e.crash.was.Fates(disk.Crash(simfs.ProcessKill))
+	for _, d := range e.crash.doubts {
+		if fates[d.place] >= 0 {
+			c := e.crash.list[d.at]
+			e.fateLocked(c, e.crash.vars[d.place], fates[d.place])
+			last := len(e.crash.list) - 1
+			e.crash.list[d.at], e.crash.list = e.crash.list[last], e.crash.list[:last]
+		}
+	}
+	e.crash.doubts = nil
 }
 
 // fateLocked tells what the last crash made of a variable that was pending: one of
@@ -458,6 +507,7 @@ func (e *recording) fateLocked(c trace.Change, v simfs.Var, option int) {
 		e.crash.lost[c.File] = true
 	}
 	e.crash.list = append(e.crash.list, c)
+	delete(e.crash.places, pieceOf(c))
 	e.known.Apply([]trace.Change{c})
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay/trace"
 )
@@ -29,6 +31,7 @@ func diffCommand() command.Command {
 			var d differ
 			d.source.flags(flags)
 			flags.BoolVar(&d.json, "json", false, "one JSON object")
+			flags.Var(&d.color, "color", color.Usage)
 			return d.run
 		},
 	}
@@ -37,6 +40,7 @@ func diffCommand() command.Command {
 type differ struct {
 	source source
 	json   bool
+	color  color.When
 }
 
 // parted is the JSON of a comparison.
@@ -74,7 +78,7 @@ func (d *differ) run(e *command.Env) error {
 	} else if difference == nil {
 		fmt.Fprintf(e.Stdout, "%s and %s are the same: %s\n", a, b, command.Count(len(first.Entries), "entry", "entries"))
 	} else {
-		err = difference.Text(e.Stdout, a, b, false)
+		err = difference.Text(e.Stdout, a, b, d.color.Painter(e.Output, os.LookupEnv).On())
 	}
 	switch {
 	case err != nil:

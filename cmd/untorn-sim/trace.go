@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/trace"
@@ -43,6 +44,7 @@ func traceCommand() command.Command {
 			flags.BoolVar(&t.json, "json", false, "one JSON object a line, the header of the trace first")
 			flags.IntVar(&t.life, "life", -1, "only life `number`: 0 is the workload, 1 what came behind the first crash; -1: all")
 			flags.StringVar(&t.kinds, "kinds", "", "only `kinds` of entries, separated by commas: "+kindNames())
+			flags.Var(&t.color, "color", color.Usage)
 			flags.StringVar(&t.out, "o", "", "write to this `file` instead")
 			return t.run
 		},
@@ -63,6 +65,7 @@ type tracer struct {
 	json   bool
 	life   int
 	kinds  string
+	color  color.When
 	out    string
 }
 
@@ -96,8 +99,10 @@ func (t *tracer) run(e *command.Env) error {
 		return got.Text(w, view)
 	}
 	if t.out == "" {
+		view.Color = t.color.Painter(e.Output, os.LookupEnv).On()
 		return show(e.Stdout)
 	}
+	view.Color = t.color == color.Always
 	if err := keep(t.out, show); err != nil {
 		return fmt.Errorf("keep the trace: %w: name another file with -o", err)
 	}

@@ -116,6 +116,9 @@ func Name(parts ...string) Style {
 // Painter paints, or leaves texts as they are: its zero value does that.
 type Painter struct{ on bool }
 
+// On reports whether there are colours: for who paints without a Painter.
+func (p Painter) On() bool { return p.on }
+
 // Begin appends what begins a style.
 func (p Painter) Begin(b []byte, s Style) []byte {
 	if !p.on || s == Plain {
