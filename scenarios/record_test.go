@@ -231,7 +231,7 @@ func TestTraceTellsWhatIsPending(t *testing.T) {
 		t.Errorf("%d crashes, %d lazy, and %d that could not be taken", crashes, lazy, misfits)
 	}
 	for _, state := range trace.States() {
-		if states[state] == 0 {
+		if states[state] == 0 && !testing.Short() {
 			t.Errorf("no change is %s", state)
 		}
 	}

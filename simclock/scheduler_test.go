@@ -317,3 +317,21 @@ func BenchmarkSwitch(b *testing.B) {
 		})
 	}
 }
+
+// TestRunning: the name of whoever has the baton.
+func TestRunning(t *testing.T) {
+	s := NewScheduler(New(Epoch()), Order{})
+	told := []string{s.Running()}
+	s.Run("main", func() {
+		done := s.Signal("done")
+		s.Go("client 1", func() {
+			told = append(told, s.Running())
+			done.Set()
+		})
+		_ = done.Wait(context.Background())
+		told = append(told, s.Running())
+	})
+	if told = append(told, s.Running()); !slices.Equal(told, []string{"", "client 1", "main", ""}) {
+		t.Errorf("%q", told)
+	}
+}
