@@ -55,6 +55,15 @@ func write(w io.Writer, name string, p *page, content any, scripts ...string) er
 	return err
 }
 
+// generator stands at the begin of every page.
+const generator = `<meta name="generator" content="untorn-sim report">`
+
+// Is reports whether what is read begins as a page of this package does.
+func Is(r io.Reader) (bool, error) {
+	head, err := io.ReadAll(io.LimitReader(r, 4<<10))
+	return bytes.Contains(head, []byte(generator)), err
+}
+
 // hash is how a policy names a text that may stand in the page.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))

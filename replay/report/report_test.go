@@ -255,6 +255,19 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
+func TestIs(t *testing.T) {
+	for name, page := range pages(t) {
+		if is, err := report.Is(strings.NewReader(page)); err != nil || !is {
+			t.Errorf("%s: %v, %v", name, is, err)
+		}
+	}
+	for _, other := range []string{"", "untorn plan 1\n", "<!DOCTYPE html><title>untorn</title>", strings.Repeat(" ", 4<<10) + runPage(t, nil)} {
+		if is, err := report.Is(strings.NewReader(other)); err != nil || is {
+			t.Errorf("%.20q: %v, %v", other, is, err)
+		}
+	}
+}
+
 func TestPlanWords(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -199,9 +199,28 @@ func (b *tab) press(keys string, with ...chromedp.KeyOption) {
 	b.do("press "+keys, chromedp.KeyEvent(keys, with...))
 }
 
+// click goes to the middle of the first element that a selector finds, where nothing may
+// lie over it, and presses the mouse.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do("click "+selector, chromedp.Click(selector, chromedp.NodeVisible))
+	type place struct {
+		X, Y float64
+		Over string // what lies there instead
+	}
+	at := get[place](b, fmt.Sprintf(`(() => {
+		const element = document.querySelector(%q);
+		if (!element) {
+			return {Over: "nothing: there is no such element"};
+		}
+		element.scrollIntoView({block: "center", inline: "center"});
+		const box = element.getBoundingClientRect(), X = box.x + box.width / 2, Y = box.y + box.height / 2;
+		const there = document.elementFromPoint(X, Y);
+		return {X, Y, Over: element.contains(there) ? "" : there ? there.outerHTML.slice(0, 100) : "nothing: it has no place"};
+	})()`, selector))
+	if at.Over != "" {
+		b.t.Fatalf("click %s: there is %s", selector, at.Over)
+	}
+	b.do("click "+selector, chromedp.MouseClickXY(at.X, at.Y))
 }
 
 // choose takes another option of a select, as a person does.

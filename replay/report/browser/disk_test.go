@@ -3,72 +3,36 @@ package browser
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/untorn-db/untorn/replay/trace"
 )
 
-// disk is what a trace says of the files behind an entry, cell by cell: slow, and nothing
-// like what the page does.
-type disk map[int]*file
-
-type file struct {
-	path  string
-	cells []cell
-	size  int64
-	state trace.State // of the size
-	by    int
-	names map[string]name
-}
-
-type cell struct {
-	state trace.State
-	by    int // of a pending one
-	n     int // the entry that made it so
-}
-
-type name struct {
-	state trace.State
-	by    int
-}
-
-func diskAt(t *trace.Trace, n int) disk {
-	d := disk{}
+// diskAt is the disk behind an entry, from the first on.
+func diskAt(t *trace.Trace, n int) *trace.Disk {
+	d := new(trace.Disk)
 	for _, e := range t.Entries[:n+1] {
-		for _, c := range e.Changes {
-			f := d[c.File]
-			if f == nil {
-				f = &file{names: map[string]name{}, state: trace.Gone}
-				d[c.File] = f
-			}
-			f.path = c.Path
-			switch c.Of {
-			case "cells":
-				for len(f.cells) < c.To {
-					f.cells = append(f.cells, cell{state: trace.Gone, n: -1})
-				}
-				for i := c.From; i < c.To; i++ {
-					f.cells[i] = cell{c.State, c.By, e.N}
-				}
-			case "size":
-				f.size, f.state, f.by = c.Size, c.State, c.By
-			case "name":
-				f.names[c.Path] = name{c.State, c.By}
-			}
-		}
+		d.Apply(e.Changes)
 	}
 	return d
 }
 
-// states is the cells of each file that is shown, in a few letters: those of file 2 as
-// "2:DDP".
-func (d disk) states() (list []string) {
-	for id, f := range d {
-		if len(f.cells) == 0 || !f.shown() {
+// states is the cells behind an entry of each file that is there, or went with it, a letter
+// for each: those of file 2 as "2:DDP".
+func states(t *trace.Trace, n int) (list []string) {
+	d := diskAt(t, n)
+	for number, f := range d.Files {
+		shown := slices.ContainsFunc(t.Entries[n].Changes, func(c trace.Change) bool { return c.File == number })
+		shown = shown || slices.ContainsFunc(f.Cells, func(c trace.Piece) bool { return letter(c.State) != "-" })
+		for _, name := range d.Names {
+			shown = shown || name.File == number
+		}
+		if !shown || len(f.Cells) == 0 {
 			continue
 		}
-		text := fmt.Sprintf("%d:", id)
-		for _, c := range f.cells {
-			text += letter(c.state)
+		text := fmt.Sprintf("%d:", number)
+		for _, c := range f.Cells {
+			text += letter(c.State)
 		}
 		list = append(list, text)
 	}
@@ -76,52 +40,64 @@ func (d disk) states() (list []string) {
 	return list
 }
 
-// shown reports whether anything of a file is there.
-func (f *file) shown() bool {
-	for _, n := range f.names {
-		if n.state != trace.Gone {
-			return true
-		}
-	}
-	return slices.ContainsFunc(f.cells, func(c cell) bool { return c.state != trace.Gone })
-}
-
 func letter(s trace.State) string {
-	return map[trace.State]string{trace.Pending: "P", trace.Durable: "D", trace.Kept: "K", trace.Lost: "L", trace.Torn: "T", trace.Garbage: "G", trace.Gone: "-"}[s]
+	if s == trace.Gone || s == "" {
+		return "-"
+	}
+	return strings.ToUpper(string(s)[:1])
 }
 
-// pending lists what a power loss may take, as the page words it, in any order.
-func (d disk) pending(size int) (list []string) {
-	for _, f := range d {
-		for path, n := range f.names {
-			if n.state == trace.Pending {
-				list = append(list, fmt.Sprintf("the name %s made by entry %d", path, n.by))
+// pending lists what a power loss may take behind an entry, as the page words it.
+func pending(t *trace.Trace, n int) (list []string) {
+	cell := int64(t.Header.Cell)
+	for _, c := range diskAt(t, n).Pending() {
+		text := ""
+		switch c.Of {
+		case trace.OfName:
+			text = "the name " + c.Path
+			if c.Removal {
+				text = "the removal of the name " + c.Path
+			}
+		case trace.OfSize:
+			text = fmt.Sprintf("the size %s of %s", thousands(c.Size), c.Path)
+		case trace.OfCells:
+			text = fmt.Sprintf("cell %d of %s", c.From, c.Path)
+			if c.To > c.From+1 {
+				text = fmt.Sprintf("cells %d–%d of %s", c.From, c.To-1, c.Path)
+			}
+			text += fmt.Sprintf(", bytes %s–%s", thousands(int64(c.From)*cell), thousands(int64(c.To)*cell-1))
+		}
+		by := c.By
+		for at := n; by == 0; at-- { // nobody wrote it: who made the file so long, say
+			if slices.ContainsFunc(t.Entries[at].Changes, func(e trace.Change) bool {
+				return e.Of == c.Of && e.File == c.File && (c.Of != trace.OfName || e.Path == c.Path) && e.From <= c.From && c.To <= e.To
+			}) {
+				by = at
 			}
 		}
-		if f.state == trace.Pending {
-			list = append(list, fmt.Sprintf("the size %s of %s made by entry %d", thousands(f.size), f.path, f.by))
-		}
-		for i := 0; i < len(f.cells); i++ {
-			from := i
-			for i < len(f.cells) && f.cells[i].state == trace.Pending && f.cells[i].by == f.cells[from].by {
-				i++
-			}
-			if i == from {
-				continue
-			}
-			cells := fmt.Sprintf("cell %d", from)
-			if i > from+1 {
-				cells = fmt.Sprintf("cells %d–%d", from, i-1)
-			}
-			list = append(list, fmt.Sprintf("%s of %s, bytes %s–%s made by entry %d", cells, f.path, thousands(int64(from*size)), thousands(int64(i*size-1)), f.cells[from].by))
-			i--
-		}
+		list = append(list, fmt.Sprintf("%s made by entry %d", text, by))
 	}
 	slices.Sort(list)
 	return list
 }
 
-// thousands is enough for the numbers of these tests.
+// worst is states, with one letter for as many cells as a square stands for.
+func worst(t *trace.Trace, n int) (list []string) {
+	const order = "GTLPKD-"
+	for _, text := range states(t, n) {
+		number, cells, _ := strings.Cut(text, ":")
+		per := max(1, (len(cells)+255)/256)
+		short := ""
+		for part := range slices.Chunk([]byte(cells), per) {
+			short += string(slices.MinFunc(part, func(a, b byte) int { return strings.IndexByte(order, a) - strings.IndexByte(order, b) }))
+		}
+		list = append(list, number+":"+short)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// thousands writes a number as people read it, from 0 on.
 func thousands(n int64) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/untorn-db/untorn/replay/report/internal/example"
+	"github.com/untorn-db/untorn/replay/trace"
 )
 
 // contrasts lists the texts whose colour is too near to what is behind them, for WCAG AA.
@@ -44,7 +43,9 @@ const contrasts = `(() => {
 		}
 		texts++;
 		let ground = behind(element);
-		if (element.namespaceURI.endsWith("svg")) { // on the shape before it
+		if (element.namespaceURI.endsWith("svg") && style.stroke !== "none") { // a halo
+			ground = over(ground, style.stroke);
+		} else if (element.namespaceURI.endsWith("svg")) { // on the shape before it
 			const shape = element.previousElementSibling;
 			if (shape && shape.tagName === "rect" && !getComputedStyle(shape).fill.startsWith("url")) {
 				ground = over(ground, getComputedStyle(shape).fill);
@@ -104,9 +105,8 @@ func TestSight(t *testing.T) {
 	of := example.Failure()
 	for screen, v := range map[string]view{"desk": desk, "dark": deskDark, "phone": phone} {
 		b := c.open(t, v, plan(of))
-		b.do("to the time line", chromedp.ScrollIntoView("#timeline"))
 		get[bool](b, `(document.getElementById("timeline").scrollIntoView(), true)`)
-		b.slide(len(of.Entries) / 2)
+		b.slide(first(t, of, isKind(trace.Crash)) - 1)
 		if top := get[float64](b, `document.querySelector(".scrub").getBoundingClientRect().top`); top < 0 || top > float64(v.height)/2 {
 			t.Errorf("%s: the slider is at %v pixels", screen, top)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,9 +15,11 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/untorn-db/untorn/replay"
 	"github.com/untorn-db/untorn/replay/report"
 	"github.com/untorn-db/untorn/replay/report/internal/example"
 	"github.com/untorn-db/untorn/replay/trace"
+	"github.com/untorn-db/untorn/scenarios"
 )
 
 // plan is a page of a trace.
@@ -74,14 +77,13 @@ func (b *tab) pending() []string {
 // wantDisk compares what the page shows with the disk behind an entry.
 func (b *tab) wantDisk(of *trace.Trace, n int) {
 	b.t.Helper()
-	d := diskAt(of, n)
-	if got, want := b.states(), d.states(); !slices.Equal(got, want) {
+	if got, want := b.states(), states(of, n); !slices.Equal(got, want) {
 		b.t.Errorf("entry %d: the cells are %v, want %v", n, got, want)
 	}
 	if of.Entries[n].Kind == trace.Crash {
 		return // what became of it stands in its place
 	}
-	if got, want := b.pending(), d.pending(of.Header.Cell); !slices.Equal(got, want) {
+	if got, want := b.pending(), pending(of, n); !slices.Equal(got, want) {
 		b.t.Errorf("entry %d: a power loss may take\n%s\nwant\n%s", n, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
@@ -172,6 +174,35 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// TestReal goes through runs of plans of the corpus, with crashes, faults and damage.
+func TestReal(t *testing.T) {
+	c := start(t)
+	corpus, err := replay.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range corpus {
+		of, err := scenarios.Trace(t.Context(), kept.Plan, scenarios.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(path.Base(kept.File), ".plan"), func(t *testing.T) {
+			b := c.open(t, desk, plan(of))
+			for n := 0; n < len(of.Entries); n += 1 + len(of.Entries)/40 {
+				b.slide(n)
+				b.wantChosen("the slider", n)
+				b.wantEntry(of, n)
+				b.wantDisk(of, n)
+			}
+			b.fits()
+			crash := slices.IndexFunc(of.Entries, isKind(trace.Crash))
+			b.slide(max(1, crash) - 1)
+			get[bool](b, `(document.getElementById("timeline").scrollIntoView(), true)`)
+			b.shoot("real-"+path.Base(t.Name()), true)
+		})
+	}
+}
+
 func TestKeys(t *testing.T) {
 	c := start(t)
 	of := example.Failure()
@@ -215,7 +246,7 @@ func TestKeys(t *testing.T) {
 	b.wantDisk(of, b.chosen())
 
 	// On the slider the keys do the same, once.
-	b.do("focus", chromedp.Focus("#slider"))
+	get[bool](b, `(document.getElementById("slider").focus(), true)`)
 	n := b.chosen()
 	b.press(kb.ArrowRight)
 	b.wantChosen("right on the slider", n+1)
@@ -223,7 +254,7 @@ func TestKeys(t *testing.T) {
 	// In the dump they scroll.
 	b.slide(first(t, of, func(e trace.Entry) bool { return e.Op != nil && len(e.Op.Data) > 0 }))
 	n = b.chosen()
-	b.do("focus", chromedp.Focus("#dump"))
+	get[bool](b, `(document.getElementById("dump").focus(), true)`)
 	b.press(kb.ArrowRight)
 	b.wantChosen("right in the dump", n)
 
@@ -280,10 +311,8 @@ func TestClick(t *testing.T) {
 	of := example.Failure()
 	b := c.open(t, desk, plan(of))
 	fault := first(t, of, isKind(trace.Fault))
-	b.do("click on the fault", chromedp.ScrollIntoView("#lanes"))
-	// The browser finds the middle of the sign, and the mouse goes there.
+	b.click("#lanes .sign-fault")
 	at := get[[]float64](b, `(() => { const r = document.querySelector("#lanes .sign-fault").getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`)
-	b.do("click", chromedp.MouseClickXY(at[0], at[1]))
 	b.wantChosen("a click on the sign of the fault", fault)
 	b.wantEntry(of, fault)
 	b.shoot("plan-fault", false)
@@ -303,7 +332,10 @@ func TestClick(t *testing.T) {
 	crash := first(t, of, isKind(trace.Crash))
 	b.slide(crash)
 	b.click(`#disk [data-file="3"] [data-cell="0"]`)
-	b.wantChosen("a click on a square", diskAt(of, crash)[3].cells[0].n)
+	made := crash
+	for ; diskAt(of, made-1).Files[3].Cells[0].State == trace.Durable; made-- {
+	}
+	b.wantChosen("a click on a square", made)
 
 	b.slide(crash - 1)
 	b.click(`#losses .jump`)
@@ -328,7 +360,6 @@ func TestClick(t *testing.T) {
 	b.click(".again .copy")
 	if got := get[string](b, `document.querySelector(".again .copy").textContent`); got == "Copy" {
 		// The clipboard answers a moment later.
-		b.do("wait", chromedp.Query(".again .copy", chromedp.NodeVisible))
 		if got := get[string](b, `new Promise(done => setTimeout(() => done(document.querySelector(".again .copy").textContent), 300))`); got == "Copy" {
 			t.Error("the button to copy does nothing")
 		}
@@ -363,7 +394,7 @@ func TestLong(t *testing.T) {
 			t.Errorf("entry %d: the page says %q", n, said)
 		}
 		// Files have more cells than squares: a square shows the worst.
-		got, want := b.states(), worst(diskAt(of, n))
+		got, want := b.states(), worst(of, n)
 		if !slices.Equal(got, want) {
 			t.Errorf("entry %d: the cells are\n%s, want\n%s", n, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
@@ -376,24 +407,8 @@ func TestLong(t *testing.T) {
 	b.wantChosen("left", 49_998)
 	b.slide(20_000)
 	b.shoot("plan-long", false)
-	b.do("to the time line", chromedp.ScrollIntoView("#timeline"))
-	b.shoot("plan-long-timeline", true)
-}
-
-// worst is states, with one letter for as many cells as a square stands for.
-func worst(d disk) (list []string) {
-	const order = "GTLPKD-"
-	for _, text := range d.states() {
-		id, cells, _ := strings.Cut(text, ":")
-		per := max(1, (len(cells)+255)/256)
-		short := ""
-		for part := range slices.Chunk([]byte(cells), per) {
-			short += string(slices.MinFunc(part, func(a, b byte) int { return strings.IndexByte(order, a) - strings.IndexByte(order, b) }))
-		}
-		list = append(list, id+":"+short)
-	}
-	slices.Sort(list)
-	return list
+	get[bool](b, `(document.getElementById("timeline").scrollIntoView(), true)`)
+	b.shoot("plan-long-timeline", false)
 }
 
 // TestHostile: a page of nasty texts shows them, and runs none.

@@ -1,9 +1,16 @@
 // The disk behind each entry.
 //
-// A file is {number, path, runs, names, size, state, by, end}: runs are neighbouring cells of one
-// state, by place and without holes or overlaps; names maps a name to its {state, by};
-// size has a state too. end is the first cell behind those that any run has. A file is
-// never changed, only replaced: disks share what is alike.
+// A disk is {files, names}: files maps numbers to files, names maps a path to {file, state,
+// by, removal, n}, for the names that are there or are pending; removal says that the newest
+// version is that the name is not there.
+//
+// A file is {number, path, runs, size, state, by, end}: runs are neighbouring cells of one
+// state, by place and without holes or overlaps; size has a state too. end is the first
+// cell behind those that any run has. A file is never changed, only replaced: disks share
+// what is alike.
+//
+// In all of them by is the entry that made the newest version, and n the entry that made it
+// what it is.
 
 // The states, the worst first: where one square stands for many cells, it shows the first.
 const STATES = ["garbage", "torn", "lost", "pending", "kept", "durable", "gone"];
@@ -55,8 +62,11 @@ function cellsOf(change, n) {
 
 // changed is a file behind one change of the entry n.
 function changed(file, change, n) {
-  file = file || {number: change.file, path: change.path, runs: [], names: new Map(), size: 0, state: "gone", by: undefined, end: 0};
-  file = {...file, path: change.path};
+  file = {...(file || {number: change.file, path: "", runs: [], size: 0, state: "gone", by: undefined, end: 0})};
+  const leaves = change.of === "name" && (change.removal || change.state === "gone");
+  if (!leaves || file.path === "") {
+    file.path = change.path;
+  }
   const run = cellsOf(change, n);
   if (run) {
     file.runs = splice(file.runs, run);
@@ -65,17 +75,28 @@ function changed(file, change, n) {
     file.size = change.size || 0;
     file.state = change.state;
     file.by = change.by;
-  } else if (change.of === "name") {
-    file.names = new Map(file.names).set(change.path, {state: change.state, by: change.by, n});
   }
   return file;
 }
 
-// apply changes a map of files as an entry did.
-function apply(files, entry) {
+// apply makes of the disk before an entry the one behind it.
+function apply(disk, entry) {
   for (const change of entry.disk || []) {
-    files.set(change.file, changed(files.get(change.file), change, entry.n));
+    disk.files.set(change.file, changed(disk.files.get(change.file), change, entry.n));
+    if (change.of !== "name") {
+      continue;
+    }
+    const stays = change.state === "kept" || change.state === "durable";
+    if (change.state === "gone" || stays && change.removal || change.state === "lost" && !change.removal) {
+      disk.names.delete(change.path);
+    } else {
+      disk.names.set(change.path, {file: change.file, state: change.state, by: change.by, removal: change.removal, n: entry.n});
+    }
   }
+}
+
+function copyOf(disk) {
+  return {files: new Map(disk.files), names: new Map(disk.names)};
 }
 
 function pendingCells(file) {
@@ -93,36 +114,33 @@ class Disks {
 
   constructor(entries) {
     this.entries = entries;
-    this.checkpoints = [new Map()]; // behind the entries before i*every
+    const disk = {files: new Map(), names: new Map()};
+    this.checkpoints = [copyOf(disk)]; // behind the entries before i*every
     this.pending = new Float64Array(entries.length); // cells that are, behind each
-    const files = new Map();
     const pendingOf = new Map();
     let total = 0;
     entries.forEach((entry, n) => {
-      apply(files, entry);
+      apply(disk, entry);
       for (const number of new Set((entry.disk || []).map(change => change.file))) {
-        const now = pendingCells(files.get(number));
+        const now = pendingCells(disk.files.get(number));
         total += now - (pendingOf.get(number) || 0);
         pendingOf.set(number, now);
       }
       this.pending[n] = total;
       if ((n + 1) % Disks.every === 0) {
-        this.checkpoints.push(new Map(files));
+        this.checkpoints.push(copyOf(disk));
       }
     });
   }
 
-  // at is the disk behind entry n, as a map of the files by number; that of -1 is empty.
+  // at is the disk behind entry n; that of -1 is empty.
   at(n) {
-    if (n < 0) {
-      return new Map();
-    }
     const checkpoint = Math.floor((n + 1) / Disks.every);
-    const files = new Map(this.checkpoints[checkpoint]);
+    const disk = copyOf(this.checkpoints[checkpoint]);
     for (let i = checkpoint * Disks.every; i <= n; i++) {
-      apply(files, this.entries[i]);
+      apply(disk, this.entries[i]);
     }
-    return files;
+    return disk;
   }
 }
 
@@ -138,11 +156,6 @@ function alike(runs) {
     }
   }
   return result;
-}
-
-// present reports whether any name leads to a file, or it has cells that are not gone.
-function present(file) {
-  return [...file.names.values()].some(name => name.state !== "gone") || file.runs.some(run => run.state !== "gone");
 }
 
 // range writes neighbouring numbers: "4", or "4–6".

@@ -264,7 +264,7 @@ class Lanes {
 
   // files draws the cells of those files that change in sight, or are there.
   files(parts, y) {
-    const before = this.disks.at(this.first - 1);
+    const before = this.disks.at(this.first - 1).files;
     const changes = new Map();
     for (let n = this.first; n < this.behind; n++) {
       for (const change of this.entries[n].disk || []) {
@@ -290,7 +290,7 @@ class Lanes {
     let end = file ? file.end : 0;
     let path = file ? file.path : "";
     for (const [, change] of changes) {
-      path = change.path;
+      path = path && change.of === "name" && (change.removal || change.state === "gone") ? path : change.path;
       end = change.of === "cells" ? Math.max(end, change.to || 0) : end;
     }
     const height = Math.min(LANES.most, Math.max(LANES.file, end * LANES.cell));

@@ -26,7 +26,7 @@ function choose(n) {
     return;
   }
   chosen = Math.max(0, Math.min(entries.length - 1, n));
-  const entry = entries[chosen], files = disks.at(chosen);
+  const entry = entries[chosen], disk = disks.at(chosen);
   slider.value = chosen;
   const text = `${chosen + 1} of ${entries.length}: ${visible(entry.text)}`;
   slider.setAttribute("aria-valuetext", text);
@@ -44,8 +44,8 @@ function choose(n) {
   byId("lanes-note").hidden = notes.length === 0;
   showEntry(entry);
   showNear();
-  showDisk(files, entry);
-  showLoss(files, entry);
+  showDisk(disk, entry);
+  showLoss(disk, entry);
   remember();
 }
 
@@ -72,6 +72,7 @@ function showEntry(entry) {
     ["step", entry.step ? String(entry.step) : ""],
     ["client", visible(entry.client || "")],
     ["simulated time", visible(entry.time || "")],
+    ["in a plan", visible(entry.line ? "crash " + entry.line : "")],
     ["digest so far", visible(entry.digest || "")],
   ];
   if (op) {
@@ -113,7 +114,7 @@ function changesOf(entry) {
     } else if (change.of === "size") {
       what = `size of ${change.path}: ${thousands(change.size || 0)}`;
     } else {
-      what = `name ${change.path}`;
+      what = `${change.removal ? "removal of the name" : "name"} ${change.path}`;
     }
     list.append(html("li", {}, chip(change.state), " " + visible(what)));
   }
@@ -179,18 +180,25 @@ function square(state, x, y, size, more) {
 // drawn remembers what each file looked like, since most do not change.
 const drawn = new Map();
 
-function showDisk(files, entry) {
+function showDisk(disk, entry) {
+  const namesOf = new Map();
+  for (const [path, name] of disk.names) {
+    namesOf.set(name.file, [...(namesOf.get(name.file) || []), [path, name]]);
+  }
   const touched = new Set((entry.disk || []).map(change => change.file));
   const list = [];
-  const sorted = [...files.values()].filter(file => present(file) || touched.has(file.number)).sort((a, b) => a.number - b.number);
-  for (const file of sorted) {
-    const old = drawn.get(file.number);
-    if (old && old.file === file && old.width === diskWidth && !old.touched && !touched.has(file.number)) {
+  for (const file of [...disk.files.values()].sort((a, b) => a.number - b.number)) {
+    const names = namesOf.get(file.number) || [], fresh = touched.has(file.number);
+    if (names.length === 0 && !fresh && file.runs.every(run => run.state === "gone")) {
+      continue;
+    }
+    const old = drawn.get(file.number), key = JSON.stringify([names, diskWidth]);
+    if (old && old.file === file && old.key === key && !old.fresh && !fresh) {
       list.push(old.shown);
       continue;
     }
-    const shown = showFile(file, diskWidth, entry);
-    drawn.set(file.number, {file, width: diskWidth, shown, touched: touched.has(file.number)});
+    const shown = showFile(file, names, entry);
+    drawn.set(file.number, {file, key, shown, fresh});
     list.push(shown);
   }
   if (list.length === 0) {
@@ -216,9 +224,9 @@ function replace(parent, list) {
   }
 }
 
-function showFile(file, width, entry) {
-  const names = [...file.names].filter(([, name]) => name.state !== "gone" || name.n === entry.n);
-  const head = html("h3", {class: "file"}, ...names.flatMap(([path, name]) => [html("code", {}, visible(path)), name.state === "durable" ? " " : chip(name.state)]));
+function showFile(file, names, entry) {
+  const head = html("h3", {class: "file"}, ...names.flatMap(([path, name]) =>
+    [html("code", {class: name.removal && "removed"}, visible(path)), name.removal ? " removed: " : " ", name.state === "durable" ? "" : chip(name.state)]));
   if (names.length === 0) {
     head.append(html("code", {}, visible(file.path)), html("span", {class: "note"}, " no name leads to it"));
   }
@@ -231,16 +239,16 @@ function showFile(file, width, entry) {
     parts.push(size);
   }
   if (file.end > 0) {
-    parts.push(squares(file, width, entry), ranges(file));
+    parts.push(squares(file, entry), ranges(file));
   }
   return html("div", {class: "of-file", "data-file": file.number}, ...parts);
 }
 
 // squares draws the cells of a file: one square each, or one for several, which then
 // shows the worst of them.
-function squares(file, width, entry) {
+function squares(file, entry) {
   const size = file.end <= 48 ? 30 : 20, per = Math.max(1, Math.ceil(file.end / SHOWN.squares)), count = Math.ceil(file.end / per);
-  const columns = Math.max(8, Math.min(32, 8 * Math.floor((width - 4) / size / 8)));
+  const columns = Math.max(8, Math.min(32, 8 * Math.floor((diskWidth - 4) / size / 8)));
   const shown = Array.from({length: count}, () => ({rank: STATES.length - 1, run: null, now: false}));
   for (const run of file.runs) {
     const rank = STATES.indexOf(run.state);
@@ -306,18 +314,18 @@ function showTaken(entry) {
     html("p", {class: "note"}, "The entry says which. The entry before it shows what else could have been taken."));
 }
 
-function showLoss(files, entry) {
+function showLoss(disk, entry) {
   if (entry.kind === "crash") {
     showTaken(entry);
     return;
   }
   const losses = [];
-  for (const file of files.values()) {
-    for (const [path, name] of file.names) {
-      if (name.state === "pending") {
-        losses.push([`the name ${path}`, name.by ?? name.n]);
-      }
+  for (const [path, name] of disk.names) {
+    if (name.state === "pending") {
+      losses.push([`the ${name.removal ? "removal of the name" : "name"} ${path}`, name.by ?? name.n]);
     }
+  }
+  for (const file of disk.files.values()) {
     if (file.state === "pending") {
       losses.push([`the size ${thousands(file.size)} of ${file.path}`, file.by]);
     }

@@ -9,9 +9,10 @@ function rows() {
   return data.rows.filter(row => (!scenario || row.scenario === data.scenarios[scenario]) && (!disk || row.disk === data.disks[disk]));
 }
 
-// brokenName reports whether an outcome is an invariant, which was broken then.
+// brokenName reports whether an outcome is an invariant, or a promise without a number, which
+// was broken then.
 function brokenName(outcome) {
-  return /^I\d+$/.test(outcome) || outcome === "model";
+  return /^I\d+$/.test(outcome) || outcome === "violation";
 }
 
 // once lists what is in a list, in the order of its first time.
@@ -48,7 +49,7 @@ function byOrder(a, b) {
   return brokenName(a) !== brokenName(b) ? (brokenName(a) ? -1 : 1) : a < b ? -1 : a > b ? 1 : 0;
 }
 
-// heatOf adds up the crashes: a map of "before\0column" to {times, broken, ends}.
+// heatOf adds up the crashes: a map of [before, column] in JSON to {times, broken, ends}.
 function heatOf(list) {
   const across = byId("across").value, other = across === "image" ? "outcome" : "image", only = byId("only").value;
   const cells = new Map(), before = [], columns = [];
@@ -58,11 +59,11 @@ function heatOf(list) {
     }
     before.push(crash.before);
     columns.push(crash[across]);
-    const key = crash.before + "\0" + crash[across];
+    const key = JSON.stringify([crash.before, crash[across]]);
     const cell = cells.get(key) || {before: crash.before, column: crash[across], times: 0, broken: 0, ends: new Map()};
     cell.times += crash.times;
     cell.broken += brokenName(crash.outcome) ? crash.times : 0;
-    const end = crash.image + "\0" + crash.outcome;
+    const end = JSON.stringify([crash.image, crash.outcome]);
     cell.ends.set(end, (cell.ends.get(end) || 0) + crash.times);
     cells.set(key, cell);
   }
@@ -88,7 +89,7 @@ function showHeat(list) {
   for (const before of heat.before) {
     const line = html("tr", {}, html("th", {scope: "row"}, visible(before)));
     for (const column of heat.columns) {
-      const key = before + "\0" + column, cell = heat.cells.get(key);
+      const key = JSON.stringify([before, column]), cell = heat.cells.get(key);
       if (!cell) {
         line.append(html("td", {class: "none"}, "·"));
         continue;
@@ -130,7 +131,7 @@ function showEnded(heat) {
     byId("ended").replaceChildren(html("p", {class: "note"}, "Choose a cell: how its crashes ended stands here then."));
     return;
   }
-  const ends = [...cell.ends].map(([end, times]) => [...end.split("\0"), times]).sort((a, b) => b[2] - a[2]);
+  const ends = [...cell.ends].map(([end, times]) => [...JSON.parse(end), times]).sort((a, b) => b[2] - a[2]);
   byId("ended").replaceChildren(
     html("h3", {}, visible(`Before ${cell.before}, ${cell.column}: ${counted(cell.times, "crash").replace(/crashs$/, "crashes")}`)),
     html("div", {class: "scroll"}, html("table", {class: "rows"}, html("thead", {}, html("tr", {}, ...["image", "outcome", "times"].map(name => html("th", {scope: "col"}, name)))),
@@ -141,7 +142,7 @@ function showEnded(heat) {
 function showCoverage(list) {
   const cells = new Map(), all = list.flatMap(row => row.coverage);
   for (const c of all) {
-    const key = c.fault + "\0" + c.point, cell = cells.get(key) || {could: 0, hits: 0};
+    const key = JSON.stringify([c.fault, c.point]), cell = cells.get(key) || {could: 0, hits: 0};
     cell.could += c.could;
     cell.hits += c.hits;
     cells.set(key, cell);
@@ -159,7 +160,7 @@ function showCoverage(list) {
   for (const fault of faults) {
     const line = html("tr", {}, html("th", {scope: "row"}, visible(fault)));
     for (const point of points) {
-      const cell = cells.get(fault + "\0" + point);
+      const cell = cells.get(JSON.stringify([fault, point]));
       if (!cell || cell.could === 0 && cell.hits === 0) {
         line.append(html("td", {class: "impossible", title: "nothing there that it could hit"}, "–"));
       } else if (cell.hits === 0) {

@@ -30,7 +30,7 @@ step 3 batch 0="order-1 paid size=1300 expect=1" 1="ledger booked size=700 cause
 
 fault step=2 write seg #2: short 100
 
-crash power point=29 cells=0
+crash power op=29 notes=9
 
 invariant I1
 `
@@ -107,7 +107,7 @@ func (r *recorder) stepRotate() {
 	r.write(3, 0, header("segment 2"), 0)
 	r.sync(3)
 	r.op(trace.Operation{Verb: "rename", Path: "log/2.tmp", To: "log/2.seg", Callers: lines("rotate.go:118", "rotate.go:61", "append.go:240")},
-		r.name(3, "log/2.seg", trace.Pending), r.gone(3, "log/2.tmp"))
+		r.name(3, "log/2.seg", trace.Pending), r.removal(3, "log/2.tmp"))
 	r.syncdir("log")
 	r.say(trace.Point, "rotate.done")
 	r.say(trace.Point, "batch.start")
@@ -137,8 +137,8 @@ func (r *recorder) crash() {
 		{3, 1}: trace.Torn, {3, 2}: trace.Torn, {3, 4}: trace.Lost,
 		{2, 2}: trace.Kept, {2, 3}: trace.Garbage, {2, 4}: trace.Lost,
 	}
-	e := r.entry(trace.Crash, "the power failed, behind step 3 batch, before operation 29: 3 cells were kept, 2 lost, 2 torn, 1 is garbage")
-	e.Step = 0
+	e := r.entry(trace.Crash, "the power fails before operation 29; of what was pending 5 kept, 2 lost, 2 torn, 1 garbage")
+	e.Step, e.Line = 0, "power op=29 notes=9"
 	for _, id := range []int{2, 3} {
 		f := r.files[id]
 		for i := range f.cells {
@@ -150,10 +150,10 @@ func (r *recorder) crash() {
 				state = trace.Kept
 			}
 			f.cells[i] = state
-			e.Changes = append(e.Changes, trace.Change{Of: "cells", File: id, Path: f.path, From: i, To: i + 1, State: state})
+			e.Changes = append(e.Changes, trace.Change{Of: trace.OfCells, File: id, Path: f.path, From: i, To: i + 1, State: state})
 		}
 		if f.size != f.durable {
-			e.Changes = append(e.Changes, trace.Change{Of: "size", File: id, Path: f.path, Size: f.size, State: trace.Kept})
+			e.Changes = append(e.Changes, trace.Change{Of: trace.OfSize, File: id, Path: f.path, Size: f.size, State: trace.Kept})
 			f.durable = f.size
 		}
 	}
@@ -218,7 +218,7 @@ func Long(n int) *trace.Trace {
 				for i := range f.cells {
 					if f.cells[i] == trace.Pending {
 						f.cells[i] = []trace.State{trace.Lost, trace.Kept, trace.Torn, trace.Garbage}[random.IntN(4)]
-						e.Changes = append(e.Changes, trace.Change{Of: "cells", File: id, Path: f.path, From: i, To: i + 1, State: f.cells[i]})
+						e.Changes = append(e.Changes, trace.Change{Of: trace.OfCells, File: id, Path: f.path, From: i, To: i + 1, State: f.cells[i]})
 					}
 				}
 			}
@@ -251,7 +251,7 @@ type file struct {
 	path          string
 	cells         []trace.State
 	size, durable int64
-	names         []string // pending
+	names         []trace.Change // that are pending
 }
 
 func newRecorder(h trace.Header) *recorder {
@@ -319,16 +319,19 @@ func (r *recorder) name(id int, path string, state trace.State) trace.Change {
 	}
 	f := r.files[id]
 	f.path = path
-	c := trace.Change{Of: "name", File: id, Path: path, State: state}
+	c := trace.Change{Of: trace.OfName, File: id, Path: path, State: state}
 	if state == trace.Pending {
 		c.By = r.next()
-		f.names = append(f.names, path)
+		f.names = append(f.names, c)
 	}
 	return c
 }
 
-func (r *recorder) gone(id int, path string) trace.Change {
-	return trace.Change{Of: "name", File: id, Path: path, State: trace.Gone}
+// removal is what becomes of a name that is taken away.
+func (r *recorder) removal(id int, path string) trace.Change {
+	c := trace.Change{Of: trace.OfName, File: id, Path: path, State: trace.Pending, By: r.next(), Removal: true}
+	r.files[id].names = append(r.files[id].names, c)
+	return c
 }
 
 func (r *recorder) create(id int, path string) {
@@ -351,10 +354,10 @@ func (r *recorder) write(id int, offset int64, data []byte, short int) {
 	for i := from; i < to; i++ {
 		f.cells[i] = trace.Pending
 	}
-	changes := []trace.Change{{Of: "cells", File: id, Path: f.path, From: from, To: to, State: trace.Pending, By: r.next()}}
+	changes := []trace.Change{{Of: trace.OfCells, File: id, Path: f.path, From: from, To: to, State: trace.Pending, By: r.next()}}
 	if offset+n > f.size {
 		f.size = offset + n
-		changes = append(changes, trace.Change{Of: "size", File: id, Path: f.path, Size: f.size, State: trace.Pending, By: r.next()})
+		changes = append(changes, trace.Change{Of: trace.OfSize, File: id, Path: f.path, Size: f.size, State: trace.Pending, By: r.next()})
 	}
 	r.op(o, changes...)
 }
@@ -365,11 +368,11 @@ func (r *recorder) cut(id int, size int64) []trace.Change {
 	keep := int((size + cell - 1) / cell)
 	var changes []trace.Change
 	if keep < len(f.cells) {
-		changes = append(changes, trace.Change{Of: "cells", File: id, Path: f.path, From: keep, To: len(f.cells), State: trace.Gone})
+		changes = append(changes, trace.Change{Of: trace.OfCells, File: id, Path: f.path, From: keep, To: len(f.cells), State: trace.Gone})
 		f.cells = f.cells[:keep]
 	}
 	f.size = size
-	return append(changes, trace.Change{Of: "size", File: id, Path: f.path, Size: size, State: trace.Pending, By: r.next()})
+	return append(changes, trace.Change{Of: trace.OfSize, File: id, Path: f.path, Size: size, State: trace.Pending, By: r.next()})
 }
 
 func (r *recorder) sync(id int) {
@@ -382,27 +385,27 @@ func (r *recorder) sync(id int) {
 			i++
 		}
 		if i > from {
-			changes = append(changes, trace.Change{Of: "cells", File: id, Path: f.path, From: from, To: i, State: trace.Durable})
+			changes = append(changes, trace.Change{Of: trace.OfCells, File: id, Path: f.path, From: from, To: i, State: trace.Durable})
 		}
 	}
 	if f.size != f.durable {
 		f.durable = f.size
-		changes = append(changes, trace.Change{Of: "size", File: id, Path: f.path, Size: f.size, State: trace.Durable})
+		changes = append(changes, trace.Change{Of: trace.OfSize, File: id, Path: f.path, Size: f.size, State: trace.Durable})
 	}
 	r.op(trace.Operation{Verb: "sync", Path: f.path, Barrier: true, Callers: lines("group.go:240", "append.go:240")}, changes...)
 }
 
 func (r *recorder) syncdir(dir string) {
 	var changes []trace.Change
-	for id, f := range r.each() {
+	for _, f := range r.each() {
 		for _, name := range f.names {
-			if strings.HasPrefix(name, dir+"/") && name == f.path {
-				changes = append(changes, trace.Change{Of: "name", File: id, Path: name, State: trace.Durable})
+			if strings.HasPrefix(name.Path, dir+"/") {
+				changes = append(changes, trace.Change{Of: trace.OfName, File: name.File, Path: name.Path, State: trace.Durable, Removal: name.Removal})
 			}
 		}
 		f.names = nil
 	}
-	r.op(trace.Operation{Verb: "syncdir", Path: dir, Barrier: true, Callers: lines("directory.go:88", "rotate.go:90", "append.go:240")}, changes...)
+	r.op(trace.Operation{Verb: "syncdir", Path: dir, Barrier: true, Callers: lines("directory.go:88", "rotate.go:90", "append.go:240")}, trace.Merged(changes)...)
 }
 
 func lines(list ...string) []string {
