@@ -10,6 +10,7 @@
 //	untorn-sim shrink failures/batch-posix-42-I1.plan
 //	untorn-sim trace failures/batch-posix-42-I1.small.plan
 //	untorn-sim diff there.jsonl here.jsonl
+//	untorn-sim report failures/batch-posix-42-I1.plan -o report.html
 //
 //	seeds ──run──▶ failure: text on stdout, plan in a file ──replay──▶ the same text
 //	                                             └──shrink──▶ a small plan, and why it fails
@@ -98,7 +99,7 @@ scenarios, the disks, and the invariants that are checked.
 
 An interrupt ends a command with what was found so far, a second one at once.`,
 		Groups: []command.Group{
-			{Title: "Seeded workloads, and what becomes of a failure", Commands: []command.Command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), traceCommand(), diffCommand()}},
+			{Title: "Seeded workloads, and what becomes of a failure", Commands: []command.Command{listCommand(), runCommand(), replayCommand(), shrinkCommand(), traceCommand(), diffCommand(), reportCommand()}},
 			{Title: "One workload, searched to the end", Commands: []command.Command{exploreCommand(), errorsCommand(), syncfailCommand()}},
 			{Title: "What the log needs, and what the disks keep", Commands: []command.Command{xrayCommand(), profileCommand(), tamperCommand(), litmusCommand()}},
 		},

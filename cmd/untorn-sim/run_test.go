@@ -200,7 +200,7 @@ func TestFailuresAreShown(t *testing.T) {
 }
 
 // TestInterrupted checks that what was stopped is not called fine.
-// exits 4: untorn-sim run, replay, trace, diff, shrink, explore, errors, syncfail, xray, profile, litmus, tamper
+// exits 4: untorn-sim run, replay, trace, diff, shrink, explore, errors, syncfail, xray, profile, litmus, tamper, report
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -208,6 +208,7 @@ func TestInterrupted(t *testing.T) {
 		{"run", "--seeds", "1"}, {"replay", "1"}, {"explore"}, {"errors"}, {"syncfail"}, {"xray"}, {"profile"}, {"litmus"}, {"tamper"},
 		{"trace", "1", "--scenario", "batch"}, {"diff", "1", "../../replay/testdata/corpus/batch-torn-at-commit.plan", "--scenario", "batch"},
 		{"shrink", "../../replay/testdata/corpus/batch-torn-at-commit.plan"},
+		{"report", "../../replay/testdata/corpus/batch-torn-at-commit.plan"}, {"report", "7", "--scenario", "batch"},
 	} {
 		var out strings.Builder
 		e := &command.Env{Ctx: ctx, Stdout: bufio.NewWriter(&out), Stderr: &out}
