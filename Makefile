@@ -17,6 +17,7 @@
 #   make peers                the log beside the disk's limit and other stores, in two minutes (cmd/untorn-bench)
 #   make lint                 gofmt, go vet, staticcheck
 #   make vuln                 what the Go vulnerability database (vuln.go.dev, or GOVULNDB) knows of what we call
+#   make browser              the pages of untorn-sim report in a real Chromium; screenshots are in artefacts/
 #   make digests              the same seeds give the same digests on 32 bits
 #   make cross                build and vet for the other platforms
 #   make nightly              the long versions of all of these
@@ -32,6 +33,7 @@ BENCH       ?= .
 RACE        ?= ./engine/... ./simclock/... ./simfs/... ./faults/...
 DISKS       ?= posix ext4 ext4-writeback xfs btrfs sequential
 ADAPTERS    ?= engine/metrics/prometheus engine/metrics/otel
+BROWSER     ?= replay/report/browser
 PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -46,7 +48,7 @@ SIM = $(GO) run ./cmd/untorn-sim run --seeds $(SEEDS) --disk $(or $(DISK),posix$
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: test short race sim explore litmus litmus-real errors syncfail tamper xray profile mutants dense fuzz bench peers lint vuln digests cross nightly rewrite
+.PHONY: test short race sim explore litmus litmus-real errors syncfail tamper xray profile mutants dense fuzz bench peers browser lint vuln digests cross nightly rewrite
 
 # The adapters are modules of their own, so that what they depend on stays out of ours.
 test:
@@ -121,18 +123,23 @@ bench:
 peers:
 	cd cmd/untorn-bench && $(GO) run . --quick
 
+# A module of its own, so that what drives the browser stays out of ours. ARTEFACTS=/elsewhere
+# names another folder for the screenshots.
+browser:
+	cd $(BROWSER) && $(GO) test -count=1 ./...
+
 lint:
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@for module in $(ADAPTERS); do \
+	@for module in $(ADAPTERS) $(BROWSER); do \
 		echo "cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./..."; \
 		(cd "$$module" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; \
 	done
 
 vuln:
 	$(GO) run $(GOVULNCHECK) ./...
-	@for module in $(ADAPTERS) cmd/untorn-bench; do \
+	@for module in $(ADAPTERS) $(BROWSER) cmd/untorn-bench; do \
 		echo "cd $$module && $(GO) run $(GOVULNCHECK) ./..."; \
 		(cd "$$module" && $(GO) run $(GOVULNCHECK) ./...) || exit 1; \
 	done
