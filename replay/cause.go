@@ -131,7 +131,7 @@ func (x *explainer) missing(l taken) (text string, none bool) {
 	case s.Next != nil:
 		return of + " had not come yet" + place(s.Next), false
 	}
-	return of + " never reached the disk", true
+	return of + " never came", true
 }
 
 // place is an operation in brackets.
