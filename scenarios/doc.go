@@ -98,7 +98,8 @@
 //
 // A crash line behind the steps is one crash of an [explore.CrashPath]: when it
 // came, and what the disk kept. Without such lines every crash is tried. Follow
-// tells of such crashes what came before each and what it lost.
+// tells of such crashes what came before each and what it lost, and Trace all that
+// was done.
 //
 // Errors lets each file-system operation of a plan fail in every way, and crashes
 // the log at every point behind that.

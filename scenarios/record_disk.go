@@ -141,7 +141,13 @@ func (e *recording) writerLocked(v simfs.Var) int {
 	if at < 0 || at >= len(e.entries) {
 		return 0
 	}
-	return e.entries[at]
+	entry := e.entries[at]
+	if torn, ok := e.torn[at]; ok && v.Kind != simfs.VarName {
+		if op := e.trace.Entries[entry].Op; op.Verb != simfs.OpWrite.String() || op.File != e.files[v.ID.Inode] {
+			return torn
+		}
+	}
+	return entry
 }
 
 // surveyLocked tells in entry at what has become of the disk since the entry
@@ -268,9 +274,12 @@ func (e *recording) durableLocked(f *files, op *trace.Operation, at int, pending
 		if !n.Live {
 			continue
 		}
-		known := e.known.Names[n.Path]
-		if known.State == "" || known.File != number {
+		if e.known.Names[n.Path].State == trace.Pending || e.known.Names[n.Path].File == number {
+			// It is known.
+		} else if op != nil && op.Error == "" && (op.Path == n.Path || op.To == n.Path) {
 			add(trace.Change{Of: trace.OfName, File: number, Path: n.Path})
+		} else if e.crash != nil { // what it stood for before, since the crash took the newer
+			e.foundLocked(n)
 		}
 		size := trace.Change{Of: trace.OfSize, File: number, Path: n.Path, Size: n.Size}
 		if f.by[n.Inode].Path == n.Path && !n.Dir && e.pieceLocked(size).Size != n.Size {
@@ -291,6 +300,13 @@ func (e *recording) durableLocked(f *files, op *trace.Operation, at int, pending
 		}
 	}
 	return list
+}
+
+// foundLocked tells of a name that stands for an older file, behind the last crash.
+func (e *recording) foundLocked(n simfs.Name) {
+	c := trace.Change{Of: trace.OfName, File: e.files[n.Inode], Path: n.Path, State: trace.Durable}
+	e.crash.list = append(e.crash.list, c)
+	e.known.Apply([]trace.Change{c})
 }
 
 // goneLocked are the changes of files that no name leads to any more, and of cells
@@ -341,7 +357,7 @@ func (e *recording) Crashed(m explore.Moment, was, is *simfs.Image) {
 	defer e.mu.Unlock()
 	if e.at >= 0 { // the crash came inside this write
 		base := e.base
-		e.base = len(e.entries)
+		e.base = len(e.entries) - 1 // the disk gives its number again, to the next
 		e.trace.Entries[e.at].Text += fmt.Sprintf(": the crash comes after %s of it", counted(m.Crash.Cells, "cell"))
 		e.surveyLocked(is.Mount(nil), e.at)
 		e.at, e.base = -1, base
@@ -359,6 +375,9 @@ func (e *recording) Crashed(m explore.Moment, was, is *simfs.Image) {
 		what += fmt.Sprintf(" before operation %d", m.Crash.Op)
 	}
 	e.crashLocked(trace.Entry{Kind: trace.Crash, Text: what, Line: m.Crash.String()}, m.Crash.Lazy, was, is)
+	if m.Crash.Cells > 0 {
+		e.base--
+	}
 }
 
 // crashes is told of a crash among the steps.
@@ -403,6 +422,11 @@ func (e *recording) crashLocked(entry trace.Entry, lazy bool, was, is *simfs.Ima
 		for n := range e.known.Files {
 			_, there := f.inode[n]
 			e.crash.lost[n] = !there
+		}
+		for _, n := range f.names {
+			if known := e.known.Names[n.Path]; n.Live && known.State != trace.Pending && known.File != e.files[n.Inode] {
+				e.foundLocked(n)
+			}
 		}
 		_ = e.goneLocked(&f, nil) // what is left of the files that are lost
 		e.cutLocked(&f, before)

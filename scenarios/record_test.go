@@ -141,6 +141,7 @@ func checkMoments(t *testing.T, p *plan.Plan, got *trace.Trace, all []moment) {
 	if len(all) == 0 {
 		t.Fatal("nothing was looked at")
 	}
+	checkWriters(t, got)
 	lazy := newPendings() // what the last crash has decided, if it was a lazy one
 	var disk trace.Disk
 	next := 0
@@ -161,6 +162,39 @@ func checkMoments(t *testing.T, p *plan.Plan, got *trace.Trace, all []moment) {
 	}
 }
 
+// checkWriters: who is said to have made a version is an operation that could, and a
+// file that is made has a number that no other had.
+func checkWriters(t *testing.T, got *trace.Trace) {
+	t.Helper()
+	most := 0 // the highest number of a file
+	for i := range got.Entries {
+		e := &got.Entries[i]
+		made := e.Op != nil && e.Op.Error == "" && (e.Op.Verb == "create" || e.Op.Verb == "mkdir")
+		before := most
+		for _, c := range e.Changes {
+			if made && c.Of == trace.OfName && c.Path == e.Op.Path && c.File <= before {
+				t.Fatalf("entry %d, %s: it has the number of an earlier file: %+v", e.N, e.Text, c)
+			}
+			most = max(most, c.File)
+			if c.By == 0 {
+				continue
+			}
+			op := got.Entries[c.By].Op
+			could := op != nil
+			switch {
+			case !could:
+			case c.Of == trace.OfName:
+				could = op.Path == c.Path || op.To == c.Path
+			case op.File != 0:
+				could = op.File == c.File && slices.Contains([]string{"write", "truncate", "preallocate"}, op.Verb)
+			}
+			if !could {
+				t.Fatalf("entry %d, %s: %+v was not made by entry %d, %s", e.N, e.Text, c, c.By, got.Entries[c.By].Text)
+			}
+		}
+	}
+}
+
 // operations are the moments behind operations of the last life.
 func operations(got *trace.Trace, all []moment) (last []moment) {
 	for _, m := range all {
@@ -174,7 +208,7 @@ func operations(got *trace.Trace, all []moment) (last []moment) {
 // TestTraceTellsWhatIsPending: who applies the changes of a trace has, behind each
 // operation and each crash, pending what a power loss there would decide about.
 func TestTraceTellsWhatIsPending(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
+	random := rand.New(rand.NewPCG(15, 2))
 	crashes, lazy, misfits, states := 0, 0, 0, map[trace.State]int{}
 	for _, name := range Names() {
 		for _, disk := range simfs.PresetNames() {
@@ -346,8 +380,20 @@ func checkChoices(t *testing.T, p *plan.Plan, got *trace.Trace, states map[trace
 	}
 	at := 0
 	for _, m := range trail.Moments {
-		for got.Entries[at].Line == "" {
-			at++
+		ops := 0
+		for ; got.Entries[at].Line == ""; at++ {
+			switch got.Entries[at].Kind {
+			case trace.Op:
+				ops++
+			case trace.Crash: // among the steps
+				ops = 0
+			}
+		}
+		if m.Crash.Cells > 0 {
+			ops-- // that it came inside of
+		}
+		if ops != m.At {
+			t.Errorf("%s: %d operations came before it, want %d", m.Crash, ops, m.At)
 		}
 		said, sizes := map[string]trace.State{}, map[string]int64{}
 		for _, c := range got.Entries[at].Changes {
