@@ -135,6 +135,7 @@ func (f *FS) CloneTorn(cells int) *FS {
 		op := t.op
 		op.Length, op.Data = n, op.Data[:n]
 		c.record(op)
+		c.d.seq = c.d.base + int32(c.log.n) // what comes next is another operation
 	}
 	c.d.sweep(func(int32) bool { return false })
 	return c
