@@ -66,6 +66,9 @@ type Backup struct {
 	// NotDurable counts the last batches of the log that are not in the backup, since
 	// nothing said that they are durable.
 	NotDurable uint64
+
+	// Signed, of Restore, is the newest head that was found signed, or zero.
+	Signed proof.SignedHead
 }
 
 var (
@@ -140,8 +143,9 @@ func (l *Log) Backup(ctx context.Context, to BackupTarget) (Backup, error) {
 // the log is linked or changed.
 //
 // A damaged log is refused with a *CorruptError, one that was not closed with
-// ErrNotClosed. With keys it is verified as VerifySigned does. Kept are heads that
-// it must have, as in Verify.
+// ErrNotClosed. With keys it is verified as VerifySigned does, and must have a
+// signature, or the error matches ErrNotFound. Kept are heads that it must have, as in
+// Verify.
 //
 // The target must be empty, hold what a Restore has left that was cut off, or hold
 // exactly the log already; else the error is a *TargetError. All else is as with
@@ -303,7 +307,11 @@ func (c *copying) checkSource(ctx context.Context) error {
 		return fmt.Errorf("%w (behind batch %d)", ErrNotClosed, c.part.durable.batch)
 	}
 	c.total += c.part.bytes(0)
-	_, err := c.log.verify(ctx, &verifying{keys: c.keys, told: c.progress}, c.kept)
+	v, err := c.log.verify(ctx, &verifying{keys: c.keys, told: c.progress}, c.kept)
+	if err == nil && c.keys != nil && !v.Signed.Signed() {
+		return fmt.Errorf("%w: a signature, so nobody vouches for it", ErrNotFound)
+	}
+	c.result.Signed = v.Signed
 	return err
 }
 

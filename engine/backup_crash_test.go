@@ -280,6 +280,28 @@ func TestCopiesSurviveCrashes(t *testing.T) {
 		}
 		return log.Close()
 	}
+	once := func(c *copier) error {
+		log, err := engine.Open(c.options("log"))
+		if err != nil {
+			return err
+		}
+		begin(c.run)
+		if err := c.backup(log); err != nil {
+			return err
+		}
+		return log.Close()
+	}
+	// earlier makes a backup, and has the log go on for some segments.
+	earlier := func(c *copier) error {
+		log, err := engine.Open(c.options("log"))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(c.backup(log), c.append(log, 6)); err != nil {
+			return err
+		}
+		return log.Close()
+	}
 	// cutOff gives a backup up when all of it is there.
 	cutOff := func(c *copier) error {
 		log, err := engine.Open(c.options("log"))
@@ -309,6 +331,8 @@ func TestCopiesSurviveCrashes(t *testing.T) {
 	}{
 		{name: "backup of one segment", events: 1, workload: backup},
 		{name: "backup", events: 5, workload: backup},
+		{name: "first backup", events: 6, workload: once},
+		{name: "continued backup", events: 2, prepare: earlier, workload: once},
 		{name: "backup with links", events: 6, links: true, workload: backup},
 		{name: "backup that is given up", events: 5, workload: cutOff},
 		{name: "restore", events: 5, restores: true, prepare: func(c *copier) error {
@@ -332,7 +356,8 @@ func TestCopiesSurviveCrashes(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := simfs.New(simfs.Options{Guarantees: g})
-				c := newCopier(&explore.Run{FS: start, Disk: start, Note: func(explore.Note) {}}, false)
+				var before []explore.Note
+				c := newCopier(&explore.Run{FS: start, Disk: start, Note: func(n explore.Note) { before = append(before, n) }}, false)
 				log, err := engine.Open(c.options("log"))
 				if err != nil {
 					t.Fatal(err)
@@ -346,7 +371,7 @@ func TestCopiesSurviveCrashes(t *testing.T) {
 					}
 				}
 				config := explore.Config{
-					Guarantees: g, Start: start.Crash(simfs.PowerLoss).Resolve(simfs.Latest()),
+					Guarantees: g, Start: start.Crash(simfs.PowerLoss).Resolve(simfs.Latest()), Before: before,
 					From:         func(n explore.Note) bool { return n.Key == "begin" },
 					MaxDeviation: 1, Samples: 4, MaxImages: images, MaxViolations: 1, StopEarly: true,
 				}

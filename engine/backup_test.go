@@ -528,6 +528,10 @@ func TestRestore(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	m.isBackup("a/b/restored", b.Head, want)
+	keys := trusted(t, public("ops", testKey(1)))
+	if _, err := engine.Restore(ctx, from, engine.BackupTarget{FS: m.disk, Dir: "c"}, &keys); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("without a signature: %v", err)
+	}
 	// Once more changes nothing.
 	if r, err := engine.Restore(ctx, from, to("a/b/restored"), nil); err != nil || r.Kept != 3 || r.Copied != 0 {
 		t.Errorf("%+v, %v", r, err)
@@ -606,8 +610,8 @@ func TestBackupOfSignedHeads(t *testing.T) {
 	from := m.seams()
 	from.Dir, from.Signing = "backup", nil
 	keys := trusted(t, public("ops-1", testKey(1)))
-	if _, err := engine.Restore(t.Context(), from, engine.BackupTarget{FS: m.disk, Dir: "restored"}, &keys); err != nil {
-		t.Error(err)
+	if r, err := engine.Restore(t.Context(), from, engine.BackupTarget{FS: m.disk, Dir: "restored"}, &keys); err != nil || r.Signed.KeyID != "ops-1" {
+		t.Errorf("%+v, %v", r, err)
 	}
 	others := trusted(t, public("others", testKey(2)))
 	if _, err := engine.Restore(t.Context(), from, engine.BackupTarget{FS: m.disk, Dir: "c"}, &others); !errors.Is(err, proof.UnknownKey) {

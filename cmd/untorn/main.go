@@ -1,6 +1,6 @@
 // Command untorn works on an event log in a directory: append, read, tail,
-// verify, inspect, graph, key, sign, prove, check. help, completion and man are about
-// the command itself.
+// verify, inspect, graph, backup, restore, key, sign, prove, check. help, completion and man
+// are about the command itself.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
@@ -8,6 +8,9 @@
 //	untorn verify --dir data
 //	untorn inspect --dir data
 //	untorn graph --dir data 1
+//
+//	untorn backup --dir data --to /backups/data
+//	untorn restore --from /backups/data --dir restored
 //
 //	untorn key --out ops.pem --id ops >>keys
 //	untorn sign --dir data --key ops.pem
@@ -21,7 +24,7 @@
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
 // Only append and sign take the log's lock; the others open it read-only and write
-// nothing, also while somebody appends.
+// nothing to it, also while somebody appends.
 //
 // Exit codes: 0 fine; 1 the log is damaged, did not match, or could not do what
 // was asked; 2 the command line or the input cannot be understood.
@@ -58,12 +61,13 @@ func program() command.Program {
 		Long: `An event log is a directory of files that grows at its end: events, each in a stream, in batches that are there
 whole or not at all, under one hash. untorn appends to it, reads it, follows it, and proves what is in it.
 
-Only untorn append and untorn sign take the log's lock; the others open it read-only and write nothing, also while
-somebody appends. Notes and errors go to stderr, one line each; an error says what to do about it. With --json,
+Only untorn append and untorn sign take the log's lock; the others open it read-only and write nothing to it, also
+while somebody appends. Notes and errors go to stderr, one line each; an error says what to do about it. With --json,
 what is printed is for programs.`,
 		Groups: []command.Group{
 			{Title: "Write and read", Commands: []command.Command{appendCommand(), readCommand(), tailCommand()}},
 			{Title: "Look into a log", Commands: []command.Command{verifyCommand(), inspectCommand(), graphCommand()}},
+			{Title: "Keep a copy", Commands: []command.Command{backupCommand(), restoreCommand()}},
 			{Title: "Prove what was there", Commands: []command.Command{keyCommand(), signCommand(), proveCommand(), checkCommand()}},
 		},
 		Exits: []command.Exit{
@@ -78,6 +82,7 @@ what is printed is for programs.`,
 		Files: []command.Term{
 			{Name: "DIR/LOCK", Says: "held by the process that has the log open for writing, whose number is in it"},
 			{Name: "DIR/*.seg", Says: "the segments, with all there is"},
+			{Name: "DIR/UNFINISHED-BACKUP", Says: "what is in DIR is no log: a backup or restore was cut off there"},
 		},
 		SeeAlso: []string{"untorn-sim(1)", "https://github.com/untorn-db/untorn"},
 		Meant:   command.Meant{Flag: "dir", What: "the log's directory"},
