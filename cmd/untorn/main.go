@@ -8,6 +8,7 @@
 //	untorn verify --dir data
 //	untorn inspect --dir data
 //	untorn graph --dir data 1
+//	untorn dump --dir data | untorn import --dir copy
 //
 //	untorn backup --dir data --to /backups/data
 //	untorn restore --from /backups/data --dir restored
@@ -23,7 +24,7 @@
 //	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph, prove ──▶ stdout
 //	                                      └── what went wrong, and what to do about it ──▶ stderr
 //
-// Only append and sign take the log's lock; the others open it read-only and write
+// Only append, import and sign take the log's lock; the others open it read-only and write
 // nothing to it, also while somebody appends.
 //
 // Exit codes: 0 fine; 1 the log is damaged, did not match, or could not do what
@@ -61,11 +62,12 @@ func program() command.Program {
 		Long: `An event log is a directory of files that grows at its end: events, each in a stream, in batches that are there
 whole or not at all, under one hash. untorn appends to it, reads it, follows it, and proves what is in it.
 
-Only untorn append and untorn sign take the log's lock; the others open it read-only and write nothing to it, also
+Only untorn append, import and sign take the log's lock; the others open it read-only and write nothing to it, also
 while somebody appends. Notes and errors go to stderr, one line each; an error says what to do about it. With --json,
 what is printed is for programs.`,
 		Groups: []command.Group{
 			{Title: "Write and read", Commands: []command.Command{appendCommand(), readCommand(), tailCommand()}},
+			{Title: "Take a log elsewhere", Commands: []command.Command{dumpCommand(), importCommand()}},
 			{Title: "Look into a log", Commands: []command.Command{verifyCommand(), inspectCommand(), graphCommand()}},
 			{Title: "Keep a copy", Commands: []command.Command{backupCommand(), restoreCommand()}},
 			{Title: "Prove what was there", Commands: []command.Command{keyCommand(), signCommand(), proveCommand(), checkCommand()}},

@@ -12,7 +12,7 @@
 //
 //	r, err := dump.Read(file)
 //	copy, err := engine.Open(engine.Options{Dir: "copy", ID: r.Header().Log})
-//	result, err := dump.Import(ctx, copy, r, nil)
+//	result, err := dump.Import(ctx, copy, r, dump.Options{})
 //
 // The format is in FORMAT.md, "The dump". Every log has one dump, byte for byte, and a
 // Reader takes no line that Write would have written otherwise. Both hold one batch at

@@ -123,7 +123,7 @@ func imported(text []byte, log *engine.Log) (dump.Result, error) {
 	if err != nil {
 		return dump.Result{}, err
 	}
-	return dump.Import(context.Background(), log, r, nil)
+	return dump.Import(context.Background(), log, r, dump.Options{})
 }
 
 func verified(t fataler, log *engine.Log) {

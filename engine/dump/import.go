@@ -11,6 +11,15 @@ import (
 	"github.com/untorn-db/untorn/engine"
 )
 
+// Options says how a dump is imported.
+type Options struct {
+	// WithoutKeys leaves the idempotency keys away where the events are appended to
+	// another log, which may have used them itself.
+	WithoutKeys bool
+	// Progress is told after each batch; nil: nobody is.
+	Progress func(Result)
+}
+
 // Result is what an Import has done.
 type Result struct {
 	// Exact is true for the log of the dump, or a new one with its id: it has the dump's
@@ -34,15 +43,14 @@ type Result struct {
 //
 // All batches before the first that is wrong are in the log and, if Result.Durable,
 // durable; nothing of that batch is, nor of what follows. The error is a *LineError where
-// a line is at fault, and matches what Apply or Adopt said. progress is told after each
-// batch; nil: nobody is.
-func Import(ctx context.Context, log *engine.Log, r *Reader, progress func(Result)) (Result, error) {
-	i := importing{log: log, reader: r}
+// a line is at fault, and matches what Apply or Adopt said.
+func Import(ctx context.Context, log *engine.Log, r *Reader, o Options) (Result, error) {
+	i := importing{log: log, reader: r, options: o}
 	i.Exact = log.ID() == r.Header().Log && log.ID() != uuid.Nil
 	err := i.begins()
 	for err == nil {
-		if err = i.next(ctx); err == nil && progress != nil {
-			progress(i.Result)
+		if err = i.next(ctx); err == nil && o.Progress != nil {
+			o.Progress(i.Result)
 		}
 	}
 	if err == io.EOF {
@@ -62,9 +70,10 @@ func Import(ctx context.Context, log *engine.Log, r *Reader, progress func(Resul
 
 type importing struct {
 	Result
-	log    *engine.Log
-	reader *Reader
-	check  *engine.Succession // of what goes to another log
+	log     *engine.Log
+	reader  *Reader
+	options Options
+	check   *engine.Succession // of what goes to another log
 }
 
 // begins checks that the dump goes on where the log ends, or before.
@@ -96,10 +105,15 @@ func (i *importing) next(ctx context.Context) error {
 	if i.Exact {
 		taken, err = i.log.Apply(ctx, b.WholeBatch, engine.Buffered)
 	} else if err = i.check.Check(&b.WholeBatch); err == nil {
+		for k := range b.Events {
+			if i.options.WithoutKeys {
+				b.Events[k].Key = ""
+			}
+		}
 		taken, err = i.log.Adopt(ctx, i.reader.Header().Log, b.WholeBatch, engine.Buffered)
 	}
 	if err != nil {
-		return &LineError{Line: b.lineOf(err), Batch: b.Number, Err: err}
+		return &LineError{Line: b.LineOf(err), Batch: b.Number, Err: err}
 	}
 	if i.Batch = b.Number; taken {
 		i.Batches++
@@ -110,8 +124,8 @@ func (i *importing) next(ctx context.Context) error {
 	return nil
 }
 
-// lineOf is the line that the log has found at fault.
-func (b *Batch) lineOf(err error) int {
+// LineOf is the line of the dump that an error of the log, or of a Succession, is about.
+func (b *Batch) LineOf(err error) int {
 	var diverged *engine.DivergedError
 	var item *engine.ItemError
 	var taken *engine.IDTakenError

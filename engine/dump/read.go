@@ -213,6 +213,9 @@ func (d *Reader) batch() (*Batch, error) {
 	}
 	switch v.Kind {
 	case "batch":
+		if d.header.Log == uuid.Nil {
+			return nil, d.wrong("the first line has no log's id, and so the dump can have no batches")
+		}
 	case "end":
 		return nil, d.ends(v, text)
 	default:
