@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -191,6 +192,33 @@ func TestAdoptRefuses(t *testing.T) {
 		_, err = log.Adopt(ctx, id, large, engine.Durable)
 		matches(t, err, engine.ErrRejected, engine.ErrInvalid)
 	})
+}
+
+// TestAdoptNotesAgain: what has no ids is known by how far the other log was taken in, also
+// before it is durable.
+func TestAdoptNotesAgain(t *testing.T) {
+	source := newMachine(t, engine.Options{}).open()
+	for i := range 2 {
+		if _, err := source.AppendBatch(context.Background(), engine.Batch{Notes: []engine.NoteDraft{{Name: "n", Data: []byte{byte(i)}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batches := whole(t, source, 1)
+	closed(t, source)
+	log := elsewhere(t, engine.Options{}).open()
+	for range 2 {
+		adopt(t, log, source.ID(), batches, engine.Buffered)
+	}
+	if err := log.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if head := log.LogHead(); head.Batch != 2 {
+		t.Errorf("%d batches", head.Batch)
+	}
+	if note, _ := log.Note("n"); !bytes.Equal(note.Data, []byte{1}) {
+		t.Errorf("note n: %v", note)
+	}
+	closed(t, log)
 }
 
 // TestAdoptErased: an event without content goes on without it, and its hashes hold.
