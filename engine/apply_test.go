@@ -599,6 +599,50 @@ func TestHeadAt(t *testing.T) {
 	closed(t, log)
 }
 
+// TestBatchesBesideAWriter: who reads whole batches sees those that were durable when he
+// began, whatever comes meanwhile, in the log itself and beside its writer.
+func TestBatchesBesideAWriter(t *testing.T) {
+	m := newMachine(t, engine.Options{})
+	log := m.open()
+	o := m.seams()
+	o.ReadOnly = true
+	follower, err := engine.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 5 {
+		appended(t, log, fmt.Sprint(round))
+		buffered(t, log, "not durable yet")
+		durable := log.LogHead().Batch
+		n := uint64(0)
+		for b, err := range log.Batches(1) {
+			if n++; err != nil || b.Number != n {
+				t.Fatalf("batch %d: %d, %v", n, b.Number, err)
+			}
+			appended(t, log, big("meanwhile", 10<<10)) // which makes the one before it durable, too
+		}
+		if n != durable {
+			t.Fatalf("%d batches, %d were durable", n, durable)
+		}
+		if err := follower.Refresh(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		n = 0
+		last := follower.LogHead()
+		for b, err := range follower.Batches(1) {
+			if n++; err != nil || b.Number != n || n == last.Batch && b.Head != last.Hash {
+				t.Fatalf("batch %d beside: %d, %v", n, b.Number, err)
+			}
+			appended(t, log, "meanwhile")
+		}
+		if n != last.Batch || n == 0 {
+			t.Fatalf("%d batches beside, %d were proven", n, last.Batch)
+		}
+	}
+	closed(t, follower)
+	closed(t, log)
+}
+
 // TestBatchesOfADamagedLog: damage is reported, never served, and a head that was made
 // up is damage, too.
 func TestBatchesOfADamagedLog(t *testing.T) {

@@ -399,6 +399,34 @@ func TestImportIntoAFork(t *testing.T) {
 	}
 }
 
+// TestImportEndsWithItsContext, and keeps what it has taken.
+func TestImportEndsWithItsContext(t *testing.T) {
+	source := smallLog(t)
+	defer closed(t, source)
+	text := dumped(t, source, dump.Range{})
+	ctx, cancel := context.WithCancel(context.Background())
+	p := newPlace("target", engine.Options{ID: source.ID()})
+	log := p.open(t)
+	r, err := dump.Read(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := dump.Import(ctx, log, r, dump.Options{Progress: func(r dump.Result) {
+		if r.Batch == 3 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || result.Batches != 3 || result.Batch != 3 || !result.Durable || log.LogHead().Batch != 3 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	closed(t, log)
+	log = p.open(t)
+	if result, err = imported(text, log); err != nil || result.Skipped != 3 || log.LogHead() != source.LogHead() {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	closed(t, log)
+}
+
 func TestWriteRanges(t *testing.T) {
 	source := smallLog(t)
 	defer closed(t, source)
