@@ -193,6 +193,9 @@ func TestEveryFieldCounts(t *testing.T) {
 		t.Helper()
 		tried++
 		for _, other := range []bool{false, true} {
+			if other && readable(bytes.Join(changed, nil)) != nil {
+				break // whatever the log is
+			}
 			o := engine.Options{ID: source.ID()}
 			if other {
 				o.ID = uuid.UUID{7}
@@ -243,6 +246,18 @@ func TestEveryFieldCounts(t *testing.T) {
 		}
 	}
 	t.Logf("%d changes", tried)
+}
+
+// readable reads a dump to its end.
+func readable(text []byte) error {
+	r, err := dump.Read(bytes.NewReader(text))
+	for err == nil {
+		_, err = r.Next()
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 type field struct{ name, value string }
@@ -543,15 +558,12 @@ func (endless) Read(b []byte) (int, error) {
 
 // TestABatchIsBounded: what is held of a dump does not grow with what it says.
 func TestABatchIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("256 MiB of lines")
-	}
 	source := smallLog(t)
 	defer closed(t, source)
 	all := lines(dumped(t, source, dump.Range{}))
 	opening := strings.Replace(string(all[1]), `"events":1`, `"events":1000000`, 1)
 	event := string(all[2])
-	data := strings.Repeat("x", 8<<20)
+	data := strings.Repeat("x", 100<<10)
 	sequence := uint64(0)
 	r, err := dump.Read(io.MultiReader(bytes.NewReader(all[0]), strings.NewReader(opening), lineMaker(func() string {
 		sequence++
@@ -561,7 +573,8 @@ func TestABatchIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = r.Next(); err == nil || !strings.Contains(err.Error(), "256 MiB") || sequence > 40 {
+	r.Bound(1<<20, 2<<20)
+	if _, err = r.Next(); err == nil || !strings.Contains(err.Error(), "2 MiB") || sequence > 40 {
 		t.Errorf("%d lines: %v", sequence, err)
 	}
 }

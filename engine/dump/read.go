@@ -55,12 +55,14 @@ type Reader struct {
 	bytes  int    // of the batch at work
 	again  []byte // a line, written once more
 	err    error  // that ends it
+
+	maxLine, maxBatch int
 }
 
 // Read reads the first line of a dump. Every error of a Reader is a *LineError; it matches
 // ErrCut where the input ends too early.
 func Read(r io.Reader) (*Reader, error) {
-	d := &Reader{lines: bufio.NewReaderSize(r, 64<<10)}
+	d := &Reader{lines: bufio.NewReaderSize(r, 64<<10), maxLine: MaxLine, maxBatch: MaxBatch}
 	v, text, err := d.read()
 	if err != nil {
 		return nil, err
@@ -146,8 +148,8 @@ func (d *Reader) text() ([]byte, error) {
 		if len(d.buffer) == 0 && len(part) > 0 {
 			d.line++
 		}
-		if len(d.buffer)+len(part) > MaxLine {
-			return nil, d.wrong("the line has more than %d MiB", MaxLine>>20)
+		if len(d.buffer)+len(part) > d.maxLine {
+			return nil, d.wrong("the line has more than %d MiB", d.maxLine>>20)
 		}
 		d.buffer = append(d.buffer, part...)
 		switch {
@@ -289,8 +291,8 @@ func (d *Reader) item(kind string, i uint64, p *opening) (*values, []byte, error
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case d.bytes > MaxBatch:
-		return nil, nil, d.wrong("the batch has more than %d MiB", MaxBatch>>20)
+	case d.bytes > d.maxBatch:
+		return nil, nil, d.wrong("the batch has more than %d MiB", d.maxBatch>>20)
 	case v.Kind != kind:
 		return nil, nil, d.wrong("the kind of the line is %q, where %s %d of batch %d is to come, which has %d events and %d notes", clip(v.Kind), kind, i+1, p.number, p.events, p.notes)
 	}
