@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -411,6 +412,29 @@ func TestImportIntoAFork(t *testing.T) {
 	// What ends before they part is there, and the log may have gone on.
 	if result, err := imported(dumped(t, source, dump.Range{To: 2}), log); err != nil || result.Skipped != 2 {
 		t.Fatal(result, err)
+	}
+}
+
+// TestContents: every payload keeps its bytes, and the dump is UTF-8 with a line for each.
+func TestContents(t *testing.T) {
+	for _, payload := range []string{"", "1", " 1", "1 ", "1\n", "\n", "[1,\n2]", "[1,\r2]", "\"\xff\"", "\xff", "\"\u2028\"", "{", "nul", `"\ud800"`, "\xef\xbb\xbf1", "1e400", "{} {}"} {
+		log := newPlace("source", engine.Options{}).open(t)
+		if _, err := log.AppendBatch(context.Background(), engine.Batch{
+			Events: []engine.Draft{{Stream: "s", Type: "t", Data: []byte(payload), Metadata: []byte(payload)}},
+			Notes:  []engine.NoteDraft{{Name: "n", Data: []byte(payload)}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		text := dumped(t, log, dump.Range{})
+		if !utf8.Valid(text) || bytes.Count(text, []byte("\n")) != 5 || bytes.Contains(text, []byte("\r")) {
+			t.Errorf("%q: the dump is %q", payload, text)
+		}
+		copied := newPlace("target", engine.Options{ID: log.ID()}).open(t)
+		if _, err := imported(text, copied); err != nil || copied.LogHead() != log.LogHead() {
+			t.Errorf("%q: %v", payload, err)
+		}
+		closed(t, copied)
+		closed(t, log)
 	}
 }
 
