@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/untorn-db/untorn/replay"
+	replayplan "github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/replay/report"
 	"github.com/untorn-db/untorn/replay/report/internal/example"
 	"github.com/untorn-db/untorn/replay/trace"
@@ -174,17 +175,38 @@ func TestScrub(t *testing.T) {
 	}
 }
 
-// TestReal goes through runs of plans of the corpus, with crashes, faults and damage.
+// lying is a plan whose disk says that it syncs, and does not: I1 is broken.
+const lying = `untorn plan 1
+scenario batch
+disk posix
+set preallocate = -1
+set sync = "drop SyncData *"
+
+step 1 open
+step 2 batch 0="order-1 placed size=1500"
+
+crash power op=11 notes=3 prefix=0 ~size:log/000000000001.seg#3=write@10 ~cell:log/000000000001.seg#3:0=write@10 ~cell:log/000000000001.seg#3:19=garbage
+`
+
+// TestReal goes through runs of plans of the corpus, with crashes, faults and damage, and
+// through one that breaks a promise.
 func TestReal(t *testing.T) {
 	c := start(t)
 	corpus, err := replay.Corpus()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kept := range corpus {
+	lies, err := replayplan.Parse([]byte(lying))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range append(corpus, replay.Kept{File: "lies.plan", Plan: lies}) {
 		of, err := scenarios.Trace(t.Context(), kept.Plan, scenarios.Config{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if broken := of.Header.Invariant == "I1"; broken != (kept.Plan == lies) {
+			t.Errorf("%s: broken is %q", kept.File, of.Header.Invariant)
 		}
 		t.Run(strings.TrimSuffix(path.Base(kept.File), ".plan"), func(t *testing.T) {
 			b := c.open(t, desk, plan(of))
@@ -196,8 +218,7 @@ func TestReal(t *testing.T) {
 			}
 			b.fits()
 			crash := slices.IndexFunc(of.Entries, isKind(trace.Crash))
-			b.slide(max(1, crash) - 1)
-			get[bool](b, `(document.getElementById("timeline").scrollIntoView(), true)`)
+			b.slide(max(0, crash))
 			b.shoot("real-"+path.Base(t.Name()), true)
 		})
 	}
@@ -421,6 +442,9 @@ func TestHostile(t *testing.T) {
 		if said := b.text("#entry .said"); !strings.Contains(said, `</script><script>window.hacked=1</script>`) || !strings.Contains(said, "⟨U+202E⟩") {
 			t.Errorf("entry %d: the page says %q", n, said)
 		}
+	}
+	if same := get[bool](b, `document.querySelector(".kicker").textContent.startsWith(visible(entries[0].text))`); !same {
+		t.Errorf("the page's words and its script spell a text in two ways: %q", b.text(".kicker"))
 	}
 	b.fits()
 	b.shoot("plan-hostile", true)

@@ -58,30 +58,38 @@ func heat(rows []replay.Row, across, only string) (list []string) {
 
 // coverage are the places of the coverage, as "fault\tpoint\tnever".
 func coverage(rows []replay.Row) (list []string) {
-	type key struct{ fault, point string }
-	could, hits := map[key]int64{}, map[key]int64{}
+	faults, points := map[string]bool{}, map[string]bool{}
 	for _, r := range rows {
 		for _, c := range r.Coverage {
-			could[key{c.Fault, c.Point}] += c.Could
-			hits[key{c.Fault, c.Point}] += c.Hits
+			faults[c.Fault], points[c.Point] = true, true
 		}
 	}
-	for k, n := range could {
-		what := "hit"
-		switch {
-		case n == 0:
-			what = "impossible"
-		case hits[k] == 0:
-			what = "never"
+	for fault := range faults {
+		for point := range points {
+			could, hits := int64(0), int64(0)
+			for _, r := range rows {
+				for _, c := range r.Coverage {
+					if c.Fault == fault && c.Point == point {
+						could, hits = could+c.Could, hits+c.Hits
+					}
+				}
+			}
+			what := "hit"
+			switch {
+			case could == 0:
+				what = "impossible"
+			case hits == 0:
+				what = "never"
+			}
+			list = append(list, fault+"\t"+cmp.Or(point, "at the start")+"\t"+what)
 		}
-		list = append(list, k.fault+"\t"+cmp.Or(k.point, "at the start")+"\t"+what)
 	}
 	slices.Sort(list)
 	return list
 }
 
-// behaviours are how many there are, and the seed of the last new one.
-func behaviours(rows []replay.Row) (n int, last uint64) {
+// behaviours are how many there are, how many seeds did one first, and the last of these.
+func behaviours(rows []replay.Row) (n, seeds int, last uint64) {
 	first := map[string]uint64{}
 	for _, r := range rows {
 		for _, b := range r.Behaviours {
@@ -90,10 +98,12 @@ func behaviours(rows []replay.Row) (n int, last uint64) {
 			}
 		}
 	}
+	distinct := map[uint64]bool{}
 	for _, seed := range first {
+		distinct[seed] = true
 		last = max(last, seed)
 	}
-	return len(first), last
+	return len(first), len(distinct), last
 }
 
 // wantRows compares all pictures with what they should show of these rows.
@@ -109,12 +119,12 @@ func (b *tab) wantRows(what string, rows []replay.Row) {
 	b.wantHeat(what, heat(rows, "image", ""))
 	same("the coverage", get[[]string](b, `[...document.querySelectorAll("#coverage tbody tr")].flatMap(tr => [...tr.querySelectorAll("td")].map((td, i) =>
 		tr.querySelector("th").textContent + "\t" + document.querySelectorAll("#coverage thead th")[i].textContent + "\t" + td.className.split(" ")[0]))`), coverage(rows))
-	n, last := behaviours(rows)
+	n, seeds, last := behaviours(rows)
 	if got, want := b.text("#curve-sum"), fmt.Sprintf("%d behaviours; the last new one came with seed %d.", n, last); !strings.HasPrefix(got, want) {
 		b.t.Errorf("%s: the curve says %q, want %q", what, got, want)
 	}
-	if got := get[int](b, `document.querySelectorAll("#curve .dot").length`); got != n {
-		b.t.Errorf("%s: the curve has %d dots, want %d", what, got, n)
+	if got := get[int](b, `document.querySelectorAll("#curve .dot").length`); got != seeds {
+		b.t.Errorf("%s: the curve has %d dots, want %d", what, got, seeds)
 	}
 	var slow []string
 	for _, r := range rows {
@@ -165,6 +175,27 @@ func TestFilters(t *testing.T) {
 	b.press("S", chromedp.KeyModifiers(chromedp.ModifierShift))
 	b.press("d")
 	b.wantRows("by the keys: all", rows)
+}
+
+// TestRealRun compares the page of a small sweep.
+func TestRealRun(t *testing.T) {
+	c := start(t)
+	sweep, err := replay.Sweep(t.Context(), replay.Options{
+		Scenarios: []string{"batch", "rotate", "syncfail"}, Disks: []string{"posix", "ext4"}, Seeds: replay.Seeds{First: 1, Last: 5}, Images: 50,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sweep.Rows[5].Crashed) == 0 || len(sweep.Rows[5].Coverage) == 0 || len(sweep.Rows[5].Behaviours) == 0 {
+		t.Fatal("the sweep tells nothing")
+	}
+	b := c.open(t, desk, run(sweep.Rows))
+	b.wantRows("all", sweep.Rows)
+	b.choose("scenario", "2")
+	b.choose("disk-filter", "1")
+	b.wantRows("syncfail on ext4", sweep.Rows[5:])
+	b.fits()
+	b.shoot("real-run", true)
 }
 
 func TestHeat(t *testing.T) {

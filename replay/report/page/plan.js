@@ -72,7 +72,7 @@ function showEntry(entry) {
     ["step", entry.step ? String(entry.step) : ""],
     ["client", visible(entry.client || "")],
     ["simulated time", visible(entry.time || "")],
-    ["in a plan", visible(entry.line ? "crash " + entry.line : "")],
+    ["crash line", visible(entry.line || "")],
     ["digest so far", visible(entry.digest || "")],
   ];
   if (op) {

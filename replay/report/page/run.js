@@ -152,7 +152,7 @@ function showCoverage(list) {
     byId("coverage-sum").textContent = "";
     return;
   }
-  const faults = once(all.map(c => c.fault)).sort(), points = once(all.map(c => c.point)).sort();
+  const faults = once(all.map(c => c.fault)), points = once(all.map(c => c.point)); // in the order of the engine
   let never = 0, hit = 0;
   const most = Math.max(...[...cells.values()].map(cell => cell.hits));
   const table = html("table", {class: "heat coverage"}, html("thead", {}, html("tr", {}, html("td", {}), ...points.map(point => html("th", {scope: "col"}, point ? visible(point) : "at the start")))));
@@ -210,8 +210,14 @@ function showCurve(list) {
   all.forEach(([, seed], i) => { path += `H${x(seed)}V${y(i + 1)}`; });
   path += `H${right}`;
   parts.push(svg("path", {class: "under", d: path + `V${base}z`}), svg("path", {class: "curve", d: path}));
-  all.forEach(([name, seed], i) => {
-    parts.push(svg("circle", {class: "dot", cx: x(seed), cy: y(i + 1), r: 3}, svg("title", {}, `seed ${seed}: ${visible(name)}`)));
+  // A dot stands for all that a seed did first.
+  all.forEach(([, seed], i) => {
+    if (i + 1 < all.length && all[i + 1][1] === seed) {
+      return;
+    }
+    const names = all.filter(([, other]) => other === seed).map(([name]) => visible(name));
+    const more = names.length > 12 ? `\nand ${names.length - 12} more` : "";
+    parts.push(svg("circle", {class: "dot", cx: x(seed), cy: y(i + 1), r: 3}, svg("title", {}, `seed ${seed}:\n${names.slice(0, 12).join("\n")}${more}`)));
   });
   parts.push(svg("text", {class: "axis", x: (left + right) / 2, y: height - 2, "text-anchor": "middle"}, "seed"));
   byId("curve").replaceChildren(svg("svg", {viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img", "aria-label": `curve: ${all.length} behaviours, the last new one came with seed ${end}`}, ...parts));
