@@ -81,6 +81,19 @@ func (b *tab) wantDisk(of *trace.Trace, n int) {
 	if got, want := b.states(), states(of, n); !slices.Equal(got, want) {
 		b.t.Errorf("entry %d: the cells are %v, want %v", n, got, want)
 	}
+	names := get[[]string](b, `[...document.querySelectorAll("#disk .file")].filter(h => !h.querySelector(".note")).flatMap(h => [...h.querySelectorAll("code")]).map(c => (c.className === "removed" ? "-" : "") + c.textContent)`)
+	slices.Sort(names)
+	var want []string
+	for path, name := range diskAt(of, n).Names {
+		if name.Removal {
+			path = "-" + path
+		}
+		want = append(want, path)
+	}
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		b.t.Errorf("entry %d: the names are %q, want %q", n, names, want)
+	}
 	if of.Entries[n].Kind == trace.Crash {
 		return // what became of it stands in its place
 	}
@@ -89,15 +102,26 @@ func (b *tab) wantDisk(of *trace.Trace, n int) {
 	}
 }
 
-// dumped are the bytes of a dump, without those that are no bytes.
-func dumped(t *testing.T, dump string) (data []byte) {
+// dumped are the bytes of a dump, whose lines have to be in order, each in one cell, under
+// the number of the cell.
+func dumped(t *testing.T, dump string, offset, cellSize int64) (data []byte) {
 	t.Helper()
+	cell := int64(-1)
 	for line := range strings.Lines(dump) {
-		found := regexp.MustCompile(`^ *\d+  ((?:[0-9a-f]{2} ?)+) `).FindStringSubmatch(line)
-		if found == nil {
+		if found := regexp.MustCompile(`^ +cell (\d+)$`).FindStringSubmatch(strings.TrimRight(line, "\n")); found != nil {
+			cell, _ = strconv.ParseInt(found[1], 10, 64)
 			continue
 		}
-		for _, hex := range strings.Fields(found[1]) {
+		found := regexp.MustCompile(`^ *(\d+)  ((?:[0-9a-f]{2} ?)+) `).FindStringSubmatch(line)
+		if found == nil {
+			t.Fatalf("a line of the dump is %q", line)
+		}
+		at, _ := strconv.ParseInt(found[1], 10, 64)
+		bytes := strings.Fields(found[2])
+		if last := at + int64(len(bytes)) - 1; at != offset+int64(len(data)) || at/cellSize != cell || last/cellSize != cell {
+			t.Errorf("behind %d bytes from %d on, in cell %d, the dump has %q", len(data), offset, cell, line)
+		}
+		for _, hex := range bytes {
 			value, err := strconv.ParseUint(hex, 16, 8)
 			if err != nil {
 				t.Fatal(err)
@@ -123,7 +147,7 @@ func (b *tab) wantEntry(of *trace.Trace, n int) {
 		}
 		return
 	}
-	if got := dumped(b.t, bytesShown); !bytes.Equal(got, e.Op.Data) {
+	if got := dumped(b.t, bytesShown, e.Op.Offset, int64(of.Header.Cell)); !bytes.Equal(got, e.Op.Data) {
 		b.t.Errorf("entry %d: bytes\n%x, want\n%x", n, got, e.Op.Data)
 	}
 	if !slices.Equal(callers, e.Op.Callers) {

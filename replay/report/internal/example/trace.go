@@ -30,7 +30,7 @@ step 3 batch 0="order-1 paid size=1300 expect=1" 1="ledger booked size=700 cause
 
 fault step=2 write seg #2: short 100
 
-crash power op=29 notes=9
+crash power op=30 notes=9
 
 invariant I1
 `
@@ -127,18 +127,20 @@ func (r *recorder) stepRotate() {
 	r.say(trace.Point, "batch.pre_publish")
 	r.say(trace.Answer, "appended: events 2 to 4 are durable")
 	r.write(2, 1024, frame("INDEX", 9, 1500), 0)
+	r.create(4, "log/3.tmp")
 	r.end()
 }
 
 // crash decides about all that is pending: of the large write two cells are lost and one
-// is kept, which tears it; one cell of the index is garbage.
+// is kept, which tears it; one cell of the index is garbage, and a new file has lost its
+// name.
 func (r *recorder) crash() {
 	fate := map[[2]int]trace.State{
 		{3, 1}: trace.Torn, {3, 2}: trace.Torn, {3, 4}: trace.Lost,
 		{2, 2}: trace.Kept, {2, 3}: trace.Garbage, {2, 4}: trace.Lost,
 	}
-	e := r.entry(trace.Crash, "the power fails before operation 29; of what was pending 5 kept, 2 lost, 2 torn, 1 garbage")
-	e.Step, e.Line = 0, "power op=29 notes=9"
+	e := r.entry(trace.Crash, "the power fails before operation 30; of what was pending 5 kept, 3 lost, 2 torn, 1 garbage")
+	e.Step, e.Line = 0, "power op=30 notes=9"
 	for _, id := range []int{2, 3} {
 		f := r.files[id]
 		for i := range f.cells {
@@ -157,6 +159,7 @@ func (r *recorder) crash() {
 			f.durable = f.size
 		}
 	}
+	e.Changes = trace.Merged(append(e.Changes, trace.Change{Of: trace.OfName, File: 4, Path: "log/3.tmp", State: trace.Lost}))
 	r.put(e)
 	r.life, r.step, r.index = 1, 0, 0
 }
