@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
@@ -165,7 +167,8 @@ func (r *reporter) file(arg string) (kind int, rows []replay.Row, err error) {
 	return isRun, rows, nil
 }
 
-// explain fills in what decides about a failure that needs its crash lines.
+// explain says of a failure that needs its crash lines what its card does: what decides
+// about it, and what was promised and shown.
 func explain(ctx context.Context, t *trace.Trace) error {
 	p, err := plan.Parse([]byte(t.Header.Plan))
 	if err != nil || len(p.Crashes) == 0 || t.Header.Found == "" {
@@ -175,10 +178,28 @@ func explain(ctx context.Context, t *trace.Trace) error {
 	if err != nil && ctx.Err() != nil {
 		return command.Fail(exitBudget, "interrupted")
 	}
-	for _, f := range o.Failures {
-		if f.Invariant == t.Header.Invariant {
-			t.Header.Why = f.Why.Text
+	for i := range o.Failures {
+		if o.Failures[i].Invariant != t.Header.Invariant {
+			continue
+		}
+		c := o.Failures[i].Card()
+		t.Header.Why = few([]string{c.Cause, c.Else})
+		if len(c.Promised) > 0 {
+			t.Header.Expected = few(c.Promised)
+		}
+		if t.Header.Found = c.Found; len(c.Shown) > 0 {
+			t.Header.Found += "\nthe log shows: " + few(c.Shown)
 		}
 	}
 	return nil
+}
+
+// few are the first of some lines, without those that are empty.
+func few(lines []string) string {
+	const most = 8
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" })
+	if more := len(lines) - most; more > 0 {
+		lines = append(lines[:most:most], fmt.Sprintf("and %d more: untorn-sim replay --json has them", more))
+	}
+	return strings.Join(lines, "\n")
 }
