@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -186,6 +187,33 @@ func get[T any](b *tab, expression string) T {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
 	return value
+}
+
+// becomes waits until an expression is true, and fails where that takes too long for
+// anybody.
+func (b *tab) becomes(expression string) {
+	b.t.Helper()
+	if !get[bool](b, `new Promise(done => {
+		let left = 400;
+		const look = () => (`+expression+`) ? done(true) : --left > 0 ? setTimeout(look, 25) : done(false);
+		look();
+	})`) {
+		b.t.Errorf("it never comes that %s", expression)
+	}
+}
+
+// says waits until the console has something new that holds all of these, and reports
+// whether it came.
+func (b *tab) says(before int, want ...string) bool {
+	b.t.Helper()
+	for range 400 {
+		said := strings.Join(b.console()[before:], "\n")
+		if !slices.ContainsFunc(want, func(text string) bool { return !strings.Contains(said, text) }) {
+			return true
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return false
 }
 
 // text is the text of the first element that a selector finds.

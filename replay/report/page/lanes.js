@@ -296,19 +296,21 @@ class Lanes {
     const height = Math.min(LANES.most, Math.max(LANES.file, end * LANES.cell));
     const scale = height / Math.max(1, end);
     let runs = alike(file ? file.runs : []).map(run => ({...run, since: this.first}));
-    let rects = 0;
+    // What is not durable lies above what is, and is never too thin to be seen.
+    const below = [], above = [];
     const rect = (run, behind) => {
       if (run.state === "gone" || run.since >= behind) {
         return;
       }
-      if (++rects > LANES.rects) {
+      if (below.length + above.length >= LANES.rects) {
         this.thinned = true;
         return;
       }
       const state = STATES.includes(run.state) ? run.state : "gone";
-      parts.push(svg("rect", {
+      const list = state === "durable" ? below : above;
+      list.push(svg("rect", {
         fill: `url(#s-${state})`, class: "stretch", x: this.x(run.since) - this.step / 2, y: y + run.from * scale,
-        width: (behind - run.since) * this.step, height: Math.max(1, (run.to - run.from) * scale - (scale > 4 ? 1 : 0)),
+        width: (behind - run.since) * this.step, height: Math.max(list === above ? 2 : 1, (run.to - run.from) * scale - (scale > 4 ? 1 : 0)),
       }, svg("title", {}, `cells ${range(run.from, run.to)} of ${visible(path)}: ${state}`)));
     };
     for (const [n, change] of changes) {
@@ -320,6 +322,7 @@ class Lanes {
     for (const run of runs) {
       rect(run, this.behind);
     }
+    parts.push(...below, ...above);
     const name = visible(path), letters = Math.floor((this.left - 6) / 6.6);
     parts.push(svg("text", {class: "lane-name", x: 0, y: y + Math.min(height / 2, 40) + 4}, name.length > letters ? "…" + name.slice(1 - letters) : name, svg("title", {}, name)));
     parts.push(svg("line", {class: "rule", x1: 0, x2: this.width, y1: y + height + 4, y2: y + height + 4}));
