@@ -49,7 +49,9 @@ type Exploration struct {
 
 // Explore searches every crash of a plan's steps, lazily: the plan's setting
 // "lazy" is set, and crash lines are left out. A failure is shrunk. The error
-// says that the plan cannot be run, or that ctx ended.
+// says that the plan cannot be run, or that ctx ended: then what is returned tells
+// of the crashes that were searched until then, if there were any, and has no
+// certificate.
 func Explore(ctx context.Context, p *plan.Plan, c scenarios.Config) (Exploration, error) {
 	p = p.Clone()
 	p.Crashes, p.Digests, p.Invariant = nil, nil, ""
@@ -59,7 +61,7 @@ func Explore(ctx context.Context, p *plan.Plan, c scenarios.Config) (Exploration
 	}
 	began := time.Now()
 	r, err := scenarios.Run(ctx, p, c)
-	if err != nil {
+	if err != nil && (ctx.Err() == nil || r.Lazy == nil) {
 		return Exploration{}, err
 	}
 	if r.Lazy == nil {
@@ -97,12 +99,13 @@ func Explore(ctx context.Context, p *plan.Plan, c scenarios.Config) (Exploration
 	for i := range x.Failures {
 		x.Failures[i].shrink(ctx, c, SweepRuns)
 	}
-	if err := ctx.Err(); err != nil {
-		return Exploration{}, err
+	if ctx.Err() != nil {
+		err = ctx.Err()
+		x.Certificate, x.Exact = "", false // it sums up what was interrupted
 	}
 	x.Describe()
 	x.Seconds = json.Number(fmt.Sprintf("%.3f", time.Since(began).Seconds()))
-	return x, nil
+	return x, err
 }
 
 func kindsText(k explore.Kinds) string {

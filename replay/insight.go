@@ -48,8 +48,27 @@ const MaxSlowest = 10
 type insight struct {
 	crashed    map[scenarios.Crashed]int64
 	coverage   scenarios.Coverage
-	behaviours map[string]uint64 // the lowest seed of each
+	earlier    map[faultAt]Covered // what a sweep counted that is gone on with
+	behaviours map[string]uint64   // the lowest seed of each
 	slowest    []Slow
+}
+
+// faultAt is a kind of fault behind a point.
+type faultAt struct{ fault, point string }
+
+// resume goes on with what a row says.
+func (n *insight) resume(r *Row) {
+	for _, c := range r.Crashed {
+		n.crashed[scenarios.Crashed{Before: c.Before, Image: c.Image, Outcome: c.Outcome}] = c.Times
+	}
+	n.earlier = map[faultAt]Covered{}
+	for _, c := range r.Coverage {
+		n.earlier[faultAt{c.Fault, c.Point}] = c
+	}
+	for _, b := range r.Behaviours {
+		n.behaves(b.Name, b.Seed)
+	}
+	n.slowest = slices.Clone(r.Slowest)
 }
 
 func newInsight() insight {
@@ -93,15 +112,24 @@ func (n *insight) took(s Slow) {
 	n.slowest = n.slowest[:min(len(n.slowest), MaxSlowest)]
 }
 
+// covered is the coverage, with what was counted earlier.
+func (n *insight) covered() (all []Covered) {
+	for _, c := range n.coverage.All() {
+		before := n.earlier[faultAt{c.Fault, c.Point}]
+		if c.Could, c.Hits = c.Could+before.Could, c.Hits+before.Hits; c.Could > 0 {
+			all = append(all, Covered(c))
+		}
+	}
+	return all
+}
+
 // fill puts what was counted into a row, in an order that the seeds decide.
 func (n *insight) fill(r *Row) {
 	r.Crashed, r.Coverage, r.Behaviours = []Crashed{}, []Covered{}, []Behaviour{}
 	for _, c := range slices.SortedFunc(maps.Keys(n.crashed), scenarios.Crashed.Compare) {
 		r.Crashed = append(r.Crashed, Crashed{c.Before, c.Image, c.Outcome, n.crashed[c]})
 	}
-	for _, c := range n.coverage.All() {
-		r.Coverage = append(r.Coverage, Covered(c))
-	}
+	r.Coverage = append(r.Coverage, n.covered()...)
 	for name, seed := range n.behaviours {
 		r.Behaviours = append(r.Behaviours, Behaviour{name, seed})
 	}

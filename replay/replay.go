@@ -77,7 +77,7 @@ func twice(ctx context.Context, p *plan.Plan, c scenarios.Config) (Outcome, erro
 func runPlan(ctx context.Context, p *plan.Plan, c scenarios.Config) (scenarios.Result, error) {
 	result, err := scenarios.Run(ctx, p, c)
 	if ended := ctx.Err(); ended != nil {
-		return scenarios.Result{}, ended
+		return result, ended
 	}
 	return result, err
 }

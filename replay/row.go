@@ -94,6 +94,8 @@ type tally struct {
 	scenario scenarios.Scenario
 	seen     *explore.Set
 	sum      [4]uint64
+	ghosts   int64   // images that were seen first by seeds that were not finished
+	witness  witness // the lowest seed
 	insight
 }
 
@@ -126,6 +128,9 @@ func (t *tally) add(seed uint64, r scenarios.Result, failed []Failure, seconds f
 		t.Reached[name] += int64(times)
 	}
 	t.insight.add(seed, &r, seconds)
+	if t.witness.Seed == 0 || seed < t.witness.Seed {
+		t.witness = witness{seed, r.Digest}
+	}
 	sum := blake3.Sum256(append(binary.LittleEndian.AppendUint64(nil, seed), r.Digest...))
 	for i := range t.sum {
 		t.sum[i] += binary.BigEndian.Uint64(sum[8*i:])

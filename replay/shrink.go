@@ -97,6 +97,7 @@ func Shrink(ctx context.Context, p *plan.Plan, c scenarios.Config, runs int) (Sh
 	if runs == 0 {
 		s.limit = ShrinkRuns
 	}
+	c.Watch.Expect(s.limit)
 	if err := s.first(p); err != nil {
 		return Shrunk{}, err
 	}
@@ -168,6 +169,7 @@ func (s *shrinker) spent() bool {
 		return true
 	}
 	s.runs++
+	s.config.Watch.Did()
 	return false
 }
 
@@ -180,6 +182,7 @@ func (s *shrinker) first(p *plan.Plan) error {
 		return err
 	}
 	s.runs++
+	s.config.Watch.Did()
 	if len(r.Violations) == 0 {
 		return &HoldsError{Invariant: p.Invariant}
 	}

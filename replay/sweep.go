@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,9 @@ type Options struct {
 	Shrink int
 	// Wrap plants a bug between the log and its disk; see scenarios.Config.
 	Wrap func(afero.Fs) afero.Fs
+	// Resume goes on with an earlier sweep, whose State.Options these are, but for
+	// Time, Jobs, and the functions. nil: a sweep from the first seed.
+	Resume *State
 	// OnProgress is called after each seed, from one goroutine at a time. May be
 	// nil.
 	OnProgress func(Progress)
@@ -43,6 +47,7 @@ type Options struct {
 // Progress is how far a sweep has come.
 type Progress struct {
 	Done, Total  int64 // seeds, over all rows
+	Before       int64 // of Done, by the sweep that is gone on with
 	Recoveries   int64
 	ImagesUnique int64
 	Violated     int64
@@ -58,6 +63,9 @@ type Report struct {
 	MedianOpens int64
 	Jobs        int
 	Elapsed     time.Duration
+	// State is what goes on with the sweep where ctx ended it, or the time was over;
+	// else nil.
+	State *State
 }
 
 // Failed reports whether a row did.
@@ -176,12 +184,20 @@ func Sweep(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	s := &sweep{Options: o, rows: rows, start: time.Now(), total: o.Seeds.Len() * int64(len(rows))}
+	s := &sweep{Options: o, rows: rows, working: map[int64]struct{}{}, start: time.Now(), total: o.Seeds.Len() * int64(len(rows))}
 	if s.Jobs == 0 {
 		s.Jobs = runtime.GOMAXPROCS(0)
 	}
 	// With few seeds the processors are for the recoveries of each.
 	s.workers = max(1, s.Jobs/int(min(s.total, int64(s.Jobs))))
+	if o.Resume != nil {
+		if !o.resumes() {
+			return Report{}, &OptionsError{[]string{"the scenarios, disks, seeds and images are not those of the sweep that is gone on with"}}
+		}
+		if err := s.resume(ctx, o.Resume); err != nil {
+			return Report{}, err
+		}
+	}
 	var jobs sync.WaitGroup
 	for range min(int64(s.Jobs), s.total) {
 		jobs.Go(func() { s.job(ctx) })
@@ -191,6 +207,12 @@ func Sweep(ctx context.Context, o Options) (Report, error) {
 		s.shrink(ctx)
 	}
 	return s.report(), s.err
+}
+
+// resumes reports whether these are the options of the state.
+func (o Options) resumes() bool {
+	was := o.Resume.Options()
+	return slices.Equal(o.Scenarios, was.Scenarios) && slices.Equal(o.Disks, was.Disks) && o.Seeds == was.Seeds && o.Images == was.Images
 }
 
 // shrink makes the first failure of each invariant of each row small. Which these
@@ -236,11 +258,13 @@ type sweep struct {
 	total   int64
 	start   time.Time
 
-	mu    sync.Mutex
-	next  int64 // the seed and row to begin next; guarded by mu, as all below and the rows
-	done  int64
-	err   error
-	sofar Progress
+	mu      sync.Mutex
+	next    int64              // the seed and row to begin next; guarded by mu, as all below and the rows
+	missing []int64            // before next, but to be begun first
+	working map[int64]struct{} // what the jobs are at
+	done    int64
+	err     error
+	sofar   Progress
 }
 
 // job runs seeds until there are none left.
@@ -253,7 +277,7 @@ func (s *sweep) job(ctx context.Context) {
 		row, seed := s.rows[i%int64(len(s.rows))], s.Seeds.First+uint64(i/int64(len(s.rows)))
 		began := time.Now()
 		result, failed, err := s.seed(ctx, row, seed)
-		s.finish(row, seed, result, failed, time.Since(began), err)
+		s.finish(i, row, seed, result, failed, time.Since(began), err)
 	}
 }
 
@@ -264,11 +288,17 @@ func (s *sweep) take(ctx context.Context) (int64, bool) {
 	if err := ctx.Err(); err != nil && s.err == nil {
 		s.err = err
 	}
-	if s.err != nil || s.next == s.total || s.Time > 0 && time.Since(s.start) >= s.Time {
+	if s.err != nil || s.next == s.total && len(s.missing) == 0 || s.Time > 0 && time.Since(s.start) >= s.Time {
 		return 0, false
 	}
-	s.next++
-	return s.next - 1, true
+	place := s.next
+	if len(s.missing) > 0 {
+		place, s.missing = s.missing[0], s.missing[1:]
+	} else {
+		s.next++
+	}
+	s.working[place] = struct{}{}
+	return place, true
 }
 
 // seed runs one seed, and replays what failed.
@@ -293,19 +323,21 @@ func (s *sweep) seed(ctx context.Context, row *tally, seed uint64) (scenarios.Re
 }
 
 // finish counts a seed.
-func (s *sweep) finish(row *tally, seed uint64, r scenarios.Result, failed []Failure, took time.Duration, err error) {
+func (s *sweep) finish(place int64, row *tally, seed uint64, r scenarios.Result, failed []Failure, took time.Duration, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
+		row.ghosts += int64(r.ImagesNew)
 		if s.err == nil || errors.Is(s.err, context.Canceled) {
 			s.err = fmt.Errorf("seed %d of %s on %s: %w", seed, row.Scenario, row.Disk, err)
 		}
 		return
 	}
+	delete(s.working, place)
 	row.add(seed, r, failed, took.Seconds())
 	s.done++
 	s.sofar = Progress{
-		Done: s.done, Total: s.total, Elapsed: time.Since(s.start),
+		Done: s.done, Total: s.total, Before: s.sofar.Before, Elapsed: time.Since(s.start),
 		Recoveries:   s.sofar.Recoveries + int64(r.Recoveries),
 		ImagesUnique: s.sofar.ImagesUnique + int64(r.ImagesNew),
 		Violated:     s.sofar.Violated + int64(r.Violated),
@@ -317,6 +349,16 @@ func (s *sweep) finish(row *tally, seed uint64, r scenarios.Result, failed []Fai
 
 func (s *sweep) report() Report {
 	r := Report{Complete: s.done == s.total, Jobs: s.Jobs, Elapsed: time.Since(s.start)}
+	if !r.Complete && s.err == nil || errors.Is(s.err, context.Canceled) || errors.Is(s.err, context.DeadlineExceeded) {
+		r.State = s.state()
+	}
+	if r.Complete {
+		for _, t := range s.rows {
+			// Those seeds were run again, and found that their images had been seen.
+			t.ImagesUnique += t.ghosts
+			t.ghosts = 0
+		}
+	}
 	steps, opens := map[int64]int64{}, map[int64]int64{}
 	for _, t := range s.rows {
 		row := t.row()

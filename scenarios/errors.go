@@ -28,6 +28,7 @@ type ErrorReport struct {
 
 	Operations int // of the file system, in the steps of the plan
 	LeftOut    int // of these, not made to fail, since there are too many
+	Skipped    int // faults that were not tried, or not to the end, since ctx ended
 	Fired      int // faults that happened
 	Pairs      int // of a fault and a crash point behind it
 	Images     int // tried; decided when it is read, one stands for many
@@ -130,6 +131,9 @@ func (r *ErrorReport) Violations() (all []Violation) {
 // point ("leaves"; one that needs more is searched within bounds, and the report
 // says so), at the points where it makes a difference ("allpoints"), and no crash
 // in the recovery from a crash ("depth").
+//
+// The error says that the plan cannot be run, or that ctx ended: then the report
+// tells of the faults that were tried.
 func Errors(ctx context.Context, p *plan.Plan, c Config) (ErrorReport, error) {
 	e := &errorSearch{ctx: ctx, config: c}
 	e.lives = livesOf(p)
@@ -144,11 +148,16 @@ func Errors(ctx context.Context, p *plan.Plan, c Config) (ErrorReport, error) {
 	}
 	list := e.choose(counts, max(int(most), 0), &report)
 	report.Faults = make([]FaultReport, len(list))
-	if err := e.all(list, report.Faults); err != nil {
+	if err := e.all(list, report.Faults); err != nil && ctx.Err() == nil {
 		return ErrorReport{}, err
 	}
+	err = ctx.Err()
+	if err != nil {
+		report.Faults = slices.DeleteFunc(report.Faults, func(f FaultReport) bool { return f.digest == "" })
+		report.Skipped = len(list) - len(report.Faults)
+	}
 	report.sum()
-	return report, nil
+	return report, err
 }
 
 // sum adds up what the faults say.
@@ -178,6 +187,9 @@ func (r *ErrorReport) sum() {
 	}
 	if inexact > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %d faults were not followed by every image; the first, %s", inexact, len(r.Faults), why))
+	}
+	if r.Skipped > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d faults were not tried: it was interrupted", r.Skipped, r.Skipped+len(r.Faults)))
 	}
 	r.Why = strings.Join(lines, "\n")
 	r.Exact = len(lines) == 0
@@ -273,9 +285,11 @@ func (e *errorSearch) choose(counts []faults.Count, most int, report *ErrorRepor
 // all tries every fault, several at once.
 func (e *errorSearch) all(list []faults.Fault, reports []FaultReport) error {
 	failed := make([]error, len(list))
+	e.config.Watch.Expect(len(list))
 	explore.Each(e.config.Workers, len(list), func(i int) {
 		if e.ctx.Err() == nil {
 			reports[i], failed[i] = e.one(list[i])
+			e.config.Watch.Did()
 		}
 	})
 	if err := e.ctx.Err(); err != nil {
@@ -322,7 +336,9 @@ func (r *run) afterFault(report *FaultReport) error {
 		report.Violations = append(report.Violations, r.result.Violations...)
 		report.Violated += r.result.Violated
 	}()
-	if err := r.prologue(); err != nil {
+	if err := r.prologue(); r.ctx.Err() != nil {
+		return r.ctx.Err()
+	} else if err != nil {
 		r.violated(err, nil)
 		return nil
 	}

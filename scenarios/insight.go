@@ -59,8 +59,8 @@ func (c *Coverage) hit(h hit, times int64) {
 	c.hits[h] += times
 }
 
-// All lists the kinds of faults behind each point that they could come behind, in
-// the order of faults.Kinds and of the points.
+// All lists the kinds of faults behind each point, those that could not come there,
+// too, in the order of faults.Kinds and of the points.
 func (c *Coverage) All() []Covered {
 	var all []Covered
 	for _, kind := range faults.Kinds() {
@@ -72,9 +72,7 @@ func (c *Coverage) All() []Covered {
 						covered.Could += c.could[p][op]
 					}
 				}
-				if covered.Could > 0 {
-					all = append(all, covered)
-				}
+				all = append(all, covered)
 			}
 		}
 	}

@@ -92,7 +92,8 @@ type Result struct {
 }
 
 // Run executes a plan. What goes wrong in the simulation is in the result; the
-// error says that the plan cannot be run, or that ctx ended.
+// error says that the plan cannot be run, or that ctx ended. In the latter case the
+// result tells of what was explored until then, if anything was: it has no digest.
 func Run(ctx context.Context, p *plan.Plan, c Config) (Result, error) {
 	r, err := newRun(ctx, p, c)
 	if err != nil {
@@ -102,7 +103,9 @@ func Run(ctx context.Context, p *plan.Plan, c Config) (Result, error) {
 		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, ctx.Err())
 	} else if err != nil {
 		r.violated(err, nil)
-	} else if err := r.rest(); err != nil {
+	} else if err := r.rest(); err != nil && ctx.Err() != nil {
+		return r.result, fmt.Errorf("scenario %s: %w", p.Scenario, err)
+	} else if err != nil {
 		return Result{}, fmt.Errorf("scenario %s: %w", p.Scenario, err)
 	}
 	r.finish()
@@ -390,7 +393,7 @@ func (r *run) rest() error {
 		return nil
 	}
 	report, err := explore.Explore(r.ctx, r.explorer, program)
-	if err != nil {
+	if err != nil && r.ctx.Err() == nil {
 		return err
 	}
 	r.result.CrashPoints = report.CrashPoints
@@ -405,6 +408,14 @@ func (r *run) rest() error {
 			Subsumed: report.Subsumed, Greedy: report.Greedy, Certificate: report.Certificate,
 			Depths: len(report.Levels), Model: r.explorer,
 		}
+	}
+	if err != nil {
+		for _, v := range report.Violations {
+			if len(v.Path) > 0 { // else it is the workload that was interrupted
+				r.violated(v.Err, v.Path)
+			}
+		}
+		return err
 	}
 	r.trace.add("explored ", report.Digest)
 	for _, v := range report.Violations {
@@ -458,7 +469,7 @@ func (r *run) stepOf(c explore.Crash) int {
 // what it shows, that a second Open shows the same and writes nothing, that it
 // takes an append, and that retries have one effect.
 func (r *run) recover(run *explore.Run) (err error) {
-	r.config.Watch.recovery()
+	defer func() { r.config.Watch.recovery(err) }()
 	m := r.start
 	if n := len(run.History); n > 0 {
 		m = run.History[n-1].Value.(memory)

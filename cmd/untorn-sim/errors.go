@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -57,7 +59,7 @@ func errorsCommand() command.Command {
 			r.form.flag(flags)
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each plan and disk; failures go to stderr")
 			return func(e *command.Env) error {
-				r.given = command.Given(flags)
+				r.given, r.flags = command.Given(flags), flags
 				return r.run(e)
 			}
 		},
@@ -66,6 +68,8 @@ func errorsCommand() command.Command {
 
 type errorsRun struct {
 	given                       map[string]bool
+	flags                       *flag.FlagSet
+	left                        string // disks that are not done
 	scenario, file, disk, plans string
 	seed                        uint64
 	operations                  int
@@ -87,8 +91,12 @@ func (r *errorsRun) run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range list {
+	for i, p := range list {
+		r.left = disksOf(list[i:])
 		if err := r.one(e, p); err != nil {
+			if e.Ctx.Err() != nil { // what was found so far is told
+				err = errors.Join(err, r.form.end(e, "errors"))
+			}
 			return err
 		}
 	}
@@ -123,22 +131,22 @@ func (r *errorsRun) list() (list []*plan.Plan, err error) {
 
 func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 	began := time.Now()
-	end := watched(e, p, &r.config)
+	end := watched(e, p, &r.config, "faults")
 	report, err := scenarios.Errors(e.Ctx, p, r.config)
 	end()
-	if err != nil {
-		if e.Ctx.Err() != nil {
-			return command.Fail(exitBudget, "interrupted")
-		}
+	if err != nil && e.Ctx.Err() == nil {
 		return command.Usage("%w%s", err, planHint(r.file))
 	}
 	seconds := time.Since(began).Seconds()
 	r.violated += report.Violated
 	out := errorsObject(&report, seconds)
+	if report.Scenario == "" { // interrupted before anything was tried
+		return r.interrupted(e, &report)
+	}
 	if !r.json {
 		r.print(e, &report, seconds)
 	}
-	end = watched(e, p, &r.config)
+	end = watched(e, p, &r.config, "runs at most")
 	failures := replay.ErrorFailures(e.Ctx, &report, r.config)
 	end()
 	test := card.Case{
@@ -169,9 +177,24 @@ func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 	}
 	r.form.add(test)
 	if r.json {
-		return e.Object(out)
+		err = e.Object(out)
+	} else {
+		err = e.Stdout.Flush()
 	}
-	return nil
+	if e.Ctx.Err() != nil {
+		return errors.Join(r.interrupted(e, &report), err)
+	}
+	return err
+}
+
+// interrupted says what is left to do, and how.
+func (r *errorsRun) interrupted(e *command.Env, report *scenarios.ErrorReport) error {
+	violated := ""
+	if r.violated > 0 {
+		violated = fmt.Sprintf("; violations so far: %d, see above, plans are in %s", r.violated, r.plans)
+	}
+	return interrupted(again(e, r.flags, nil, "disk", r.left), "%d of %d faults were tried on %s%s", len(report.Faults), len(report.Faults)+report.Skipped,
+		cmp.Or(report.Disk, "the first disk"), violated)
 }
 
 func (r *errorsRun) print(e *command.Env, report *scenarios.ErrorReport, seconds float64) {

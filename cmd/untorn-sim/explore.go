@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +71,7 @@ func exploreCommand() command.Command {
 			flags.BoolVar(&x.json, "json", false, "one JSON object for each disk; failures go to stderr")
 			flags.StringVar(&x.check, "check", "", "`file` of --json to compute again")
 			return func(e *command.Env) error {
+				x.flags = flags
 				return x.run(e, command.Given(flags))
 			}
 		},
@@ -83,6 +86,8 @@ type exploration struct {
 	form                                                      form
 	config                                                    scenarios.Config
 	violated                                                  int
+	flags                                                     *flag.FlagSet
+	left                                                      string // disks that are not done
 }
 
 func (x *exploration) run(e *command.Env, given map[string]bool) error {
@@ -99,8 +104,12 @@ func (x *exploration) run(e *command.Env, given map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range list {
+	for i, p := range list {
+		x.left = disksOf(list[i:])
 		if err := x.one(e, p); err != nil {
+			if e.Ctx.Err() != nil { // what was found so far is told
+				err = errors.Join(err, x.form.end(e, "explore"))
+			}
 			return err
 		}
 	}
@@ -177,10 +186,14 @@ func (x *exploration) set(p *plan.Plan, given map[string]bool) error {
 }
 
 func (x *exploration) one(e *command.Env, p *plan.Plan) error {
-	end := watched(e, p, &x.config)
+	end := watched(e, p, &x.config, "")
 	found, err := replay.Explore(e.Ctx, p, x.config)
 	end()
-	if err != nil {
+	stopped := err != nil && e.Ctx.Err() != nil
+	if stopped && found.Scenario == "" {
+		return x.failed(e, err)
+	}
+	if err != nil && !stopped {
 		return x.failed(e, err)
 	}
 	x.violated += found.Violated
@@ -197,16 +210,42 @@ func (x *exploration) one(e *command.Env, p *plan.Plan) error {
 		}
 	}
 	found.Describe()
-	if x.json {
+	switch {
+	case stopped && x.json: // a line has a certificate
+		e.Note("%s", x.sofar(&found))
+	case stopped:
+		fmt.Fprintf(x.form.texts(e), "%s, %s, on %s: interrupted\n  so far        %s\n", found.Scenario, command.Count(found.Events, "event", "events"), found.Disk, x.sofar(&found))
+	case x.json:
 		return e.Object(found)
+	default:
+		printExploration(x.form.texts(e), &found)
 	}
 	seconds, _ := found.Seconds.Float64()
 	x.form.add(card.Case{
 		Class: "untorn-sim.explore", Name: found.Scenario + " on " + found.Disk, Seconds: seconds, Cards: cards(found.Failures),
 		Properties: []card.Property{{Name: "leaves", Value: strconv.Itoa(found.Leaves)}, {Name: "exact", Value: strconv.FormatBool(found.Exact)}, {Name: "certificate", Value: found.Certificate}},
 	})
-	printExploration(x.form.texts(e), &found)
-	return e.Stdout.Flush()
+	if err := e.Stdout.Flush(); err != nil || !stopped {
+		return err
+	}
+	return x.failed(e, e.Ctx.Err())
+}
+
+// sofar is what an exploration came to that was interrupted.
+func (x *exploration) sofar(found *replay.Exploration) string {
+	return fmt.Sprintf("%s, %s, %s; nothing is certified of %s", command.Count(found.CrashPoints, "crash point", "crash points"),
+		command.Count(found.Recoveries, "run", "runs"), command.Count(found.Violated, "violation", "violations"), found.Disk)
+}
+
+// disksOf lists the disks of plans, each once.
+func disksOf(list []*plan.Plan) string {
+	var disks []string
+	for _, p := range list {
+		if disk := cmp.Or(p.Disk, "posix"); !slices.Contains(disks, disk) {
+			disks = append(disks, disk)
+		}
+	}
+	return strings.Join(disks, ",")
 }
 
 func printExploration(w io.Writer, x *replay.Exploration) {
@@ -247,7 +286,14 @@ func printExploration(w io.Writer, x *replay.Exploration) {
 // failed says why nothing was found.
 func (x *exploration) failed(e *command.Env, err error) error {
 	if e.Ctx.Err() != nil {
-		return command.Fail(exitBudget, "interrupted: nothing is certified")
+		if x.check != "" {
+			return interrupted(again(e, x.flags, nil, "", ""), "not all of %s was computed again", x.check)
+		}
+		violated := ""
+		if x.violated > 0 {
+			violated = fmt.Sprintf("; violations so far: %d, see above, plans are in %s", x.violated, x.plans)
+		}
+		return interrupted(again(e, x.flags, nil, "disk", x.left), "nothing is certified of %s%s", x.left, violated)
 	}
 	return command.Usage("%w%s", err, planHint(x.file))
 }
@@ -266,7 +312,7 @@ func (x *exploration) verify(e *command.Env, given map[string]bool) error {
 	defer f.Close()
 	differ := 0
 	x.config.Watch = new(scenarios.Watch)
-	end := e.Progress().Watch(x.config.Watch.String)
+	end := e.Progress().Watch(func() command.Work { return watchedWork("", x.config.Watch, "") })
 	err = replay.Check(e.Ctx, f, x.config, func(want replay.Exploration, differs string) {
 		if differs != "" {
 			differ++

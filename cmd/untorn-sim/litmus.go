@@ -49,6 +49,7 @@ func litmusCommand() command.Command {
 			flags.IntVar(&l.rounds, "rounds", 3, "with --real, so `many` runs of each program")
 			flags.Uint64Var(&l.seed, "seed", 1, "with --real, the `number` from which it is drawn what is written back when")
 			return func(e *command.Env) error {
+				l.flags = flags
 				given := command.Given(flags)
 				for _, name := range []string{"rounds", "seed"} {
 					if given[name] && !given["real"] {
@@ -150,6 +151,7 @@ type litmusRun struct {
 	disks  []simfs.Guarantees
 	rounds int    // of --real
 	seed   uint64 // of --real
+	flags  *flag.FlagSet
 
 	checked, brute, outcomes, allowed, forbidden, broken int
 }
@@ -163,12 +165,16 @@ func (l *litmusRun) run(e *command.Env, programs []litmus.Program) error {
 		}
 		fmt.Fprintln(table)
 	}
-	for _, p := range programs {
+	progress, began := e.Progress(), time.Now()
+	defer progress.End()
+	for i, p := range programs {
 		var places, broken []string
-		for _, g := range l.disks {
+		for k, g := range l.disks {
+			progress.Work(time.Since(began), command.Work{Done: int64(i*len(l.disks) + k), Total: int64(len(programs) * len(l.disks)), Units: "places",
+				More: fmt.Sprintf("%d outcomes, %d broken, %s on %s", l.outcomes, l.broken, p.Name, g)})
 			if e.Ctx.Err() != nil {
-				err := command.Fail(exitBudget, "interrupted before all programs were checked")
-				return errors.Join(err, table.Flush())
+				left := l.left(e.Operands, programs[i:])
+				return errors.Join(interrupted(again(e, l.flags, left, "", ""), "%d of %d programs were checked, %d broken", i, len(programs), l.broken), table.Flush())
 			}
 			r, err := litmus.Check(p, g)
 			if err != nil {
@@ -204,6 +210,20 @@ func (l *litmusRun) run(e *command.Env, programs []litmus.Program) error {
 		return command.Fail(exitWrong, "%d places where searches disagree or a rule does not hold", l.broken)
 	}
 	return nil
+}
+
+// left is the operands that name programs: of those that were given, the ones that
+// are not done.
+func (l *litmusRun) left(operands []string, programs []litmus.Program) []string {
+	var names []string
+	for i, p := range programs {
+		if len(operands) > 0 {
+			names = append(names, operands[len(operands)-len(programs)+i])
+		} else {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 func (l *litmusRun) count(r litmus.Result) {
@@ -286,13 +306,13 @@ func (l *litmusRun) replay(e *command.Env, programs []litmus.Program, list strin
 		against = l.disks[0]
 	}
 	images, broken := 0, 0
-	for _, name := range names {
+	for i, name := range names {
 		progress, began, done := e.Progress(), time.Now(), 0
 		report, err := real.Replay(e.Ctx, programs, real.Options{
 			System: name, Against: against, Rounds: l.rounds, Seed: l.seed,
 			Progress: func(string) {
 				done++
-				progress.Line(time.Since(began), fmt.Sprintf("%s: %d of %d programs", name, done, len(programs)))
+				progress.Work(time.Since(began), command.Work{Of: name, Done: int64(done), Total: int64(len(programs)), Units: "programs"})
 			},
 		})
 		progress.End()
@@ -303,7 +323,7 @@ func (l *litmusRun) replay(e *command.Env, programs []litmus.Program, list strin
 			}
 			continue
 		case err != nil && e.Ctx.Err() != nil:
-			return command.Fail(exitBudget, "interrupted before all programs were replayed")
+			return interrupted(again(e, l.flags, e.Operands, "real", strings.Join(names[i:], ",")), "not all programs were replayed on %s, %d images not allowed so far", name, broken)
 		case err != nil:
 			return err
 		}

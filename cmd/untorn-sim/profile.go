@@ -37,20 +37,13 @@ func profileCommand() command.Command {
 			flags.StringVar(&p.scenario, "scenario", "batch", "`name` of the scenario whose seeds are tried, where there are no plans")
 			flags.Uint64Var(&p.seed, "seed", 0, "try only this `seed`; 0: 1 to 3")
 			flags.StringVar(&p.plan, "plan", "", "try this plan `file`, as if it stood behind the flags")
-			flags.Func("set", "`key=value`: a setting of all plans, such as align=4096, images=2000 or lazy=true; may be repeated", func(text string) error {
-				key, value, ok := strings.Cut(text, "=")
-				if !ok || key == "" {
-					return errors.New("want key=value")
-				}
-				p.settings = append(p.settings, plan.KV{Key: key, Value: value})
-				return nil
-			})
+			flags.Var(&p.settings, "set", "`key=value`: a setting of all plans, such as align=4096, images=2000 or lazy=true; may be repeated")
 			flags.BoolVar(&p.split, "split-renames", false, "ask also for disks on which a rename comes apart")
 			flags.IntVar(&p.jobs, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.StringVar(&p.plans, "plans", "", "`directory` for a plan of each loss; none without it")
 			flags.BoolVar(&p.json, "json", false, "one JSON object")
 			return func(e *command.Env) error {
-				p.given = command.Given(flags)
+				p.given, p.flags = command.Given(flags), flags
 				return p.run(e)
 			}
 		},
@@ -61,9 +54,32 @@ type profiling struct {
 	given                 map[string]bool
 	scenario, plan, plans string
 	seed                  uint64
-	settings              []plan.KV
+	settings              settings
 	split, json           bool
 	jobs                  int
+	flags                 *flag.FlagSet
+}
+
+// settings are the values of a flag that may be repeated.
+type settings []plan.KV
+
+func (s *settings) Set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return errors.New("want key=value")
+	}
+	*s = append(*s, plan.KV{Key: key, Value: value})
+	return nil
+}
+
+func (s *settings) String() string { return strings.Join(s.Values(), " ") }
+
+// Values lists the settings.
+func (s *settings) Values() (all []string) {
+	for _, kv := range *s {
+		all = append(all, kv.Key+"="+kv.Value)
+	}
+	return all
 }
 
 type lossRow struct {
@@ -105,13 +121,24 @@ func (p *profiling) run(e *command.Env) error {
 	}
 	began := time.Now()
 	line := e.Progress()
+	var last profile.Progress
+	var tried []string
 	report, err := profile.Search(e.Ctx, profile.Config{
 		Holds: profile.Plans(plans, p.jobs), SplitRename: p.split,
-		Progress: func(text string) { line.Line(time.Since(began), text) },
+		Progress: func(now profile.Progress) {
+			last = now
+			line.Work(time.Since(began), command.Work{Done: int64(now.Known), Total: int64(now.Sets), Units: "sets of promises known", More: fmt.Sprintf("%d tried, %d recoveries, %s", now.Tried, now.Recoveries, now.Last)})
+			tried = append(tried, now.Last)
+		},
 	})
 	line.End()
 	if errors.Is(err, context.Canceled) {
-		return command.Fail(exitBudget, "interrupted: nothing is known yet")
+		if !p.json {
+			for _, text := range tried {
+				fmt.Fprintf(e.Stdout, "tried: %s\n", text)
+			}
+		}
+		return interrupted(again(e, p.flags, e.Operands, "", ""), "of %d sets of promises %d are known; it begins anew", last.Sets, last.Known)
 	}
 	if err != nil {
 		return command.Usage("%w", err)

@@ -65,7 +65,10 @@ func replayCommand() command.Command {
 			flags.BoolVar(&r.verbose, "v", false, "print every step and its digest")
 			flags.BoolVar(&r.json, "json", false, "one JSON object for each replay")
 			r.form.flag(flags)
-			return r.run
+			return func(e *command.Env) error {
+				r.flags = flags
+				return r.run(e)
+			}
 		},
 	}
 }
@@ -76,6 +79,8 @@ type replayer struct {
 	verbose, json  bool
 	form           form
 	config         scenarios.Config
+	flags          *flag.FlagSet
+	left           []string // scenarios of a seed that are not done
 	failed         int
 	twice          bool
 	recorded       bool
@@ -98,11 +103,18 @@ func (r *replayer) run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range plans {
+	for i, p := range plans {
+		r.left = nil
+		for _, later := range plans[i:] {
+			r.left = append(r.left, later.Scenario)
+		}
 		if len(p.Crashes) > 0 && r.config.Images > 0 {
 			return command.Usage("--images %d, but %s has crash lines, which leave one image: delete them to explore every crash", r.config.Images, file)
 		}
 		if err := r.replay(e, p, file); err != nil {
+			if e.Ctx.Err() != nil { // what was found so far is told
+				err = errors.Join(err, r.form.end(e, "replay"))
+			}
 			return err
 		}
 	}
@@ -190,12 +202,20 @@ type stepDigest struct {
 }
 
 func (r *replayer) replay(e *command.Env, p *plan.Plan, file string) error {
-	end := watched(e, p, &r.config)
+	end := watched(e, p, &r.config, "")
 	o, err := replay.Replay(e.Ctx, p, r.config)
 	end()
 	if err != nil {
 		if e.Ctx.Err() != nil {
-			return command.Fail(exitBudget, "interrupted")
+			failed := ""
+			if r.failed > 0 {
+				failed = "; violations so far: see above"
+			}
+			if file != "" {
+				return interrupted(again(e, r.flags, e.Operands, "", ""), "%s was not run to the end%s", file, failed)
+			}
+			left := strings.Join(r.left, ",")
+			return interrupted(again(e, r.flags, e.Operands, "scenario", left), "not run to the end in %s%s", left, failed)
 		}
 		var misfit *explore.PathError
 		if errors.As(err, &misfit) {

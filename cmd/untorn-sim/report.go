@@ -110,7 +110,7 @@ func (r *reporter) page(e *command.Env, arg string) (write func(io.Writer) error
 	if kind == isRun {
 		return func(w io.Writer) error { return report.Run(w, rows) }, command.Count(len(rows), "row", "rows"), nil
 	}
-	end := e.Progress().Watch(func() string { return "recording " + arg })
+	end := e.Progress().Watch(func() command.Work { return command.Work{Of: "recording " + arg} })
 	defer end()
 	t, err := r.source.load(e, arg)
 	if err != nil {

@@ -193,7 +193,7 @@ func TestFailuresAreShown(t *testing.T) {
 		changed.Rows = append([]replay.Row(nil), report.Rows...)
 		changed.Rows[0].Failures = append([]replay.Failure(nil), report.Rows[0].Failures...)
 		c.change(&x, &changed)
-		if code := command.Code(x.verdict(&changed, false)); code != c.code {
+		if code := command.Code(x.verdict(&command.Env{}, &changed, false)); code != c.code {
 			t.Errorf("%s: exit code %d, want %d", c.name, code, c.code)
 		}
 	}
@@ -225,8 +225,8 @@ func TestInterrupted(t *testing.T) {
 
 // TestTold: what a sweep says of how far it has come.
 func TestTold(t *testing.T) {
-	if got, want := told(replay.Progress{Done: 1, Total: 2}), "1 of 2 seeds, 0 recoveries, 0 unique images, 0 violations"; got != want {
-		t.Errorf("got %q", got)
+	if got, want := told(replay.Progress{Done: 2, Before: 1, Total: 3}), (command.Work{Done: 2, Total: 3, Before: 1, Units: "seeds", More: "0 recoveries, 0 unique images, 0 violations"}); got != want {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -239,14 +239,22 @@ func TestWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Set("images", "20")
-	end := watched(&command.Env{Stderr: &out}, p, &c)
+	end := watched(&command.Env{Stderr: &out}, p, &c, "")
 	if _, err := replay.Replay(t.Context(), p, c); err != nil {
 		t.Fatal(err)
 	}
 	end()
-	var steps, recoveries int
-	if _, err := fmt.Sscanf(c.Watch.String(), "%d steps, %d recoveries", &steps, &recoveries); err != nil || steps == 0 || recoveries < 2*20 {
-		t.Errorf("%s, %v", c.Watch, err)
+	now := c.Watch.Now()
+	if now.Steps == 0 || now.Recoveries < 2*20 || now.Violations > 0 {
+		t.Errorf("%+v", now)
+	}
+	if got, want := watchedWork("x", c.Watch, ""), (command.Work{Of: "x", Done: now.Recoveries, Units: "recoveries", More: fmt.Sprint(now.Steps, " steps, 0 violations")}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	c.Watch.Expect(5)
+	c.Watch.Did()
+	if got, want := watchedWork("x", c.Watch, "faults"), (command.Work{Of: "x", Done: 1, Total: 5, Units: "faults", More: fmt.Sprint(now.Recoveries, " recoveries, 0 violations")}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -38,7 +38,10 @@ func shrinkCommand() command.Command {
 			flags.IntVar(&s.config.Workers, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.BoolVar(&s.json, "json", false, "one JSON object")
 			s.form.flag(flags)
-			return s.run
+			return func(e *command.Env) error {
+				s.flags = flags
+				return s.run(e)
+			}
 		},
 	}
 }
@@ -50,6 +53,7 @@ type shrinker struct {
 	json   bool
 	form   form
 	config scenarios.Config
+	flags  *flag.FlagSet
 }
 
 // shrunk is the JSON of a shrunk plan.
@@ -91,7 +95,7 @@ func (s *shrinker) run(e *command.Env) error {
 		defer stop()
 		ctx = limited
 	}
-	end := watched(e, p, &s.config)
+	end := watched(e, p, &s.config, "runs at most")
 	small, err := replay.Shrink(ctx, p, s.config, s.runs)
 	end()
 	var holds *replay.HoldsError
@@ -99,7 +103,7 @@ func (s *shrinker) run(e *command.Env) error {
 	case errors.As(err, &holds):
 		return command.Usage("%s: %w", file, err)
 	case err != nil && e.Ctx.Err() != nil:
-		return command.Fail(exitBudget, "interrupted before %s had been run once", file)
+		return interrupted(again(e, s.flags, e.Operands, "", ""), "%s had not been run once", file)
 	case err != nil && ctx.Err() != nil:
 		return command.Fail(exitBudget, "the time was over before %s had been run once: give it more --time", file)
 	case err != nil:
@@ -132,7 +136,7 @@ func (s *shrinker) run(e *command.Env) error {
 		}
 	}
 	if !small.Minimal && e.Ctx.Err() != nil {
-		return command.Fail(exitBudget, "interrupted: %s may not be minimal, shrink it again", s.out)
+		return interrupted(again(e, s.flags, []string{s.out}, "out", s.out), "%s may not be minimal", s.out)
 	}
 	if !small.Minimal {
 		return command.Fail(exitBudget, "the time or the runs were used up: %s may not be minimal, shrink it again or give it more --time or --runs", s.out)

@@ -40,7 +40,10 @@ func runCommand() command.Command {
 			"  faults      that were planned, and came\n" +
 			"  violations  promises that were broken: 0 is what it should be\n" +
 			"  digest      of all that happened: the same seeds give the same one on every machine\n" +
-			"  seconds     of work, summed over the jobs",
+			"  seconds     of work, summed over the jobs\n\n" +
+			"A run that is interrupted says what it found so far, and leaves a file that run --resume goes on with: the\n" +
+			"table is then that of one run over all seeds, with the same digests. With --state FILE so does a run whose\n" +
+			"--time was over.",
 		Exits: []int{exitFine, exitWrong, exitUsage, exitDiffer, exitBudget},
 		Values: map[string]command.Values{
 			"scenario": scenarioNames(),
@@ -64,18 +67,25 @@ func runCommand() command.Command {
 			flags.StringVar(&r.out, "out", "", "`file` for what --json prints, besides the usual text: for untorn-sim report")
 			flags.StringVar(&r.plans, "plans", "failures", "`directory` for the plans of what fails")
 			r.form.flag(flags)
+			flags.StringVar(&r.state, "state", "", "`file` for what --resume goes on with; empty: "+stateName+" among the plans, where the run is interrupted")
+			flags.StringVar(&r.resume, "resume", "", "go on with the run that left this `file`, which says its scenarios, disks, seeds, images and shrink")
 			return func(e *command.Env) error {
-				r.given = command.Given(flags)
+				r.given, r.flags = command.Given(flags), flags
 				return r.run(e)
 			}
 		},
 	}
 }
 
+// stateName is the name of the file that an interrupted run leaves.
+const stateName = "interrupted.run"
+
 // runner is one run of the command.
 type runner struct {
 	given                             map[string]bool
+	flags                             *flag.FlagSet
 	scenario, disk, seeds, plans, out string
+	state, resume                     string
 	json, strict                      bool
 	form                              form
 	options                           replay.Options
@@ -92,18 +102,23 @@ func (r *runner) run(e *command.Env) error {
 		return err
 	}
 	if err := r.corpus(e); e.Ctx.Err() != nil {
-		return command.Fail(exitBudget, "interrupted before the corpus was run: nothing else was")
+		return interrupted(again(e, r.flags, nil, "", ""), "the corpus was not run to the end, and no seed was")
 	} else if err != nil {
 		return err
 	}
 	progress := e.Progress()
-	r.options.OnProgress = func(now replay.Progress) { progress.Line(now.Elapsed, told(now)) }
+	r.options.OnProgress = func(now replay.Progress) { progress.Work(now.Elapsed, told(now)) }
 	report, err := replay.Sweep(e.Ctx, r.options)
 	progress.End()
 	var wrong *replay.OptionsError
+	var changed *replay.ChangedError
 	switch {
 	case errors.As(err, &wrong):
 		return command.Usage("%w", err)
+	case errors.As(err, &changed):
+		return command.Usage("--resume %s: %w", r.resume, err)
+	case err != nil && report.Rows == nil && e.Ctx.Err() != nil:
+		return interrupted(again(e, r.flags, nil, "", ""), "%s was not gone on with yet", r.resume)
 	case err != nil && !errors.Is(err, context.Canceled):
 		return err
 	}
@@ -129,11 +144,32 @@ func (r *runner) run(e *command.Env) error {
 			return fmt.Errorf("--out: %w", err)
 		}
 	}
-	return r.verdict(&report, err != nil)
+	return r.verdict(e, &report, err != nil)
+}
+
+// keep leaves what goes on with the run, and returns the words that say so.
+func (r *runner) keep(e *command.Env, report *replay.Report, interrupted bool) (goOn string) {
+	path := r.state
+	if path == "" && interrupted {
+		path = filepath.Join(r.plans, stateName)
+		if err := os.MkdirAll(r.plans, 0o755); err != nil {
+			return "; nothing is kept to go on with: " + err.Error()
+		}
+	}
+	if path == "" || report.State == nil {
+		return ""
+	}
+	if err := report.State.Save(path); err != nil {
+		return "; nothing is kept to go on with: " + err.Error()
+	}
+	return "; go on with: " + again(e, r.flags, nil, "resume", path, "scenario", "disk", "seeds", "images", "shrink")
 }
 
 // read makes the options of the flags.
 func (r *runner) read() error {
+	if r.given["resume"] {
+		return r.goOn()
+	}
 	if r.scenario != "all" {
 		r.options.Scenarios = words(r.scenario)
 	} else {
@@ -157,8 +193,41 @@ func (r *runner) read() error {
 	if err := r.options.Check(); err != nil {
 		return command.Usage("%w; untorn-sim list shows all", err)
 	}
+	return r.files()
+}
+
+// goOn makes the options of the file that an earlier run has left.
+func (r *runner) goOn() error {
+	for _, name := range []string{"scenario", "disk", "seeds", "images", "shrink"} {
+		if r.given[name] {
+			return command.Usage("--resume takes --%s from the file: leave the flag out", name)
+		}
+	}
+	state, err := replay.LoadState(r.resume)
+	if err != nil {
+		return command.Usage("--resume: %w", err)
+	}
+	o := state.Options()
+	o.Jobs, o.Time = r.options.Jobs, r.options.Time
+	r.options = o
+	if r.state == "" {
+		r.state = r.resume
+	}
+	if err := r.options.Check(); err != nil {
+		return command.Usage("%w", err)
+	}
+	return r.files()
+}
+
+// files refuses files that could not be written at the end.
+func (r *runner) files() error {
 	if r.given["out"] {
-		return writable("out", r.out)
+		if err := writable("out", r.out); err != nil {
+			return err
+		}
+	}
+	if r.given["state"] {
+		return writable("state", r.state)
 	}
 	return nil
 }
@@ -302,10 +371,11 @@ func rowCards(row *replay.Row) (list []card.Card) {
 }
 
 // verdict is the exit code, and why.
-func (r *runner) verdict(report *replay.Report, interrupted bool) error {
-	plans := ""
+func (r *runner) verdict(e *command.Env, report *replay.Report, interrupted bool) error {
+	goOn := r.keep(e, report, interrupted)
+	plans := goOn
 	if r.saved > 0 {
-		plans = fmt.Sprintf("; plans are in %s, untorn-sim replay PLAN runs one again", r.plans)
+		plans = fmt.Sprintf("; plans are in %s, untorn-sim replay PLAN runs one again%s", r.plans, goOn)
 	}
 	violated := int64(0)
 	for _, row := range report.Rows {
@@ -318,17 +388,28 @@ func (r *runner) verdict(report *replay.Report, interrupted bool) error {
 		return command.Fail(exitWrong, "a plan of the corpus fails, and seeds have %s: see above%s", command.Count(int(violated), "violation", "violations"), plans)
 	case report.Failed():
 		if violated == 0 {
-			return command.Fail(exitWrong, "a scenario never reached what it means to reach: see above")
+			return command.Fail(exitWrong, "a scenario never reached what it means to reach: see above%s", goOn)
 		}
 		return command.Fail(exitWrong, "violations: %d, see above%s", violated, plans)
 	case r.strict && report.Complete && len(report.Unreached()) > 0:
 		return command.Fail(exitWrong, "%s that the scenarios mean to reach never came: see above, and give it more --seeds", command.Count(len(report.Unreached()), "thing", "things"))
 	case interrupted:
-		return command.Fail(exitBudget, "interrupted before all seeds were run: the table counts what was done")
+		return command.Fail(exitBudget, "interrupted: the table counts %s%s", counted(report), goOn)
+	case !report.Complete && goOn != "":
+		return command.Fail(exitBudget, "the time was over: the table counts %s%s", counted(report), goOn)
 	case !report.Complete:
 		return command.Fail(exitBudget, "the time was over before all seeds were run: give it more --time, or fewer --seeds")
 	}
 	return nil
+}
+
+// counted is how many seeds a report that is not complete has.
+func counted(report *replay.Report) string {
+	if report.State == nil {
+		return "no seed"
+	}
+	done, total := report.State.Seeds()
+	return fmt.Sprintf("%d of %d seeds", done, total)
 }
 
 // table prints the rows and their totals.
@@ -364,14 +445,25 @@ func table(w io.Writer, report *replay.Report) error {
 }
 
 // told is how far a sweep has come.
-func told(now replay.Progress) string {
-	return fmt.Sprintf("%d of %d seeds, %d recoveries, %d unique images, %d violations", now.Done, now.Total,
-		now.Recoveries, now.ImagesUnique, now.Violated)
+func told(now replay.Progress) command.Work {
+	return command.Work{Done: now.Done, Total: now.Total, Before: now.Before, Units: "seeds", More: fmt.Sprintf("%d recoveries, %d unique images, %s",
+		now.Recoveries, now.ImagesUnique, command.Count(now.Violated, "violation", "violations"))}
+}
+
+// watchedWork is what runs of a plan have come to. Where their work has parts, units
+// says what these are.
+func watchedWork(of string, w *scenarios.Watch, units string) command.Work {
+	now := w.Now()
+	violations := command.Count(now.Violations, "violation", "violations")
+	if units != "" && now.Total > 0 {
+		return command.Work{Of: of, Done: now.Done, Total: now.Total, Units: units, More: fmt.Sprintf("%d recoveries, %s", now.Recoveries, violations)}
+	}
+	return command.Work{Of: of, Done: now.Recoveries, Units: "recoveries", More: fmt.Sprintf("%d steps, %s", now.Steps, violations)}
 }
 
 // watched is a watch over runs of a plan.
-func watched(e *command.Env, p *plan.Plan, c *scenarios.Config) (end func()) {
+func watched(e *command.Env, p *plan.Plan, c *scenarios.Config, units string) (end func()) {
 	c.Watch = new(scenarios.Watch)
 	disk := cmp.Or(p.Disk, "posix")
-	return e.Progress().Watch(func() string { return fmt.Sprintf("%s on %s: %s", p.Scenario, disk, c.Watch) })
+	return e.Progress().Watch(func() command.Work { return watchedWork(p.Scenario+" on "+disk, c.Watch, units) })
 }

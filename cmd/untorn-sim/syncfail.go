@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay/card"
@@ -58,12 +59,19 @@ func syncfailCommand() command.Command {
 				if c.Disk, err = simfs.ParseGuarantees(*disk); err != nil {
 					return command.Usage("%w", err)
 				}
+				line, began := e.Progress(), time.Now()
+				var last synclab.Progress
+				c.Progress = func(now synclab.Progress) {
+					last = now
+					line.Work(time.Since(began), command.Work{Done: int64(now.Done), Total: int64(now.Total), Units: "runs", More: fmt.Sprintf("%d images, %d bad", now.Images, now.Bad)})
+				}
 				table, err := synclab.Run(e.Ctx, synclab.Engine(), c)
+				line.End()
+				stopped := err != nil && e.Ctx.Err() != nil
 				switch {
-				case e.Ctx.Err() != nil:
-					return command.Fail(exitBudget, "interrupted")
-				case err != nil:
+				case err != nil && !stopped:
 					return err
+				case table == nil:
 				case *asJSON:
 					for i := range table.Cells {
 						if err := e.Object(syncfailCell(table, &table.Cells[i])); err != nil {
@@ -75,6 +83,9 @@ func syncfailCommand() command.Command {
 					if err := showCells(e, &form, table, again); err != nil {
 						return err
 					}
+				}
+				if stopped {
+					return interrupted(again(e, flags, nil, "", ""), "%d of %d runs were done; it begins anew", last.Done, last.Total)
 				}
 				return syncfailVerdict(table)
 			}

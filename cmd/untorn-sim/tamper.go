@@ -60,16 +60,16 @@ func tamperCommand() command.Command {
 					return command.Usage("%w", err)
 				}
 				line, began := e.Progress(), time.Now()
-				c.Progress = func(done int) {
-					line.Line(time.Since(began), fmt.Sprintf("%d mutations", done))
+				c.Progress = func(done, total, finds int) {
+					line.Work(time.Since(began), command.Work{Done: int64(done), Total: int64(total), Units: "mutations", More: command.Count(finds, "find", "finds")})
 				}
 				report, err := tamper.Run(e.Ctx, c)
 				line.End()
-				switch {
-				case e.Ctx.Err() != nil:
-					return command.Fail(exitBudget, "interrupted")
-				case err != nil:
+				if err != nil && e.Ctx.Err() == nil {
 					return err
+				}
+				switch {
+				case report == nil: // not one was judged
 				case *asJSON:
 					if err := tamperJSON(e, report); err != nil {
 						return err
@@ -79,6 +79,13 @@ func tamperCommand() command.Command {
 					if err := showFinds(e, &form, report, again); err != nil {
 						return err
 					}
+				}
+				if err != nil {
+					found, judged := 0, 0
+					if report != nil {
+						found, judged = report.Found, report.Total().Mutations
+					}
+					return interrupted(again(e, flags, nil, "", ""), "%s judged, %s so far; it begins anew", command.Count(judged, "mutation was", "mutations were"), command.Count(found, "find", "finds"))
 				}
 				return tamperVerdict(report)
 			}

@@ -44,7 +44,10 @@ func xrayCommand() command.Command {
 			flags.IntVar(&x.jobs, "jobs", 0, "so `many` recoveries at once; 0: one for each processor")
 			flags.StringVar(&x.plans, "plans", "", "`directory` for a plan of each finding; none without it")
 			flags.BoolVar(&x.json, "json", false, "one JSON object for each place, and one for the whole")
-			return x.run
+			return func(e *command.Env) error {
+				x.flags = flags
+				return x.run(e)
+			}
 		},
 	}
 }
@@ -54,6 +57,7 @@ type xraying struct {
 	seeds                       uint64
 	more, jobs                  int
 	json                        bool
+	flags                       *flag.FlagSet
 }
 
 // placeRow is one place as JSON.
@@ -85,7 +89,13 @@ func (x *xraying) run(e *command.Env) error {
 		return err
 	}
 	line, began := e.Progress(), time.Now()
-	c := xray.Config{Cases: cases, More: x.more, Now: time.Now, Progress: func(text string) { line.Line(time.Since(began), text) }}
+	c := xray.Config{Cases: cases, More: x.more, Now: time.Now, Progress: func(now xray.Progress) {
+		units := "cases"
+		if now.Sites {
+			units = "places"
+		}
+		line.Work(time.Since(began), command.Work{Done: int64(now.Done), Total: int64(now.Total), Units: units, More: fmt.Sprintf("%d recoveries, %s", now.Recoveries, now.Now)})
+	}}
 	if x.more == 0 {
 		c.More = -1
 	}
@@ -94,13 +104,11 @@ func (x *xraying) run(e *command.Env) error {
 	}
 	report, err := xray.Scan(e.Ctx, c)
 	line.End()
-	if errors.Is(err, context.Canceled) {
-		return command.Fail(exitBudget, "interrupted: nothing is said about any place")
-	}
-	if err != nil {
+	stopped := errors.Is(err, context.Canceled)
+	if err != nil && !stopped {
 		return err
 	}
-	if len(report.Sites) == 0 {
+	if len(report.Sites) == 0 && !stopped {
 		return command.Usage("--site %q: the log has no such place in these cases", x.site)
 	}
 	file := ""
@@ -127,6 +135,9 @@ func (x *xraying) run(e *command.Env) error {
 			fmt.Fprintf(e.Stdout, "%s\n", file)
 		}
 		x.print(e, row)
+	}
+	if stopped {
+		return interrupted(again(e, x.flags, nil, "", ""), "%s looked at; it begins anew, and --site looks at some alone", command.Count(len(report.Sites), "place was", "places were"))
 	}
 	unneeded := len(report.Sites) - report.Count(xray.Needed)
 	if x.json {

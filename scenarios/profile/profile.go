@@ -31,7 +31,15 @@ type Config struct {
 	// one.
 	SplitRename bool
 	// Progress, if not nil, is told of each verdict.
-	Progress func(text string)
+	Progress func(Progress)
+}
+
+// Progress is how far a search has come.
+type Progress struct {
+	Known, Sets int // sets of promises under which it is known whether the program holds, of how many
+	Tried       int // that it was tried on
+	Recoveries  int
+	Last        string // the disk that was tried last, and what came of it: "posix holds"
 }
 
 // Case is a program, and how its crashes are searched.
@@ -345,7 +353,13 @@ func (s *search) try(ctx context.Context, i int) (Verdict, error) {
 		if v.Broken != nil {
 			what = "breaks"
 		}
-		s.Progress(fmt.Sprintf("%d disks tried of %d: %s %s", len(s.verdicts), len(s.sets), s.sets[i], what))
+		now := Progress{Sets: len(s.sets), Tried: len(s.verdicts), Recoveries: s.report.Recoveries, Last: s.sets[i].String() + " " + what}
+		for _, verdict := range s.known {
+			if verdict != 0 {
+				now.Known++
+			}
+		}
+		s.Progress(now)
 	}
 	return v, nil
 }

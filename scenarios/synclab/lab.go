@@ -27,6 +27,16 @@ type Config struct {
 	Stories []string
 	// Modes are the modes to run; nil: all that the disk has.
 	Modes []faults.Mode
+	// Progress, if not nil, is told of each run, by several goroutines but never at
+	// once.
+	Progress func(Progress)
+}
+
+// Progress is how far the lab has come.
+type Progress struct {
+	Done, Total int // runs: one sync of one story fails in one mode
+	Images      int // recovered
+	Bad         int // failures
 }
 
 // Table is what the lab found.
@@ -57,6 +67,8 @@ type Cell struct {
 	Named  int // of these, with the store saying so
 	Bad    []Failure
 	BadAll int // failures, those not listed included
+
+	Unknown bool // not all of its runs were done before ctx ended
 }
 
 // Failure is something that the program could have avoided.
@@ -69,6 +81,7 @@ type Failure struct {
 
 // The verdicts, besides "BAD: …".
 const (
+	NotDone      = "not done"
 	OK           = "ok"
 	Unavoidable  = "acknowledged data lost: unavoidable"
 	CannotHappen = "cannot happen"
@@ -79,6 +92,8 @@ func (c *Cell) Verdict() string {
 	switch {
 	case len(c.Bad) > 0:
 		return "BAD: " + c.Bad[0].Err
+	case c.Unknown:
+		return NotDone
 	case c.Fired == 0:
 		return CannotHappen
 	case c.Lost > 0:
@@ -127,11 +142,13 @@ type labRun struct {
 	violated    int
 	failures    []Failure
 	err         error
+	done        bool
 	collect     sync.Mutex
 }
 
 // Run puts a program through the lab. The error says that a story does not work
-// where no sync fails, or that ctx ended.
+// where no sync fails, or that ctx ended: then the table, if there is one, tells of
+// the runs that were done, and says of which cells more is to be known.
 func Run(ctx context.Context, p Program, c Config) (*Table, error) {
 	if c.Disk.Name == "" {
 		c.Disk = simfs.Posix()
@@ -174,13 +191,18 @@ func Run(ctx context.Context, p Program, c Config) (*Table, error) {
 			}
 		}
 	}
-	if err := l.all(runs); err != nil {
+	err := l.all(runs)
+	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
 	for _, r := range runs {
-		t.Cells[r.cell].add(r)
+		if r.done {
+			t.Cells[r.cell].add(r)
+		} else {
+			t.Cells[r.cell].Unknown = true
+		}
 	}
-	return t, nil
+	return t, err
 }
 
 // mostFailures is how many failures of a cell are listed.
@@ -230,7 +252,19 @@ type lab struct {
 }
 
 func (l *lab) all(runs []*labRun) error {
-	explore.Each(l.config.Workers, len(runs), func(i int) { runs[i].err = l.one(runs[i]) })
+	var mu sync.Mutex
+	done, images, bad := 0, 0, 0 // guarded by mu
+	explore.Each(l.config.Workers, len(runs), func(i int) {
+		r := runs[i]
+		r.err = l.one(r)
+		r.done = r.err == nil
+		mu.Lock()
+		defer mu.Unlock()
+		done, images, bad = done+1, images+r.images, bad+r.violated
+		if l.config.Progress != nil {
+			l.config.Progress(Progress{done, len(runs), images, bad})
+		}
+	})
 	var problems []error
 	for _, r := range runs {
 		problems = append(problems, r.err)

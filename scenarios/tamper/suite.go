@@ -29,8 +29,9 @@ type Config struct {
 	// Wrap hands out the logs that are asked, for tests of the suite. nil: as they
 	// are.
 	Wrap func(*engine.Log) Log
-	// Progress is told how many are done, by several goroutines but never at once.
-	Progress func(done int)
+	// Progress is told how many are done, of those that are known by now, and how many
+	// finds there are, by several goroutines but never at once.
+	Progress func(done, total, finds int)
 }
 
 // LogNames lists the logs.
@@ -132,7 +133,7 @@ const taskSize = 64
 
 // Run makes the logs and tampers with them. The error says that the logs cannot
 // be made, that ctx ended, or that one that nobody tampered with is not what it
-// should be.
+// should be. Where ctx ended, the report, if there is one, tells of what was judged.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Mutations == 0 {
 		c.Mutations = Standard
@@ -176,7 +177,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	s.run(flips)
 	tasks = append(tasks, flips...)
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("tamper: %w", err)
+		return s.report(tasks), fmt.Errorf("tamper: %w", err)
 	}
 	return s.report(tasks), nil
 }
@@ -188,22 +189,32 @@ type suite struct {
 	kinds  []*kind
 	room   engine.Room
 
-	mu   sync.Mutex
-	done int
+	mu                 sync.Mutex
+	done, total, finds int // guarded by mu; total is of the tasks so far
 }
 
 // run does tasks, side by side.
 func (s *suite) run(tasks []*task) {
+	for _, t := range tasks {
+		s.total += t.to - t.from // nobody else is at work
+	}
 	explore.Each(s.config.Workers, len(tasks), func(i int) {
 		if s.ctx.Err() != nil {
 			return
 		}
-		s.do(tasks[i])
+		t := tasks[i]
+		whole := *t
+		s.do(t)
+		if s.ctx.Err() != nil {
+			*t = whole // its last judgements may be of a log that was cut short
+			return
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.done += tasks[i].to - tasks[i].from
+		s.done += t.to - t.from
+		s.finds += len(t.finds)
 		if s.config.Progress != nil {
-			s.config.Progress(s.done)
+			s.config.Progress(s.done, s.total, s.finds)
 		}
 	})
 }

@@ -57,9 +57,18 @@ type Config struct {
 	// Sites, if not empty, limits the scan to sites whose text it accepts.
 	Sites func(site string) bool
 	// Progress, if not nil, is told what is being done.
-	Progress func(text string)
+	Progress func(Progress)
 	// Now measures the times of the report; nil: there are none.
 	Now func() time.Time
+}
+
+// Progress is how far a scan has come: it runs every case once, and then looks at
+// each site.
+type Progress struct {
+	Done, Total int    // cases, or sites
+	Sites       bool   // it looks at sites
+	Recoveries  int    // so far
+	Now         string // what is being done
 }
 
 // Verdict says who needs a site.
@@ -124,14 +133,14 @@ func (r Report) Count(v Verdict) int {
 
 // Scan runs every case, and then again with the syncs of each site weakened,
 // until a promise is broken. The error is a case that cannot be run or goes wrong
-// by itself, or that ctx ended.
+// by itself, or that ctx ended: then the report has the sites that were done.
 func Scan(ctx context.Context, c Config) (Report, error) {
 	s := &scan{Config: c, reach: map[weaken.Site][]int{}}
 	s.More = cmp.Or(c.More, 20)
 	began := s.now()
 	var calls []weaken.Call
 	for i, one := range c.Cases {
-		s.say("%d of %d: %s", i+1, len(c.Cases), one.Name)
+		s.say(Progress{Done: i, Total: len(c.Cases), Now: one.Name})
 		watcher := &weaken.Watcher{}
 		out, err := s.run(ctx, one, watcher.FS)
 		if err := cmp.Or(err, ctx.Err()); err != nil {
@@ -150,6 +159,7 @@ func Scan(ctx context.Context, c Config) (Report, error) {
 			s.reach[call.Site] = append(s.reach[call.Site], i)
 		}
 	}
+	s.sites = len(calls)
 	for _, call := range calls {
 		site, err := s.site(ctx, call)
 		if err != nil {
@@ -173,12 +183,14 @@ func Scan(ctx context.Context, c Config) (Report, error) {
 type scan struct {
 	Config
 	reach  map[weaken.Site][]int // the cases that reach a site, in order
+	sites  int                   // how many of these there are
 	report Report
 }
 
-func (s *scan) say(format string, args ...any) {
+func (s *scan) say(now Progress) {
 	if s.Progress != nil {
-		s.Progress(fmt.Sprintf(format, args...))
+		now.Recoveries = s.report.Recoveries
+		s.Progress(now)
 	}
 }
 
@@ -210,7 +222,7 @@ func (s *scan) site(ctx context.Context, call weaken.Call) (Site, error) {
 	site := describe(call)
 	site.Verdict, site.Cases = Redundant, len(cases)
 	for _, mode := range weaken.Modes(call.Site.Op) {
-		s.say("%s %s", mode, call.Site)
+		s.say(Progress{Done: len(s.report.Sites), Total: s.sites, Sites: true, Now: fmt.Sprintf("%s %s", mode, call.Site)})
 		tries := cases
 		if site.Verdict == Needed {
 			tries = tries[:min(len(tries), max(s.More, 0))]

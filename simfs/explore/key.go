@@ -2,6 +2,7 @@ package explore
 
 import (
 	"encoding/binary"
+	"iter"
 	"math/bits"
 	"sync"
 
@@ -39,6 +40,19 @@ func (s *Set) Add(k Key) bool {
 	before := len(sh.keys)
 	sh.keys[k] = struct{}{}
 	return len(sh.keys) > before
+}
+
+// All yields the keys in the set, in no order. It must not be added to meanwhile.
+func (s *Set) All() iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		for i := range s.shards {
+			for k := range s.shards[i].keys {
+				if !yield(k) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Len is the number of keys in the set.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -39,21 +40,91 @@ func (e *Env) TerminalProgress() *Progress {
 
 // Line shows a text if it is time, which is counted from the beginning of the work.
 func (p *Progress) Line(elapsed time.Duration, text string) {
+	if p.due(elapsed) {
+		p.show(text + ", " + elapsed.Round(time.Second).String())
+	}
+}
+
+// Work is how far something has come.
+type Work struct {
+	Of    string // whose work it is, such as "batch on posix"; "" where there is no other
+	Done  int64
+	Total int64  // 0: nobody knows
+	Units string // what is counted, such as "seeds"; "": nothing is
+	More  string // what else was counted, such as "3 violations"; "" for nothing
+
+	Before int64 // of Done, what was done before the work began: it says nothing of the rate
+}
+
+// Work shows how far something has come, at which rate, and how long it may still
+// take, if it is time: as Line does.
+//
+//	340 of 1800 seeds in 5s, 68 a second, 21s left, 14370 recoveries, 0 violations
+func (p *Progress) Work(elapsed time.Duration, w Work) {
+	if p.due(elapsed) {
+		p.show(w.text(elapsed))
+	}
+}
+
+func (w Work) text(elapsed time.Duration) string {
+	if w.Units == "" {
+		return w.Of + ", " + elapsed.Round(time.Second).String()
+	}
+	var text strings.Builder
+	if w.Of != "" {
+		text.WriteString(w.Of + ": ")
+	}
+	fmt.Fprint(&text, w.Done)
+	if w.Total > 0 {
+		fmt.Fprintf(&text, " of %d", w.Total)
+	}
+	fmt.Fprintf(&text, " %s in %s", w.Units, elapsed.Round(time.Second))
+	if seconds, done := elapsed.Seconds(), w.Done-w.Before; done > 0 && seconds > 0 {
+		text.WriteString(", " + rate(float64(done)/seconds))
+		if left := w.Total - w.Done; left > 0 {
+			// Not in nanoseconds: a billion seeds may take a while.
+			fmt.Fprintf(&text, ", %s left", time.Duration(min(seconds*float64(left)/float64(done), 1e9)*float64(time.Second)).Round(time.Second))
+		}
+	}
+	if w.More != "" {
+		text.WriteString(", " + w.More)
+	}
+	return text.String()
+}
+
+// rate is how many there are in a time.
+func rate(perSecond float64) string {
+	switch {
+	case perSecond >= 10:
+		return fmt.Sprintf("%.0f a second", perSecond)
+	case perSecond >= 1:
+		return fmt.Sprintf("%.1f a second", perSecond)
+	}
+	return fmt.Sprintf("%.1f a minute", 60*perSecond)
+}
+
+// due reports whether it is time.
+func (p *Progress) due(elapsed time.Duration) bool {
 	if p.every < 0 || elapsed-p.last < p.every {
-		return
+		return false
 	}
 	p.last, p.written = elapsed, true
-	text += ", " + elapsed.Round(time.Second).String()
+	return true
+}
+
+// show writes a line. A terminal is told not to go on in the next one where the text
+// is too long: what is in that could not be written over.
+func (p *Progress) show(text string) {
 	if p.plain == "" {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+		fmt.Fprintf(p.w, "\r\x1b[K\x1b[?7l%s\x1b[?7h", text)
 	} else {
 		fmt.Fprintf(p.w, "%s%s\n", p.plain, text)
 	}
 }
 
-// Watch shows what a text says from time to time, until the end that it returns is
-// called.
-func (p *Progress) Watch(text func() string) (end func()) {
+// Watch shows how far something has come from time to time, until the end that it
+// returns is called.
+func (p *Progress) Watch(work func() Work) (end func()) {
 	if p.every < 0 {
 		return func() {}
 	}
@@ -67,7 +138,7 @@ func (p *Progress) Watch(text func() string) (end func()) {
 		for {
 			select {
 			case <-ticks.C:
-				p.Line(time.Since(began), text())
+				p.Work(time.Since(began), work())
 			case <-stop:
 				p.End()
 				return
