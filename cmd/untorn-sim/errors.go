@@ -146,7 +146,7 @@ func (r *errorsRun) one(e *command.Env, p *plan.Plan) error {
 	if !r.json {
 		r.print(e, &report, seconds)
 	}
-	end = watched(e, p, &r.config, "runs at most")
+	end = watched(e, p, &r.config, "runs")
 	failures := replay.ErrorFailures(e.Ctx, &report, r.config)
 	end()
 	test := card.Case{

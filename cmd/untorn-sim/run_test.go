@@ -253,6 +253,9 @@ func TestWatched(t *testing.T) {
 	}
 	c.Watch.Expect(5)
 	c.Watch.Did()
+	if got, want := watchedWork("x", c.Watch, "runs"), (command.Work{Of: "x", Done: 1, Units: "runs of at most 5", More: fmt.Sprint(now.Recoveries, " recoveries")}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 	if got, want := watchedWork("x", c.Watch, "faults"), (command.Work{Of: "x", Done: 1, Total: 5, Units: "faults", More: fmt.Sprint(now.Recoveries, " recoveries, 0 violations")}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

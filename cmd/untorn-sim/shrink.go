@@ -95,7 +95,7 @@ func (s *shrinker) run(e *command.Env) error {
 		defer stop()
 		ctx = limited
 	}
-	end := watched(e, p, &s.config, "runs at most")
+	end := watched(e, p, &s.config, "runs")
 	small, err := replay.Shrink(ctx, p, s.config, s.runs)
 	end()
 	var holds *replay.HoldsError

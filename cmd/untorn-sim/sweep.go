@@ -451,10 +451,13 @@ func told(now replay.Progress) command.Work {
 }
 
 // watchedWork is what runs of a plan have come to. Where their work has parts, units
-// says what these are.
+// says what these are; of "runs" there are so many at most.
 func watchedWork(of string, w *scenarios.Watch, units string) command.Work {
 	now := w.Now()
 	violations := command.Count(now.Violations, "violation", "violations")
+	if units == "runs" && now.Total > 0 {
+		return command.Work{Of: of, Done: now.Done, Units: fmt.Sprintf("runs of at most %d", now.Total), More: fmt.Sprintf("%d recoveries", now.Recoveries)}
+	}
 	if units != "" && now.Total > 0 {
 		return command.Work{Of: of, Done: now.Done, Total: now.Total, Units: units, More: fmt.Sprintf("%d recoveries, %s", now.Recoveries, violations)}
 	}
