@@ -73,6 +73,21 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestStrict: with --strict what was never reached is named, and the run fails; the
+// objects of --json say it either way.
+func TestStrict(t *testing.T) {
+	args := []string{"run", "--scenario", "mixed,bitrot", "--seeds", "1", "--images", "4", "--json", "--plans", t.TempDir()}
+	code, plain, stderr := output(args...)
+	if code != exitFine || strings.Contains(stderr, "reached") || !strings.Contains(plain, `"unreached":["`) {
+		t.Errorf("exit %d: %s%s", code, plain, stderr)
+	}
+	code, strict, stderr := output(append(args, "--strict")...)
+	if code != exitWrong || !strings.Contains(strict, `"unreached":["`) || !strings.HasPrefix(stderr, "FAIL never reached in this run:\n  state ") ||
+		!strings.Contains(stderr, "\nuntorn-sim: run: ") || !strings.Contains(stderr, "that the scenarios mean to reach never came") {
+		t.Errorf("exit %d: %s%s", code, strict, stderr)
+	}
+}
+
 // TestReplayOfASavedPlan checks that what a plan says about digests decides the
 // exit code.
 // exits 3: untorn-sim replay
