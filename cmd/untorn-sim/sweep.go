@@ -257,11 +257,12 @@ func (r *runner) corpus(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	kept = slices.DeleteFunc(kept, func(k replay.Kept) bool { return !slices.Contains(r.options.Scenarios, k.Plan.Scenario) })
 	ran := 0
+	progress, began := e.Progress(), time.Now()
+	defer progress.End()
 	for _, k := range kept {
-		if !slices.Contains(r.options.Scenarios, k.Plan.Scenario) {
-			continue
-		}
+		progress.Work(time.Since(began), command.Work{Done: int64(ran), Total: int64(len(kept)), Units: "plans of the corpus"})
 		o, err := k.Run(e.Ctx, scenarios.Config{Workers: r.options.Jobs})
 		if err != nil {
 			return err

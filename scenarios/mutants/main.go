@@ -73,6 +73,7 @@ func stoppable() (ctx context.Context, stop context.CancelFunc) {
 // options are the flags.
 type options struct {
 	patch string
+	from  string
 	json  bool
 	list  bool
 	jobs  int
@@ -83,6 +84,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	var o options
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.StringVar(&o.patch, "patch", "", "the `FILE` of one patch, or a pattern for several, instead of all that there are")
+	flags.StringVar(&o.from, "from", "", "begin with the mutant of this `NAME`, in the order of the list")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object on a line for each mutant, and one for all")
 	flags.BoolVar(&o.list, "list", false, "list the mutants, and the proofs of the equivalent ones; run none")
 	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many mutants are built and hunted at once; each hunt has one processor")
@@ -119,6 +121,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	if o.list {
 		return exitKilled, list(stdout, mutants, equivalent)
 	}
+	if o.from != "" {
+		first := slices.IndexFunc(mutants, func(m *mutant) bool { return m.name == o.from })
+		if first < 0 {
+			return exitWrong, fmt.Errorf("--from %s: there is no such mutant here: --list names them", o.from)
+		}
+		mutants = mutants[first:]
+	}
 	tmp, err := os.MkdirTemp("", "untorn-mutants-")
 	if err != nil {
 		return exitWrong, err
@@ -132,13 +141,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	}
 	r := &report{out: stdout, json: o.json, equivalent: len(equivalent)}
 	r.begin()
-	stopped := b.all(ctx, mutants, o.jobs, r.add)
+	p := &progress{out: os.Stderr, began: time.Now(), every: 5 * time.Second, total: len(mutants)}
+	told := map[string]bool{}
+	stopped := b.all(ctx, mutants, o.jobs, func(one outcome) {
+		told[one.Name] = true
+		r.add(one)
+		p.show(time.Since(p.began), r)
+	})
 	if err := r.end(); err != nil {
 		return exitWrong, err
 	}
 	switch {
 	case stopped != nil:
-		return exitStopped, fmt.Errorf("interrupted: %d of %d mutants were hunted", r.killed+r.survived+r.broken+r.proved+r.refuted, len(mutants))
+		return exitStopped, fmt.Errorf("interrupted: %d of %d mutants were hunted%s", r.hunted(), len(mutants), goOn(flags, mutants, told))
 	case r.broken > 0:
 		return exitWrong, fmt.Errorf("%d patches do not compile", r.broken)
 	case r.refuted > 0:
@@ -147,6 +162,42 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 		return exitSurvived, nil
 	}
 	return exitKilled, nil
+}
+
+// goOn is the line that hunts the rest: from the first mutant that was not told on.
+func goOn(flags *flag.FlagSet, mutants []*mutant, told map[string]bool) string {
+	for _, m := range mutants {
+		if told[m.name] {
+			continue
+		}
+		line := "; go on with: go run ./scenarios/mutants --from " + m.name
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name != "from" {
+				line += fmt.Sprintf(" --%s='%s'", f.Name, f.Value)
+			}
+		})
+		return line
+	}
+	return ""
+}
+
+// progress says from time to time how far the hunt has come.
+type progress struct {
+	out         io.Writer
+	began       time.Time
+	every, last time.Duration
+	total       int
+}
+
+func (p *progress) show(elapsed time.Duration, r *report) {
+	if elapsed-p.last < p.every {
+		return
+	}
+	p.last = elapsed
+	n := r.hunted()
+	left := time.Duration(float64(elapsed) * float64(p.total-n) / float64(max(n, 1)))
+	fmt.Fprintf(p.out, "mutants: progress: %d of %d mutants in %s, %.1f a minute, %s left, %d survived\n", n, p.total, elapsed.Round(time.Second),
+		float64(n)/elapsed.Minutes(), left.Round(time.Second), r.survived)
 }
 
 // moduleRoot is the folder of go.mod at or above the working directory.
@@ -240,6 +291,9 @@ type report struct {
 	slowest                         outcome
 	err                             error
 }
+
+// hunted is how many were told.
+func (r *report) hunted() int { return r.killed + r.survived + r.broken + r.proved + r.refuted }
 
 func (r *report) begin() {
 	if !r.json {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPatches reads every patch of testdata and applies it to the source as it
@@ -225,6 +227,37 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestGoesOn: an interrupted hunt names the first mutant that is left, and how far a
+// hunt has come is told now and then.
+func TestGoesOn(t *testing.T) {
+	var mutants []*mutant
+	for _, name := range []string{"a", "b", "c", "d"} {
+		mutants = append(mutants, &mutant{name: name})
+	}
+	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
+	flags.Int("jobs", 1, "")
+	flags.Bool("json", false, "")
+	flags.String("from", "", "")
+	if err := flags.Parse([]string{"--jobs", "3", "--from", "a", "--json"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := goOn(flags, mutants, map[string]bool{"a": true, "c": true}), "; go on with: go run ./scenarios/mutants --from b --jobs='3' --json='true'"; got != want {
+		t.Errorf("got %q", got)
+	}
+	if got := goOn(flags, mutants, map[string]bool{"a": true, "b": true, "c": true, "d": true}); got != "" {
+		t.Errorf("nothing is left: %q", got)
+	}
+	var out bytes.Buffer
+	p := &progress{out: &out, every: 5 * time.Second, total: 4}
+	r := &report{killed: 1, survived: 1}
+	p.show(4*time.Second, r)
+	p.show(6*time.Second, r)
+	p.show(10*time.Second, r)
+	if got, want := out.String(), "mutants: progress: 2 of 4 mutants in 6s, 20.0 a minute, 6s left, 1 survived\n"; got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWrongCommandLines(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.patch")
 	if err := os.WriteFile(bad, []byte(head+"--- a/engine/log.go\n+++ b/engine/log.go\n@@\n-nobody wrote this\n"), 0o644); err != nil {
@@ -239,6 +272,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{[]string{"--list", "--json", "--jobs", "3"}, "leave --jobs, --json out"},
 		{[]string{"--patch", "no/such.patch"}, "there is no patch no/such.patch"},
 		{[]string{"--patch", bad}, "are not there"},
+		{[]string{"--from", "nobody"}, "--from nobody: there is no such mutant here"},
 	} {
 		var out bytes.Buffer
 		code, err := run(context.Background(), c.args, &out)
