@@ -317,7 +317,7 @@ func (r *runner) failures(e *command.Env, report *replay.Report) error {
 // missed says what the whole run never reached.
 func (r *runner) missed(e *command.Env, report *replay.Report) {
 	names := report.Unreached()
-	if len(names) == 0 || !report.Complete || r.json && !r.strict { // the objects say so
+	if len(names) == 0 || !report.Complete {
 		return
 	}
 	verdict := "NOT REACHED in this run, which fails with --strict"
