@@ -71,6 +71,9 @@ type stateFailure struct {
 	Expected string `json:"expected"`
 	Found    string `json:"found"`
 	Class    string `json:"class"`
+
+	Promised []string `json:"promised"`
+	Shown    []string `json:"shown"`
 }
 
 // Seeds says how many of the seeds are done, of how many, over all rows.
@@ -110,7 +113,7 @@ func (s *sweep) state() *State {
 		row.Row.Violations = []Violation{}
 		for i := range t.Failures {
 			f := &t.Failures[i]
-			row.Failures = append(row.Failures, stateFailure{string(f.Plan.Format()), f.Unstable, f.Step, f.Expected, f.Found, f.class})
+			row.Failures = append(row.Failures, stateFailure{string(f.Plan.Format()), f.Unstable, f.Step, f.Expected, f.Found, f.class, f.Account.Promised, f.Account.Shown})
 		}
 		row.keys = t.seen
 		state.rows = append(state.rows, row)
@@ -306,6 +309,7 @@ func (f *stateFailure) again(ctx context.Context, c scenarios.Config) (Failure, 
 	was := Failure{
 		Scenario: p.Scenario, Disk: orPosix(p.Disk), Invariant: p.Invariant, Step: f.Step, Expected: f.Expected, Found: f.Found,
 		Plan: p, Unstable: f.Unstable, class: f.Class,
+		Account: scenarios.Account{Promised: f.Promised, Shown: f.Shown},
 	}
 	was.come(p)
 	if f.Unstable != "" {
