@@ -10,14 +10,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// embedded returns the section of README.md on the log, and the lines of shell in it.
+// embedded returns the sections of README.md on the log, and the lines of shell in them.
 func embedded() (section string, shell []string, err error) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		return "", nil, err
 	}
-	_, section, _ = strings.Cut(string(text), "\n## Embed the log\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+	for _, title := range []string{"Embed the log", "Operate a log"} {
+		_, part, _ := strings.Cut(string(text), "\n## "+title+"\n")
+		part, _, _ = strings.Cut(part, "\n## ")
+		section += part
+	}
 	for line := range strings.Lines(section) {
 		if command, ok := strings.CutPrefix(line, "    "); ok {
 			shell = append(shell, strings.TrimSpace(command))
@@ -42,12 +45,14 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			ran++
 			err := ts.Exec("sh", "-c", strings.ReplaceAll(line, "bin/untorn ", "untorn "))
-			if again := round == 1 && strings.Contains(line, " key --out "); (err != nil) != again {
+			// What made a new file or log leaves it alone.
+			again := round == 1 && (strings.Contains(line, " key --out ") || strings.Contains(line, " restore "))
+			if (err != nil) != again {
 				ts.Fatalf("%s: %v", line, err)
 			}
 		}
 	}
-	if ran < 16 {
+	if ran < 28 {
 		ts.Fatalf("README.md shows %d lines of untorn", ran/2)
 	}
 }
