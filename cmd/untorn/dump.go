@@ -30,8 +30,8 @@ Only batches that are known to be durable are in it.`,
 		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
 		Examples: []command.Example{
 			{Line: "untorn dump --dir data | gzip >data.jsonl.gz", Says: "all of it, in a file"},
-			{Line: "untorn dump --dir data | untorn import --dir copy", Says: "a copy with the same head"},
-			{Line: "untorn dump --dir data --from 301 | untorn import --dir copy", Says: "what has come since batch 300 was copied"},
+			{Line: "untorn dump --dir data | untorn import --dir replica", Says: "a copy with the same head"},
+			{Line: "untorn dump --dir data --from 3 | untorn import --dir replica", Says: "from batch 3 on, where the copy has those before"},
 			{Line: `untorn dump --dir data | jq -c 'select(.kind=="event" and .stream=="order-42") | .data'`, Says: "the data of a stream"},
 		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {

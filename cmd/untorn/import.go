@@ -39,9 +39,9 @@ leaves them all away. Notes go along, but not the log's own: cursors, denials an
 The log remembers how far it has taken in the other one: what is there already is skipped.`,
 		Exits: []int{command.ExitFine, command.ExitWrong, command.ExitUsage},
 		Examples: []command.Example{
-			{Line: "untorn dump --dir data | untorn import --dir copy", Says: "a copy with the same head"},
+			{Line: "untorn dump --dir data | untorn import --dir replica", Says: "a copy with the same head"},
 			{Line: "gunzip <data.jsonl.gz | untorn import --dir data --exact", Says: "the log from its dump, and nothing else"},
-			{Line: "untorn import --dir all shop.jsonl", Says: "the events of another log, too"},
+			{Line: "gunzip <data.jsonl.gz >data.jsonl && untorn import --dir copy data.jsonl", Says: "the events of another log, too"},
 		},
 		Prepare: func(flags *flag.FlagSet) func(*command.Env) error {
 			dir := dirFlag(flags)
