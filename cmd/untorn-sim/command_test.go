@@ -38,6 +38,10 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	code, _, stderr = output("run", "--seeds", "1-2", "--scenario", "retry", "--time", "1ns", "--state", "failures/interrupted.run")
+	if code != exitBudget {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
 	commandtest.Understood(t, program(), exitFine, exitBudget)
 }
 

@@ -248,6 +248,9 @@ func reasons() []reason {
 		{"note_changed", engine.ErrNoteChanged},
 		{"key_conflict", engine.ErrKeyConflict},
 		{"limit", engine.ErrLimit},
+		{"diverged", engine.ErrDiverged},
+		{"gap", engine.ErrGap},
+		{"id_taken", engine.ErrIDTaken},
 		{"invalid", engine.ErrInvalid},
 		{"no_space", engine.ErrNoSpace},
 		{"corrupt", engine.ErrCorrupt}, // the event to compare a key with
