@@ -45,7 +45,7 @@ func traced(ctx context.Context, p *plan.Plan, c Config, looked func(n int, disk
 	}
 	r.explorer.Callers = frames
 	eye := &recording{
-		looked: looked, at: -1, places: map[string]place{}, files: map[int32]int{}, torn: map[int]int{},
+		looked: looked, at: -1, places: map[string]place{}, files: map[int32]int{},
 		trace: &trace.Trace{Header: trace.Header{
 			Trace: trace.Version, Scenario: r.result.Scenario, Disk: r.result.Disk, Seed: p.Seed, Plan: string(p.Format()),
 		}},
@@ -96,9 +96,8 @@ type recording struct {
 	known   trace.Disk
 	files   map[int32]int // their numbers, by inode
 	numbers int
-	entries []int       // of the operations of all lives, by the numbers that the disk gives them
-	base    int         // the first number of this life
-	torn    map[int]int // writes that a crash came inside of: their numbers are given twice
+	entries []int // of the operations of all lives, by the numbers that the disk gives them
+	base    int   // the first number of this life
 
 	crash *losses // of the last crash; nil: all is told
 }
@@ -435,11 +434,7 @@ func (e *recording) operationLocked(op simfs.Op) {
 		o.Callers = strings.Split(op.Caller, " < ")
 	}
 	e.at = e.addLocked(trace.Entry{Kind: trace.Op, Text: text, Op: o})
-	if number := e.base + op.Index; number < len(e.entries) {
-		e.torn[number], e.entries[number] = e.entries[number], e.at
-	} else {
-		e.entries = append(e.entries, e.at)
-	}
+	e.entries = append(e.entries, e.at)
 }
 
 // opText is an operation in words, without the number and the callers.

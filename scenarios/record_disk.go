@@ -141,13 +141,7 @@ func (e *recording) writerLocked(v simfs.Var) int {
 	if at < 0 || at >= len(e.entries) {
 		return 0
 	}
-	entry := e.entries[at]
-	if torn, ok := e.torn[at]; ok && v.Kind != simfs.VarName {
-		if op := e.trace.Entries[entry].Op; op.Verb != simfs.OpWrite.String() || op.File != e.files[v.ID.Inode] {
-			return torn
-		}
-	}
-	return entry
+	return e.entries[at]
 }
 
 // surveyLocked tells in entry at what has become of the disk since the entry
@@ -357,7 +351,7 @@ func (e *recording) Crashed(m explore.Moment, was, is *simfs.Image) {
 	defer e.mu.Unlock()
 	if e.at >= 0 { // the crash came inside this write
 		base := e.base
-		e.base = len(e.entries) - 1 // the disk gives its number again, to the next
+		e.base = len(e.entries) // of what comes next
 		e.trace.Entries[e.at].Text += fmt.Sprintf(": the crash comes after %s of it", counted(m.Crash.Cells, "cell"))
 		e.surveyLocked(is.Mount(nil), e.at)
 		e.at, e.base = -1, base
@@ -375,9 +369,6 @@ func (e *recording) Crashed(m explore.Moment, was, is *simfs.Image) {
 		what += fmt.Sprintf(" before operation %d", m.Crash.Op)
 	}
 	e.crashLocked(trace.Entry{Kind: trace.Crash, Text: what, Line: m.Crash.String()}, m.Crash.Lazy, was, is)
-	if m.Crash.Cells > 0 {
-		e.base--
-	}
 }
 
 // crashes is told of a crash among the steps.
