@@ -396,7 +396,7 @@ func isCopy(name string) bool {
 
 // anew makes a copy in a directory that holds no log, under the mark.
 func (c *copying) anew(ctx context.Context) error {
-	err := c.mark()
+	err := c.putMark()
 	if err == nil {
 		err = c.fill(ctx)
 	}
@@ -417,17 +417,14 @@ func (c *copying) anew(ctx context.Context) error {
 	return c.dir.syncNames()
 }
 
-// mark says, durably, that what is in the directory is no log. A mark that is there
+// putMark says, durably, that what is in the directory is no log. A mark that is there
 // stays: without it what it stands for would be taken for a log.
-func (c *copying) mark() error {
+func (c *copying) putMark() error {
 	file, err := c.dir.open(unfinishedName, openOrCreate)
 	if err != nil {
 		return err
 	}
-	err = writeAt(file, []byte(unfinishedText), 0)
-	if err == nil {
-		err = file.Sync()
-	}
+	err = writeAt(file, []byte(unfinishedText), 0) // for a person: its name is what counts
 	if err := cmp.Or(err, file.Close()); err != nil {
 		return err
 	}
@@ -452,7 +449,7 @@ func (c *copying) fill(ctx context.Context) error {
 			c.total -= s.end
 			continue
 		}
-		if err := c.copy(ctx, s, name); err != nil {
+		if err := c.copySegment(ctx, s, name); err != nil {
 			return err
 		}
 	}
@@ -581,7 +578,7 @@ func (c *copying) beside(ctx context.Context, fresh []partSegment, copies map[st
 	for i := range fresh {
 		name := copyName(fresh[i].number)
 		mine := c.log.dir.has(name)
-		if err := c.copy(ctx, &fresh[i], name); err != nil {
+		if err := c.copySegment(ctx, &fresh[i], name); err != nil {
 			return err
 		}
 		if !mine && c.log.dir.has(name) {
@@ -604,8 +601,8 @@ func copyName(number uint64) string {
 	return strings.TrimSuffix(segment.Name(number), segment.Suffix) + suffixCopy
 }
 
-// copy copies a segment up to its end, and ends it.
-func (c *copying) copy(ctx context.Context, s *partSegment, name string) (err error) {
+// copySegment copies a segment up to its end, and ends it.
+func (c *copying) copySegment(ctx context.Context, s *partSegment, name string) (err error) {
 	known, source, err := c.log.acquire(uint32(s.number))
 	if err != nil {
 		return err

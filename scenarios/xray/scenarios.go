@@ -18,7 +18,7 @@ type Selection struct {
 	Scenarios []string // nil: all
 	Disks     []string // nil: every preset, posix first
 	Seeds     uint64   // of each scenario, from 1; 0: 3
-	Corners   bool     // the plans of Corners, too
+	Corners   bool     // the plans of Corners, too; with all scenarios, Backups
 	Workers   int      // recoveries at once; 0: one for each processor
 }
 
@@ -62,6 +62,13 @@ func Scenarios(s Selection) ([]Case, error) {
 					return nil, err
 				}
 				cases = append(cases, Plan(fmt.Sprintf("corner %q on %s", corner.Name, disk), p, s.Workers))
+			}
+			if s.Scenarios == nil {
+				backups, err := Backups(disk, s.Workers)
+				if err != nil {
+					return nil, err
+				}
+				cases = append(cases, backups)
 			}
 		}
 	}

@@ -151,6 +151,11 @@ func engineCases(t *testing.T) []Case {
 			cases = append(cases, Plan(corner.Name, p, 0))
 		}
 	}
+	backups, err := Backups("posix", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases = append(cases, backups)
 	more, err := Scenarios(Selection{Scenarios: []string{"rotate"}, Disks: []string{"posix"}, Seeds: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +179,9 @@ func TestEverySyncOfTheLogIsNeeded(t *testing.T) {
 				continue
 			}
 			t.Logf("%s: %s: %s (%s)", s.Site, f.Mode, f.Invariant, f.Case)
+			if f.Plan == nil { // of Backups
+				continue
+			}
 			if p, err := plan.Parse(f.Plan.Format()); err != nil {
 				t.Errorf("its plan: %v", err)
 			} else if text, _ := p.Setting("sync"); text != string(f.Mode)+" "+s.Site {
