@@ -19,7 +19,7 @@ import (
 func FileName(p *plan.Plan, from string) string {
 	parts := []string{p.Scenario, orPosix(p.Disk), "edited"}
 	if o, ok := originOf(p); ok {
-		parts = []string{o.scenario, o.disk, fmt.Sprint(o.seed)}
+		parts = []string{o.scenario, orPosix(p.Disk), fmt.Sprint(o.seed)} // not o.disk: it may run on another one now
 	} else if from != "" {
 		from = strings.TrimSuffix(filepath.Base(from), ".plan")
 		if p.Invariant != "" { // what was saved once keeps its name

@@ -37,10 +37,19 @@ func (d *Difference) String() string {
 	return fmt.Sprintf("%s: digest %s, expected %s", where, d.Got, d.Want)
 }
 
+// failedImages is how many images are tried of a plan that failed once, and has lost
+// its crash lines: the few that a scenario tries of each seed would pass over most
+// failures.
+const failedImages = 1000
+
 // Replay runs a plan twice and compares the two runs with one another and with
-// the digests in the plan. The error says that the plan cannot be run, or that
-// ctx ended.
+// the digests in the plan. Of a plan that names an invariant, without crash lines, up
+// to 1,000 images are tried, unless the plan or c say how many. The error says that the
+// plan cannot be run, or that ctx ended.
 func Replay(ctx context.Context, p *plan.Plan, c scenarios.Config) (Outcome, error) {
+	if _, says := p.Setting("images"); p.Invariant != "" && len(p.Crashes) == 0 && !says && c.Images == 0 {
+		c.Images = failedImages
+	}
 	o, err := twice(ctx, p, c)
 	if err != nil || o.Twice != nil {
 		return o, err

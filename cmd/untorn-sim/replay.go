@@ -305,8 +305,12 @@ func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome, file st
 		fmt.Fprintf(w, "the %s of the plan\n", command.Count(len(p.Crashes), "crash line", "crash lines"))
 	} else {
 		fmt.Fprintf(w, "%s, %d images, %d recoveries\n", command.Count(result.CrashPoints, "crash point", "crash points"), result.Images, result.Recoveries)
-		if result.Why != "" {
-			fmt.Fprintf(w, "  not every image was tried, more are with --images: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
+		switch {
+		case result.Why == "":
+		case r.verbose:
+			fmt.Fprintf(w, "  not every image was tried: %s\n", strings.ReplaceAll(result.Why, "\n", "\n    "))
+		default:
+			fmt.Fprint(w, "  not every image was tried: -v says which\n")
 		}
 	}
 	if r.verbose {
@@ -348,7 +352,18 @@ func (r *replayer) print(e *command.Env, p *plan.Plan, o replay.Outcome, file st
 	for i := range o.Failures {
 		r.form.show(e, o.Failures[i].Card())
 	}
-	if len(o.Failures) == 0 && p.Invariant != "" {
-		fmt.Fprintf(w, "  %s, which failed once, holds\n", p.Invariant)
+	if len(o.Failures) == 0 {
+		tried := fmt.Sprintf("in %s; more are tried with --images", command.Count(result.Recoveries, "recovery", "recoveries"))
+		switch {
+		case len(p.Crashes) > 0:
+			tried = "behind the crashes of the plan"
+		case result.Exact:
+			tried = "behind every crash"
+		}
+		if p.Invariant != "" {
+			fmt.Fprintf(w, "  %s, which failed once, holds %s\n", p.Invariant, tried)
+		} else {
+			fmt.Fprintf(w, "  no promise was broken %s\n", tried)
+		}
 	}
 }

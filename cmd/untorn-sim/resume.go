@@ -12,7 +12,7 @@ import (
 // were given, but for those named without, with is for the flag named set, and the
 // operands. set "": all as it was.
 func again(e *command.Env, flags *flag.FlagSet, operands []string, set, is string, without ...string) string {
-	words := []string{e.Program, flags.Name()}
+	words := []string{"go run ./cmd/" + e.Program, flags.Name()}
 	for _, operand := range operands {
 		words = append(words, command.Quote(operand))
 	}

@@ -46,7 +46,7 @@ func TestKilledPolitely(t *testing.T) {
 	defer signal.Stop(k.came)
 	var errs strings.Builder
 	code := run([]string{"explore", "--events", "5", "--depth", "2", "--disk", "sequential,posix,ext4,xfs,btrfs"}, k, &errs)
-	if code != exitBudget || !strings.HasSuffix(errs.String(), "untorn-sim: explore: interrupted: nothing is certified of posix,ext4,xfs,btrfs; go on with: untorn-sim explore --depth 2 --disk posix,ext4,xfs,btrfs --events 5\n") {
+	if code != exitBudget || !strings.HasSuffix(errs.String(), "untorn-sim: explore: interrupted: nothing is certified of posix,ext4,xfs,btrfs; go on with: go run ./cmd/untorn-sim explore --depth 2 --disk posix,ext4,xfs,btrfs --events 5\n") {
 		t.Errorf("exit %d, %q", code, errs.String())
 	}
 	if out := k.String(); !strings.HasPrefix(out, "batch, 5 events, on sequential\n") || !strings.Contains(out, "  certificate ") {
@@ -123,7 +123,7 @@ func TestStopped(t *testing.T) {
 			t.Errorf("exit %d", code)
 		}
 		matches(t, "stdout", out, `^ +total +[1-9][0-9]* `)
-		counts := matches(t, "stderr", failure, `\Auntorn-sim: run: interrupted: the table counts ([0-9]+) of 200000 seeds; go on with: untorn-sim run --jobs 2 --out rows --resume failures/interrupted.run\n\z`)
+		counts := matches(t, "stderr", failure, `\Auntorn-sim: run: interrupted: the table counts ([0-9]+) of 200000 seeds; go on with: go run ./cmd/untorn-sim run --jobs 2 --out rows --resume failures/interrupted.run\n\z`)
 		if _, err := os.Stat(filepath.Join(dir, "rows")); err != nil {
 			t.Error(err)
 		}
@@ -138,7 +138,7 @@ func TestStopped(t *testing.T) {
 		if code != exitBudget {
 			t.Errorf("gone on with: exit %d", code)
 		}
-		more := matches(t, "gone on with", failure, `\Auntorn-sim: run: interrupted: the table counts ([0-9]+) of 200000 seeds; go on with: untorn-sim run --jobs 2 --out rows --resume failures/interrupted.run\n\z`)
+		more := matches(t, "gone on with", failure, `\Auntorn-sim: run: interrupted: the table counts ([0-9]+) of 200000 seeds; go on with: go run ./cmd/untorn-sim run --jobs 2 --out rows --resume failures/interrupted.run\n\z`)
 		if counts != nil && more != nil && (len(more[1]) < len(counts[1]) || len(more[1]) == len(counts[1]) && more[1] <= counts[1]) {
 			t.Errorf("the table counted %s seeds, then %s", counts[1], more[1])
 		}
@@ -150,7 +150,7 @@ func TestStopped(t *testing.T) {
 			t.Errorf("exit %d", code)
 		}
 		matches(t, "stdout", out, `^  so far        [0-9]+ crash points?, [0-9]+ runs?, 0 violations; nothing is certified of posix$`)
-		matches(t, "stderr", failure, `\Auntorn-sim: explore: interrupted: nothing is certified of posix,ext4; go on with: untorn-sim explore --all-points --depth 3 --disk posix,ext4 --events 60 --size 2000\n\z`)
+		matches(t, "stderr", failure, `\Auntorn-sim: explore: interrupted: nothing is certified of posix,ext4; go on with: go run ./cmd/untorn-sim explore --all-points --depth 3 --disk posix,ext4 --events 60 --size 2000\n\z`)
 	})
 	t.Run("errors", func(t *testing.T) {
 		t.Parallel()
@@ -160,7 +160,7 @@ func TestStopped(t *testing.T) {
 		}
 		matches(t, "stdout", out, `^mixed on posix: [0-9]+ operations, [0-9]+ faults, [0-9]+ happened, .*, not exact, 0 violations, `)
 		matches(t, "stdout", out, `^  [0-9]+ of [0-9]+ faults were not tried: it was interrupted$`)
-		matches(t, "stderr", failure, `\Auntorn-sim: errors: interrupted: [0-9]+ of [0-9]+ faults were tried on posix; go on with: untorn-sim errors --disk posix,ext4 --ops 100000 --scenario mixed --seed 3\n\z`)
+		matches(t, "stderr", failure, `\Auntorn-sim: errors: interrupted: [0-9]+ of [0-9]+ faults were tried on posix; go on with: go run ./cmd/untorn-sim errors --disk posix,ext4 --ops 100000 --scenario mixed --seed 3\n\z`)
 	})
 	t.Run("tamper", func(t *testing.T) {
 		t.Parallel()
@@ -169,7 +169,7 @@ func TestStopped(t *testing.T) {
 			t.Errorf("exit %d", code)
 		}
 		matches(t, "stdout", out, `^ +together +[1-9]`)
-		matches(t, "stderr", failure, `\Auntorn-sim: tamper: interrupted: [0-9]+ mutations were judged, 0 finds so far; it begins anew; go on with: untorn-sim tamper --mutations 100000000\n\z`)
+		matches(t, "stderr", failure, `\Auntorn-sim: tamper: interrupted: [0-9]+ mutations were judged, 0 finds so far; it begins anew; go on with: go run ./cmd/untorn-sim tamper --mutations 100000000\n\z`)
 	})
 	t.Run("shrink", func(t *testing.T) { // alone: its first run has to end before it is stopped
 		dir := t.TempDir()
@@ -181,7 +181,7 @@ func TestStopped(t *testing.T) {
 			t.Errorf("exit %d", code)
 		}
 		matches(t, "stdout", out, `^from 13 steps, 0 faults, [0-9]+ choices to [0-9]+ steps?, 0 faults, [0-9]+ choices?, in [0-9]+ runs?$`)
-		matches(t, "stderr", failure, `\Auntorn-sim: shrink: interrupted: small.plan may not be minimal; go on with: untorn-sim shrink small.plan --images 4000 --jobs 1 --out small.plan\n\z`)
+		matches(t, "stderr", failure, `\Auntorn-sim: shrink: interrupted: small.plan may not be minimal; go on with: go run ./cmd/untorn-sim shrink small.plan --images 4000 --jobs 1 --out small.plan\n\z`)
 		if _, err := replay.Load(filepath.Join(dir, "small.plan")); err != nil {
 			t.Error(err)
 		}

@@ -94,9 +94,10 @@ func headers(a, b *Header) (list []string) {
 	say("the scenarios differ", a.Scenario, b.Scenario)
 	say("the disks differ", a.Disk, b.Disk)
 	say("the cells differ, in bytes", a.Cell, b.Cell)
-	say("the seeds differ", a.Seed, b.Seed)
-	if a.Plan != b.Plan {
-		x, y := strings.Split(a.Plan, "\n"), strings.Split(b.Plan, "\n")
+	if a.Seed != 0 && b.Seed != 0 { // a plan need not say which it came from
+		say("the seeds differ", a.Seed, b.Seed)
+	}
+	if x, y := instructions(a.Plan), instructions(b.Plan); !slices.Equal(x, y) {
 		for i := range max(len(x), len(y)) {
 			line := func(l []string) string {
 				if i < len(l) {
@@ -105,12 +106,20 @@ func headers(a, b *Header) (list []string) {
 				return "no more"
 			}
 			if line(x) != line(y) {
-				list = append(list, fmt.Sprintf("the plans differ, first in line %d: %q and %q", i+1, cut(line(x), Width/3), cut(line(y), Width/3)))
+				list = append(list, fmt.Sprintf("the plans differ, first in %q and %q", cut(line(x), Width/3), cut(line(y), Width/3)))
 				break
 			}
 		}
 	}
 	return list
+}
+
+// instructions are the lines of a plan that say what is done: no comment, and not what
+// came of it.
+func instructions(plan string) []string {
+	return slices.DeleteFunc(strings.Split(plan, "\n"), func(line string) bool {
+		return line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "digest ") || strings.HasPrefix(line, "seed ")
+	})
 }
 
 // differing names the fields that are not the same.

@@ -21,7 +21,8 @@ func TestDiff(t *testing.T) {
 		{"nothing", func(*trace.Trace) {}, -2, nil, 0},
 		{"a source line", func(t *trace.Trace) { t.Entries[2].Op.Callers = nil }, -2, nil, 0},
 		{"the end", func(t *trace.Trace) { t.Header.Found = "something else" }, -2, nil, 0}, // the verdict says it
-		{"a comment of the plan", func(t *trace.Trace) { t.Header.Plan += "# why\n" }, -1, nil, 1},
+		{"a comment of the plan", func(t *trace.Trace) { t.Header.Plan += "# why\n" }, -2, nil, 0},
+		{"a step of the plan", func(t *trace.Trace) { t.Header.Plan += "step 9 read\n" }, -1, nil, 1},
 		{"another disk", func(t *trace.Trace) { t.Header.Disk, t.Header.Seed, t.Entries[2].Text = "ext4", 8, "mkdir log" }, 2, []string{"text"}, 2},
 		{"another cell", func(t *trace.Trace) { t.Header.Cell = 4096 }, -1, nil, 1},
 		{"another scenario", func(t *trace.Trace) { t.Header.Scenario = "mixed" }, -1, nil, 1},
