@@ -170,8 +170,9 @@ type NoteName struct {
 }
 
 // NoteNames yields each name of which the log has a durable note, sorted, with what
-// there is of it. Those that begin with "untorn." are the log's own: signatures, and
-// cursors, of which Cursors says more. Nothing is read from the disk.
+// there is of it. Those that begin with "untorn." are the log's own: signatures,
+// denials, how far another log was taken in (see Adopted), and the moves of cursors, of
+// which Cursors says more. Nothing is read from the disk.
 func (l *Log) NoteNames() iter.Seq[NoteName] {
 	look := func(name string) (NoteName, bool) {
 		l.mu.Lock()

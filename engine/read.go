@@ -527,12 +527,11 @@ func (l *Log) Scopes() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seen := map[string]bool{}
-	l.index.Names(func(n index.Name) bool {
-		if !seen[n.Scope] && l.index.Shown(n).Version > 0 {
-			seen[n.Scope] = true
+	for name := range l.index.AllNames() {
+		if !seen[name.Scope] && l.index.Shown(name).Version > 0 {
+			seen[name.Scope] = true
 		}
-		return false
-	})
+	}
 	return slices.Sorted(maps.Keys(seen))
 }
 
@@ -542,7 +541,7 @@ func (l *Log) Scopes() []string {
 func (l *Log) Heads() iter.Seq[Head] {
 	return func(yield func(Head) bool) {
 		l.mu.Lock()
-		names := l.index.AllNames()
+		names := slices.AppendSeq(make([]index.Name, 0, l.index.Streams()), l.index.AllNames())
 		l.mu.Unlock()
 		slices.SortFunc(names, func(a, b index.Name) int {
 			return cmp.Or(strings.Compare(a.Scope, b.Scope), strings.Compare(a.Stream, b.Stream))

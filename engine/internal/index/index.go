@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"hash/maphash"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -522,10 +523,8 @@ func (x *Index) Names(keep func(Name) bool) []Name {
 	return names
 }
 
-// AllNames returns the names of all streams, in no order.
-func (x *Index) AllNames() []Name {
-	return slices.AppendSeq(make([]Name, 0, len(x.streams)), maps.Keys(x.streams))
-}
+// AllNames yields the names of all streams, in no order.
+func (x *Index) AllNames() iter.Seq[Name] { return maps.Keys(x.streams) }
 
 // pages is a slice that grows without copying what it holds: a log of millions
 // of events must not need twice its index for a moment.
