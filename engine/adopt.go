@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/untorn-db/untorn/engine/chain"
+	"github.com/untorn-db/untorn/engine/internal/index"
 	"github.com/untorn-db/untorn/engine/record"
 )
 
@@ -150,8 +151,9 @@ func (l *Log) isAdopted(c *call, staged *staging) (bool, error) {
 	a := c.adopts
 	data, ok := staged.notes[a.note]
 	if !ok {
-		var last, exists = l.index.Note(a.note)
-		data, ok = last.Data, exists
+		var last index.Note
+		last, ok = l.index.Note(a.note)
+		data = last.Data
 	}
 	if ok {
 		batch, head, ok := parseAdopted(data)

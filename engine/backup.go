@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/afero"
 
 	"github.com/untorn-db/untorn/engine/diskfs"
@@ -54,7 +55,7 @@ type BackupTarget struct {
 
 // Backup is what Log.Backup and Restore have made, or found in place.
 type Backup struct {
-	LogID [16]byte
+	LogID uuid.UUID
 	Head  LogHead // of the log there
 	Bytes int64   // of its segments
 
@@ -157,7 +158,7 @@ func Restore(ctx context.Context, from Options, to BackupTarget, keys *proof.Key
 	if err != nil {
 		return Backup{}, fmt.Errorf("engine: restore: %w", within(err))
 	}
-	c := &copying{target: to, exactly: true, before: true, keys: keys, kept: kept}
+	c := &copying{target: to, restores: true, keys: keys, kept: kept}
 	b, err := l.backup(ctx, c)
 	_ = l.Close() // nothing was written to it
 	if err != nil {
@@ -179,11 +180,12 @@ const (
 
 // copying is one call of Backup or Restore.
 type copying struct {
-	target  BackupTarget
-	exactly bool        // a log that is there must be this one
-	before  bool        // the log is verified before, and must have been closed
-	keys    *proof.Keys // that it is verified with
-	kept    []LogHead
+	target BackupTarget
+	// Of Restore: the log must have been closed, and is verified before; a log that is
+	// in the target must be this one.
+	restores bool
+	keys     *proof.Keys // that it is verified with, if any
+	kept     []LogHead   // that it must have
 
 	log  *Log
 	part durablePart
@@ -294,13 +296,12 @@ func (p *durablePart) ends(i int) point {
 	if i+1 == len(p.segments) {
 		return p.durable
 	}
-	next := &p.segments[i+1].header
-	return point{batch: next.PreviousBatch, sequence: next.PreviousSequence, time: next.PreviousTime, head: next.PreviousHead}
+	return pointBefore(&p.segments[i+1].header)
 }
 
 func (c *copying) checkSource(ctx context.Context) error {
 	c.total = 2 * c.part.bytes(0)
-	if !c.before {
+	if !c.restores {
 		return nil
 	}
 	if r := c.log.recovery; r.Torn || c.part.pending > 0 {
@@ -456,7 +457,7 @@ func (c *copying) fill(ctx context.Context) error {
 	if err := c.dir.syncNames(); err != nil {
 		return err
 	}
-	return c.verify(ctx, map[string]string{}, nil)
+	return c.verify(ctx, nil, nil)
 }
 
 // empty removes whatever stands under the mark. Nothing there is ever written to: it
@@ -507,15 +508,14 @@ func (c *copying) goOn(ctx context.Context, names []string) error {
 	fresh := c.part.segments[from:]
 	c.result.Kept = from
 	c.total = c.part.bytes(0) + c.part.bytes(from)
-	if c.before {
+	if c.restores {
 		c.total += c.part.bytes(0)
 	}
-	copies := map[string]string{}
-	err = c.beside(ctx, fresh, copies, head)
+	err = c.beside(ctx, fresh, head)
 	placed := 0
 	for err == nil && placed < len(fresh) {
-		name := segment.Name(fresh[placed].number)
-		if err = c.dir.rename(copies[name], name); err == nil {
+		number := fresh[placed].number
+		if err = c.dir.rename(copyName(number), segment.Name(number)); err == nil {
 			placed++
 			err = c.dir.syncNames()
 		}
@@ -548,12 +548,12 @@ func (c *copying) follows(there *Log) (head LogHead, from int, err error) {
 	case there.lastSegment == 0:
 		return head, 0, c.refuse(nil, "it holds a log without a batch")
 	case there.logID != p.id:
-		return head, 0, c.refuse(nil, "it holds another log, with the id %x", there.logID)
+		return head, 0, c.refuse(nil, "it holds another log, with the id %v", uuid.UUID(there.logID))
 	case there.recovery.Torn || there.written.batch > last.batch:
 		return head, 0, c.refuse(nil, "it holds a log that was written to, and not closed")
 	case last.batch > p.durable.batch:
 		return head, 0, c.refuse(nil, "it holds the log up to batch %d, and this one is known to be durable up to batch %d", last.batch, p.durable.batch)
-	case c.exactly && (last.batch != p.durable.batch || last.head != p.durable.head):
+	case c.restores && (last.batch != p.durable.batch || last.head != p.durable.head):
 		return head, 0, c.refuse(nil, "it holds the log up to batch %d", last.batch)
 	}
 	from = len(there.numbers) - 1
@@ -574,7 +574,8 @@ func (c *copying) follows(there *Log) (head LogHead, from int, err error) {
 
 // beside copies segments under names that count for nothing, and verifies the log
 // that they make with those that are there. It has the head that is there.
-func (c *copying) beside(ctx context.Context, fresh []partSegment, copies map[string]string, head LogHead) error {
+func (c *copying) beside(ctx context.Context, fresh []partSegment, head LogHead) error {
+	copies := map[string]string{} // under what names they lie
 	for i := range fresh {
 		name := copyName(fresh[i].number)
 		mine := c.log.dir.has(name)

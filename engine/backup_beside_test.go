@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -151,8 +152,9 @@ func TestBackupsOnARealDiskBesideWriters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	appended(t, log, "first")
-	appended(t, log, "second") // which says that the first is durable
+	for i := range 6 { // a segment, and what begins the next one
+		appended(t, log, big(fmt.Sprint(i), 20_000))
+	}
 	rounds := 12
 	if testing.Short() {
 		rounds = 4
@@ -199,7 +201,7 @@ func TestBackupsOnARealDiskBesideWriters(t *testing.T) {
 	}
 	closed(t, log)
 	t.Logf("%d backups, %d segments linked", len(heads), linked)
-	if len(heads) < rounds {
-		t.Error("too few backups")
+	if linked == 0 && runtime.GOOS != "windows" { // where there are no links
+		t.Error("no segment was linked")
 	}
 }

@@ -230,8 +230,9 @@ func itemError(b *Batch, item int, err error) error {
 func (l *Log) compose(c *call, item int, version uint64) error {
 	d, s := &c.batch.Events[item], c.staged
 	e := &s.events[item]
-	id, err := d.id, error(nil)
+	id := d.id
 	if id == uuid.Nil {
+		var err error
 		if id, err = l.newID(s.mark.Time); err != nil {
 			return err
 		}

@@ -329,9 +329,8 @@ func (r *recovering) enter(s *segmentFile) error {
 	if s.number == r.firstSegment {
 		r.last = point{head: h.PreviousHead}
 	}
-	want := point{batch: h.PreviousBatch, sequence: h.PreviousSequence, time: h.PreviousTime, head: h.PreviousHead, end: record.DataStart}
-	last := r.last
-	last.end = record.DataStart
+	want, last := pointBefore(h), r.last
+	want.end, last.end = record.DataStart, record.DataStart
 	if r.lenient && want.batch >= last.batch && want.sequence >= last.sequence {
 		last, r.lenient = want, false
 	}

@@ -98,6 +98,12 @@ func (l *Log) release(s *segmentFile) {
 	}
 }
 
+// pointBefore is the end of the segment before the one with this header, as that tells
+// it: without the place, which is in another file.
+func pointBefore(h *record.SegmentHeader) point {
+	return point{batch: h.PreviousBatch, sequence: h.PreviousSequence, time: h.PreviousTime, head: h.PreviousHead}
+}
+
 // dropLocked says that a segment's file is not needed any more, once its readers are
 // done. It returns the file if that is now.
 func (s *segmentFile) dropLocked() (now afero.File) {

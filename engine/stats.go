@@ -71,6 +71,5 @@ func (l *Log) headAtEndLocked(s *segmentFile) LogHead {
 	if next == nil {
 		return LogHead{}
 	}
-	h := &next.header
-	return point{batch: h.PreviousBatch, sequence: h.PreviousSequence, time: h.PreviousTime, head: h.PreviousHead}.logHead()
+	return pointBefore(&next.header).logHead()
 }
