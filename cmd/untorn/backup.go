@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -73,9 +72,9 @@ func restoreCommand() command.Command {
 		Long: `Copies a backup, or any log that was closed, into a new directory. All of it is verified before, and what was
 written is read and verified again. Writes nothing to the backup.
 
-The directory must be empty or missing; what a restore has left that was cut off is replaced. A damaged backup is
-refused: untorn read --salvage reads what is whole in it. --head and --keys are those of untorn verify: the backup
-must have that head, and must be signed, each signature by one of the keys.
+The directory must be empty or missing, or hold that very log already; what a restore has left that was cut off is
+replaced. A damaged backup is refused: untorn read --salvage reads what is whole in it. --head and --keys are those
+of untorn verify: the backup must have that head, and must be signed, each signature by one of the keys.
 
 The restored log has the id of the one that was backed up. Append to one of the two only: both would give the same
 sequences to different events. Their heads tell them apart.`,
@@ -218,27 +217,6 @@ func (c *copying) run(do func(ctx context.Context, to engine.BackupTarget) (engi
 	}
 	return nil
 }
-
-// said is an error of the engine's without the name of the call, which stands before it
-// as that of the command.
-func said(err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	for _, prefix := range []string{"engine: ", "back up: ", "restore: "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	return &saidError{err, text}
-}
-
-type saidError struct {
-	err  error
-	text string
-}
-
-func (e *saidError) Error() string { return e.text }
-func (e *saidError) Unwrap() error { return e.err }
 
 func (c *copying) printText(b *engine.Backup) {
 	fmt.Fprintf(c.Stdout, "%s in %s and %s %s to %s: ", command.Count(b.Head.Sequence, "event", "events"),

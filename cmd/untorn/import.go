@@ -185,7 +185,7 @@ func (i *importer) refused(err error) error {
 	var line *dump.LineError
 	if errors.As(err, &line) {
 		err = line
-		code = i.code(line)
+		code = codeOf(line)
 		if told := told(line.Err); told != nil {
 			err = &dump.LineError{Line: line.Line, Batch: 0, Err: told}
 		}
@@ -193,8 +193,8 @@ func (i *importer) refused(err error) error {
 	return command.Fail(code, "%w%s; %s", err, i.hint(err), left)
 }
 
-// code is the exit code of a dump that has this line.
-func (i *importer) code(line *dump.LineError) int {
+// codeOf is the exit code of a dump that has this line.
+func codeOf(line *dump.LineError) int {
 	for _, ours := range []error{engine.ErrInvalid, engine.ErrLimit} {
 		if errors.Is(line, ours) {
 			return command.ExitUsage

@@ -1,6 +1,6 @@
-// Command untorn works on an event log in a directory: append, read, tail,
-// verify, inspect, graph, backup, restore, key, sign, prove, check. help, completion and man
-// are about the command itself.
+// Command untorn works on an event log in a directory: append, read, tail, dump, import,
+// verify, inspect, graph, backup, restore, key, sign, prove, check. help, completion and
+// man are about the command itself.
 //
 //	printf '%s\n' '{"stream":"order-42","type":"order.placed","data":{"total":3}}' | untorn append --dir data
 //	untorn read --dir data --stream order-42
@@ -21,8 +21,9 @@
 //
 // The way of the data:
 //
-//	stdin ──lines──▶ append ──batches──▶ log ──▶ read, tail, verify, inspect, graph, prove ──▶ stdout
-//	                                      └── what went wrong, and what to do about it ──▶ stderr
+//	stdin ──lines──▶ append, import ──batches──▶ log ──▶ read, tail, dump, verify, inspect, graph, prove ──▶ stdout
+//	                                              │ └──▶ backup, restore ──▶ another directory
+//	                                              └── what went wrong, and what to do about it ──▶ stderr
 //
 // Only append, import and sign take the log's lock; the others open it read-only and write
 // nothing to it, also while somebody appends.
@@ -41,6 +42,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/engine"
@@ -152,6 +154,7 @@ func noteEmpty(e *command.Env, dir string, log *engine.Log) {
 // openQuietly is openToRead for a log that may be empty.
 func openQuietly(dir string, salvage bool) (*engine.Log, error) {
 	log, err := engine.Open(engine.Options{Dir: dir, ReadOnly: true, Salvage: salvage})
+	err = said(err)
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
 		return nil, fmt.Errorf("%w: nothing was changed; untorn read --salvage reads what is whole", err)
@@ -161,9 +164,31 @@ func openQuietly(dir string, salvage bool) (*engine.Log, error) {
 	return log, err
 }
 
+// said is an error of the engine's without the names of package and call: that of the
+// command stands before it.
+func said(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, prefix := range []string{"engine: ", "back up: ", "restore: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return &saidError{err, text}
+}
+
+type saidError struct {
+	err  error
+	text string
+}
+
+func (e *saidError) Error() string { return e.text }
+func (e *saidError) Unwrap() error { return e.err }
+
 // openToWrite opens a log, or makes one, and takes its lock.
 func openToWrite(options engine.Options) (*engine.Log, error) {
 	log, err := engine.Open(options)
+	err = said(err)
 	switch {
 	case errors.Is(err, engine.ErrCorrupt):
 		return nil, fmt.Errorf("%w: untorn read --salvage reads what is whole", err)
