@@ -83,6 +83,8 @@ var (
 	// ErrNotClosed: a log that is to be restored ends in batches that nothing says are
 	// durable, or in bytes that are no batch.
 	ErrNotClosed = errors.New("the log was not closed: open it once, and close it, or back it up")
+	// ErrNotSigned: a log that is to be restored has no signature, and there are keys.
+	ErrNotSigned = errors.New("the log has no signature, so nobody vouches for it")
 )
 
 // TargetError says why a backup or restore cannot be made into a directory. Nothing
@@ -145,8 +147,8 @@ func (l *Log) Backup(ctx context.Context, to BackupTarget) (Backup, error) {
 //
 // A damaged log is refused with a *CorruptError, one that was not closed with
 // ErrNotClosed. With keys it is verified as VerifySigned does, and must have a
-// signature, or the error matches ErrNotFound. Kept are heads that it must have, as in
-// Verify.
+// signature, or the error matches ErrNotSigned. Kept are heads that it must have, as in
+// Verify, or the error matches ErrNotFound.
 //
 // The target must be empty, hold what a Restore has left that was cut off, or hold
 // exactly the log already; else the error is a *TargetError. All else is as with
@@ -310,7 +312,7 @@ func (c *copying) checkSource(ctx context.Context) error {
 	c.total += c.part.bytes(0)
 	v, err := c.log.verify(ctx, &verifying{keys: c.keys, told: c.progress}, c.kept)
 	if err == nil && c.keys != nil && !v.Signed.Signed() {
-		return fmt.Errorf("%w: a signature, so nobody vouches for it", ErrNotFound)
+		return ErrNotSigned
 	}
 	c.result.Signed = v.Signed
 	return err

@@ -529,7 +529,7 @@ func TestRestore(t *testing.T) {
 	}
 	m.isBackup("a/b/restored", b.Head, want)
 	keys := trusted(t, public("ops", testKey(1)))
-	if _, err := engine.Restore(ctx, from, engine.BackupTarget{FS: m.disk, Dir: "c"}, &keys); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := engine.Restore(ctx, from, engine.BackupTarget{FS: m.disk, Dir: "c"}, &keys); !errors.Is(err, engine.ErrNotSigned) {
 		t.Errorf("without a signature: %v", err)
 	}
 	// Once more changes nothing.

@@ -165,10 +165,10 @@ func refused(err error, from, keys string, kept []engine.LogHead) error {
 		return fmt.Errorf("%s: %w, says %s", damage.Reason, distrust(damage), keys)
 	case errors.Is(err, engine.ErrCorrupt):
 		return fmt.Errorf("%w: untorn read --salvage reads what is whole", err)
-	case errors.Is(err, engine.ErrNotFound) && len(kept) > 0 && keys == "":
+	case errors.Is(err, engine.ErrNotSigned):
+		return fmt.Errorf("%s has no signature, so nobody vouches for it: leave out --keys, or sign the log, and back it up again", from)
+	case errors.Is(err, engine.ErrNotFound) && len(kept) > 0:
 		return fmt.Errorf("%s does not have the head of --head after batch %d: it ends before, or is another log", from, kept[0].Batch)
-	case errors.Is(err, engine.ErrNotFound):
-		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no backup in %s: name its directory", from)
 	}
