@@ -15,9 +15,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// Exits is the command of testscript "exits CODE COMMAND ARG…". It runs a command that has to end with this code; one
-// that fails has to say so in one line that begins with its name; notes and progress
-// may come with it.
+// Exits is the command of testscript "exits CODE COMMAND ARG…". It runs a command that
+// has to end with this code; one that fails has to say so in one line that begins with
+// its name; notes and progress may come with it.
 func Exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND ARG…")
