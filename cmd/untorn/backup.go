@@ -241,7 +241,6 @@ func (c *copying) printJSON(b *engine.Backup) {
 	o.number("kept", uint64(b.Kept))
 	o.number("copiedBytes", uint64(b.CopiedBytes))
 	o.number("notDurable", b.NotDurable)
-	o.name("head")
-	o.b = appendHead(o.b, b.Head)
+	o.head(b.Head)
 	c.Stdout.Write(o.line())
 }

@@ -278,13 +278,11 @@ func (i *importer) printJSON(id uuid.UUID) {
 	o.number("batches", r.Batches)
 	o.number("events", r.Events)
 	o.number("skipped", r.Skipped)
-	o.name("head")
-	o.b = appendHead(o.b, i.head)
+	o.head(i.head)
 	o.text("dumpLog", i.reader.Header().Log.String())
-	o.name("dumpHead")
-	of := newObject(o.b)
-	of.number("batch", sum.Batch)
-	of.hash("hash", sum.Head)
-	o.b = append(of.b, '}')
+	o.object("dumpHead", func(o *object) {
+		o.number("batch", sum.Batch)
+		o.hash("hash", sum.Head)
+	})
 	i.Stdout.Write(o.line())
 }

@@ -379,20 +379,17 @@ func (i *inspection) printJSON() {
 	o.text("dir", i.dir)
 	o.number("events", stats.Events)
 	o.number("batches", stats.Batches)
-	o.name("head")
-	o.b = appendHead(o.b, i.head)
-	o.name("frontiers")
-	all := newObject(o.b)
-	for _, f := range frontiers(*stats) {
-		all.name(f.name)
-		one := newObject(all.b)
-		one.number("sequence", f.Sequence)
-		if f.Sequence > 0 {
-			one.time("time", f.Time)
+	o.head(i.head)
+	o.object("frontiers", func(o *object) {
+		for _, f := range frontiers(*stats) {
+			o.object(f.name, func(o *object) {
+				o.number("sequence", f.Sequence)
+				if f.Sequence > 0 {
+					o.time("time", f.Time)
+				}
+			})
 		}
-		all.b = append(one.b, '}')
-	}
-	o.b = append(all.b, '}')
+	})
 	list(o, "segments", stats.Segments, i.segmentJSON)
 	o.number("scopes", uint64(len(i.scopes)))
 	o.number("streams", uint64(stats.Streams))
@@ -401,8 +398,7 @@ func (i *inspection) printJSON() {
 	o.truth("torn", recovery.Torn)
 	o.number("damaged", uint64(len(recovery.Damage)))
 	if len(recovery.Damage) > 0 {
-		o.name("damage")
-		o.b = appendProblems(o.b, recovery.Damage)
+		list(o, "damage", recovery.Damage, (*object).problem)
 	}
 	if len(stats.Segments) > 0 {
 		o.text("id", i.log.ID().String())
@@ -413,25 +409,20 @@ func (i *inspection) printJSON() {
 		o.text("kind", f.Kind.String())
 	})
 	if i.signed.Signed() {
-		o.name("signed")
-		one := newObject(o.b)
-		one.number("batch", i.signed.Batch)
-		one.number("sequence", i.signed.Sequence)
-		one.hash("hash", i.signed.Hash)
-		one.text("key", i.signed.KeyID)
-		events, batches := i.unsigned()
-		one.number("eventsSince", events)
-		one.number("batchesSince", batches)
-		o.b = append(one.b, '}')
+		o.object("signed", func(o *object) {
+			o.signed(&i.signed)
+			events, batches := i.unsigned()
+			o.number("eventsSince", events)
+			o.number("batchesSince", batches)
+		})
 	}
 	if i.writer > 0 {
-		o.name("lock")
-		one := newObject(o.b)
-		one.number("process", uint64(i.writer))
-		if yes, known := running(i.writer); known {
-			one.truth("running", yes)
-		}
-		o.b = append(one.b, '}')
+		o.object("lock", func(o *object) {
+			o.number("process", uint64(i.writer))
+			if yes, known := running(i.writer); known {
+				o.truth("running", yes)
+			}
+		})
 	}
 	o.number("cursors", i.cursorCount)
 	o.number("mostBehind", i.behind)
@@ -453,28 +444,12 @@ func (i *inspection) segmentJSON(o *object, s engine.SegmentStats) {
 		o.time("begins", s.FirstTime)
 	}
 	if s.Head.Batch > 0 {
-		o.name("head")
-		o.b = appendHead(o.b, s.Head)
+		o.head(s.Head)
 	}
 	o.number("carried", uint64(s.Carried))
 	if i.damaged[s.Number] {
 		o.truth("damaged", true)
 	}
-}
-
-// list appends a list of objects.
-func list[T any](o *object, name string, all []T, fill func(o *object, one T)) {
-	o.name(name)
-	o.b = append(o.b, '[')
-	for i, one := range all {
-		if i > 0 {
-			o.b = append(o.b, ',')
-		}
-		inner := newObject(o.b)
-		fill(inner, one)
-		o.b = append(inner.b, '}')
-	}
-	o.b = append(o.b, ']')
 }
 
 // printListsJSON prints one object a line of what is asked for.
@@ -521,15 +496,4 @@ func (i *inspection) printListsJSON() {
 			})
 		}
 	}
-}
-
-func appendHead(b []byte, head engine.LogHead) []byte {
-	o := newObject(b)
-	o.number("batch", head.Batch)
-	o.number("sequence", head.Sequence)
-	if head.Batch > 0 {
-		o.time("time", head.Time)
-	}
-	o.hash("hash", head.Hash)
-	return append(o.b, '}')
 }

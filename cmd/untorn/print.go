@@ -17,6 +17,7 @@ import (
 
 	"github.com/untorn-db/untorn/cmd/internal/color"
 	"github.com/untorn-db/untorn/engine"
+	"github.com/untorn-db/untorn/engine/proof"
 )
 
 // timeFormat is RFC 3339 with nine digits, so that texts sort like times.
@@ -96,6 +97,57 @@ func nests(value []byte) bool {
 		return true
 	}
 	return json.Valid(slices.Concat([]byte("["), value, []byte("]")))
+}
+
+// object appends an object that a function fills.
+func (o *object) object(name string, fill func(inner *object)) {
+	o.name(name)
+	inner := newObject(o.b)
+	fill(inner)
+	o.b = append(inner.b, '}')
+}
+
+// list appends a list of objects.
+func list[T any](o *object, name string, all []T, fill func(inner *object, one T)) {
+	o.name(name)
+	o.b = append(o.b, '[')
+	for i, one := range all {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		inner := newObject(o.b)
+		fill(inner, one)
+		o.b = append(inner.b, '}')
+	}
+	o.b = append(o.b, ']')
+}
+
+func (o *object) head(head engine.LogHead) {
+	o.object("head", func(o *object) {
+		o.number("batch", head.Batch)
+		o.number("sequence", head.Sequence)
+		if head.Batch > 0 {
+			o.time("time", head.Time)
+		}
+		o.hash("hash", head.Hash)
+	})
+}
+
+// signed appends the fields of a head that was signed.
+func (o *object) signed(head *proof.SignedHead) {
+	o.number("batch", head.Batch)
+	o.number("sequence", head.Sequence)
+	o.hash("hash", head.Hash)
+	o.text("key", head.KeyID)
+}
+
+func (o *object) problem(problem *engine.CorruptError) {
+	o.number("segment", problem.Segment)
+	o.name("offset")
+	o.b = strconv.AppendInt(o.b, problem.Offset, 10)
+	o.number("sequence", problem.Sequence)
+	o.text("where", problem.Where)
+	o.text("reason", problem.Reason)
 }
 
 func (o *object) line() []byte { return append(o.b, '}', '\n') }

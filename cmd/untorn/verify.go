@@ -264,13 +264,10 @@ func (v *verification) printJSON() {
 	o.number("batches", found.Batches)
 	o.number("segments", uint64(found.Segments))
 	o.number("bytes", uint64(found.Bytes))
-	o.name("head")
-	o.b = appendHead(o.b, found.Head)
-	o.name("problems")
-	o.b = appendProblems(o.b, v.problems)
+	o.head(found.Head)
+	list(o, "problems", v.problems, (*object).problem)
 	if len(v.untrusted) > 0 {
-		o.name("untrusted")
-		o.b = appendProblems(o.b, v.untrusted)
+		list(o, "untrusted", v.untrusted, (*object).problem)
 	}
 	o.name("remarks")
 	o.b = append(o.b, '[')
@@ -285,34 +282,10 @@ func (v *verification) printJSON() {
 	o.number("unprovenBatches", recovery.UnprovenBatches)
 	o.truth("torn", recovery.Torn)
 	if v.keys != nil && found.Signed.Signed() {
-		o.name("signed")
-		head := newObject(o.b)
-		head.number("batch", found.Signed.Batch)
-		head.number("sequence", found.Signed.Sequence)
-		head.hash("hash", found.Signed.Hash)
-		head.text("key", found.Signed.KeyID)
-		o.b = append(head.b, '}')
+		o.object("signed", func(o *object) { o.signed(&found.Signed) })
 	}
 	if len(v.kept) > 0 && v.fine {
 		o.number("batchesSince", v.since())
 	}
 	e.Stdout.Write(o.line())
-}
-
-func appendProblems(b []byte, problems []*engine.CorruptError) []byte {
-	b = append(b, '[')
-	for i, problem := range problems {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		one := newObject(b)
-		one.number("segment", problem.Segment)
-		one.name("offset")
-		one.b = strconv.AppendInt(one.b, problem.Offset, 10)
-		one.number("sequence", problem.Sequence)
-		one.text("where", problem.Where)
-		one.text("reason", problem.Reason)
-		b = append(one.b, '}')
-	}
-	return append(b, ']')
 }

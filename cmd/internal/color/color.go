@@ -69,11 +69,11 @@ func (w When) Painter(output io.Writer, environment func(name string) (string, b
 	}
 	plain, _ := environment("NO_COLOR")
 	terminal, _ := environment("TERM")
-	return Painter{on: plain == "" && terminal != "dumb" && Terminal(output)}
+	return Painter{on: plain == "" && terminal != "dumb" && shows(output)}
 }
 
-// Terminal reports whether an output is a terminal that shows colours.
-func Terminal(output io.Writer) bool {
+// shows reports whether an output is a terminal that shows colours.
+func shows(output io.Writer) bool {
 	file, ok := output.(*os.File)
 	return ok && isTerminal(file)
 }
