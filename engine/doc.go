@@ -62,7 +62,7 @@
 // A log can be taken elsewhere batch by batch, whole. Apply makes a copy with the same
 // head, in a log that Options.ID gave the id of the first: each batch is checked before
 // it is written, and skipped where it is there already. Adopt takes the events into
-// another log, as new ones.
+// another log, as new ones. Package engine/dump writes the batches as text, and reads it.
 //
 //	for batch, err := range log.Batches(copy.LogHead().Batch + 1) {
 //		…
