@@ -34,7 +34,9 @@ last event that it printed. A note says if events that it had printed as not dur
 
 The directory has to be there, as a file for tail -f has; it may be empty, and -f waits for the first event.
 
-With --since it begins with all events of that time and later, or the last -n of them. ` + selectHelp + `
+With --since it begins with all events of that time and later, or the last -n of them.
+
+` + selectHelp + `
 
 On a terminal, text is in colours, of which a stream always has the same; NO_COLOR and TERM=dumb turn them off, and
 so does --color never.`,

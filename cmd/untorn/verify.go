@@ -23,8 +23,8 @@ func verifyCommand() command.Command {
 head. Writes nothing, and changes nothing upon damage.
 
 Somebody who can write to the disk can make up a log whose hashes are right. --head compares the log with a
-head that was kept elsewhere: untorn append, inspect, sign and verify print it as BATCH:HASH. The log must have
-had it after that batch, and may have gone on since: a note says how far. --keys requires that every signature
+head that was kept elsewhere: untorn append, inspect, sign, verify, backup and import print it as BATCH:HASH. The
+log must have had it after that batch, and may have gone on since: a note says how far. --keys requires that every signature
 in the log is by a key of a file that untorn key has printed, each of a head that the log has, and says up to
 where the log is signed: what comes after, nobody vouches for.
 
