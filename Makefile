@@ -1,6 +1,6 @@
 # What a person types:
 #
-#   make test                 all tests, then the race detector over engine, simclock, simfs and faults
+#   make test                 all tests, then the race detector over engine, simclock, simfs and faults (without long searches)
 #   make short                the tests without their long searches: four minutes on two cores
 #   make sim                  the main simulation: every scenario on posix and ext4, SEEDS=1-1000
 #   make explore              every crash of one batch on every disk preset, to the end, with certificates
@@ -52,7 +52,7 @@ SHELL       := bash
 
 # The adapters are modules of their own, so that what they depend on stays out of ours.
 test:
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 	@for module in $(ADAPTERS); do \
 		echo "cd $$module && $(GO) test ./..."; \
 		(cd "$$module" && $(GO) test ./...) || exit 1; \
@@ -67,8 +67,8 @@ race:
 	@if [ "$$($(GO) env GOOS)" != darwin ] && { [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; }; then \
 		echo "race: NOT RUN: the race detector needs a C compiler, and there is none here" >&2; \
 	else \
-		echo "$(GO) test -race $(RACE)"; \
-		$(GO) test -race $(RACE); \
+		echo "$(GO) test -race -short -timeout 20m $(RACE)"; \
+		$(GO) test -race -short -timeout 20m $(RACE); \
 		echo "$(GO) test -race -run TestDigests ./scenarios"; \
 		$(GO) test -race -run TestDigests ./scenarios; \
 	fi
@@ -161,7 +161,7 @@ cross:
 	done
 
 nightly: lint vuln test cross
-	$(GO) test -count=1 -race ./...
+	$(GO) test -count=1 -race -timeout 3h ./...
 	cd cmd/untorn-bench && $(GO) vet ./... && $(GO) test ./...
 	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
