@@ -56,10 +56,7 @@ func newFailure(v scenarios.Violation) Failure {
 	errors.As(v.Err, &f.view)
 	var broken *invariant.Violation
 	if errors.As(v.Err, &broken) {
-		f.Expected, f.Found = broken.Expected, broken.Found
-		if broken.Sequence > 0 {
-			f.Expected = fmt.Sprintf("event %d: %s", broken.Sequence, f.Expected)
-		}
+		f.Expected, f.Found = broken.Wanted(), broken.Found
 	}
 	return f
 }
@@ -97,18 +94,13 @@ func (f *Failure) come(p *plan.Plan) {
 	}
 }
 
-// unnumbered is what is broken where no invariant is.
-const unnumbered = "every call is answered as the model of the log says"
-
 // promise is what was broken.
 func (f Failure) promise() string {
-	if f.Invariant == "" {
-		return unnumbered
+	text := invariant.Promise(f.Invariant)
+	if f.Invariant == "" || text == f.Invariant {
+		return text
 	}
-	if i, ok := invariant.ByID(f.Invariant); ok {
-		return f.Invariant + " (" + i.Sentence + ")"
-	}
-	return f.Invariant
+	return f.Invariant + " (" + text + ")"
 }
 
 // Title is the first line of the failure's text.

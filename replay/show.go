@@ -2,7 +2,6 @@ package replay
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,19 +12,13 @@ import (
 
 // Card is the failure for somebody who has never seen the project.
 func (f Failure) Card() card.Card {
-	called := regexp.MustCompile(`\bcall ([0-9]+), item ([0-9]+)\b`)
 	c := card.Card{
-		What: f.Scenario + " on " + f.Disk, Invariant: f.Invariant, Promise: unnumbered,
+		What: f.Scenario + " on " + f.Disk, Invariant: f.Invariant, Promise: invariant.Promise(f.Invariant),
 		Cause: f.cause(), Else: f.Why.Else, Plan: f.steps(),
 		Promised: f.Account.Promised, Shown: f.Account.Shown,
-		Expected: called.ReplaceAllString(f.Expected, "item $2 of call $1"), Found: outdent(f.Found), Came: f.Came,
+		Expected: f.Expected, Found: f.Found, Came: f.Came,
 		File: f.File, Replay: f.Command(), All: "untorn-sim replay --json has them",
 		Source: f.Why.Source,
-	}
-	if i, ok := invariant.ByID(f.Invariant); ok {
-		c.Promise = i.Sentence
-	} else if f.Invariant != "" {
-		c.Promise = f.Invariant
 	}
 	note := func(name, text string) {
 		if text != "" {
@@ -47,15 +40,6 @@ func (f Failure) Card() card.Card {
 		c.Report, c.Trace = f.command("report", " -o report.html"), f.command("trace", "")
 	}
 	return c
-}
-
-// outdent takes away what lines of a text are indented with for another column.
-func outdent(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := range lines[1:] {
-		lines[i+1] = strings.TrimPrefix(lines[i+1], "            ")
-	}
-	return strings.Join(lines, "\n")
 }
 
 // steps is the plan as it went, up to where it failed.

@@ -175,12 +175,10 @@ func callText(c *model.Call, durable uint64) string {
 }
 
 func events(first, last uint64) string {
-	switch {
-	case first == last:
+	if first == last {
 		return fmt.Sprintf("event %d", last)
-	default:
-		return fmt.Sprintf("events %d to %d", first, last)
 	}
+	return fmt.Sprintf("events %d to %d", first, last)
 }
 
 func streamNamed(scope, stream string) string {

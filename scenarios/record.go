@@ -344,10 +344,7 @@ func noteEntry(n model.Note) (entry trace.Entry, ok bool) {
 	case model.Served:
 		text := "no event"
 		if k := len(n.Events); k > 0 {
-			text = fmt.Sprintf("events %d to %d", n.Events[0].Sequence, n.Events[k-1].Sequence)
-			if k == 1 {
-				text = fmt.Sprintf("event %d", n.Events[0].Sequence)
-			}
+			text = events(n.Events[0].Sequence, n.Events[k-1].Sequence)
 		}
 		return trace.Entry{Kind: trace.Answer, Text: "read " + text}, true
 	}
@@ -391,11 +388,7 @@ func receiptsText(receipts []engine.Receipt) string {
 		return "done, no events"
 	}
 	first, last := &receipts[0], &receipts[len(receipts)-1]
-	text := fmt.Sprintf("event %d", first.Sequence)
-	if len(receipts) > 1 {
-		text = fmt.Sprintf("events %d to %d", first.Sequence, last.Sequence)
-	}
-	text += fmt.Sprintf(" in batch %d", first.Batch)
+	text := fmt.Sprintf("%s in batch %d", events(first.Sequence, last.Sequence), first.Batch)
 	if first.Batch != last.Batch {
 		text = fmt.Sprintf("%s to %d", text, last.Batch)
 	}
@@ -498,17 +491,11 @@ func (e *recording) verdict(broken error) {
 		return
 	}
 	h := &e.trace.Header
-	h.Promise = "the workload goes as the model says"
 	h.Expected, h.Found = "no error", oneLine(broken.Error())
 	var v *invariant.Violation
 	if errors.As(broken, &v) {
-		h.Invariant, h.Expected, h.Found = v.Invariant, oneLine(v.Expected), oneLine(v.Found)
-		if v.Sequence > 0 {
-			h.Expected = fmt.Sprintf("event %d: %s", v.Sequence, h.Expected)
-		}
-		if i, ok := invariant.ByID(v.Invariant); ok {
-			h.Promise = i.Sentence
-		}
+		h.Invariant, h.Expected, h.Found = v.Invariant, oneLine(v.Wanted()), oneLine(v.Found)
 	}
+	h.Promise = invariant.Promise(h.Invariant)
 	e.addLocked(trace.Entry{Kind: trace.Verdict, Failed: true, Text: broken.Error()})
 }

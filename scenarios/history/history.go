@@ -218,7 +218,7 @@ type Violation struct {
 func (v *Violation) Error() string {
 	text := "no order of these calls explains what each of them saw:"
 	for _, line := range v.Operations {
-		text += "\n            " + line
+		text += "\n" + line
 	}
 	return text
 }

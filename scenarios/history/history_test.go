@@ -126,8 +126,8 @@ func TestViolation(t *testing.T) {
 		t.Fatal("two winners pass")
 	}
 	const want = `no order of these calls explains what each of them saw:
-              2–6   client 0: append a at no stream → 1 as version 1
-              4–8   client 1: append a at no stream → 2 as version 2`
+  2–6   client 0: append a at no stream → 1 as version 1
+  4–8   client 1: append a at no stream → 2 as version 2`
 	if broken.Error() != want {
 		t.Errorf("%s\nwant\n%s", broken, want)
 	}

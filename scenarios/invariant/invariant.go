@@ -48,6 +48,18 @@ func ByID(id string) (Invariant, bool) {
 	return Invariant{}, false
 }
 
+// Promise is what an id of a Violation says is broken, in words: the invariant's
+// sentence; for "", what holds of every call.
+func Promise(id string) string {
+	if i, ok := ByID(id); ok {
+		return i.Sentence
+	}
+	if id == "" {
+		return "every call is answered as the model of the log says"
+	}
+	return id
+}
+
 // First returns the first of the violations as an error, or nil.
 func First(violations []*Violation) error {
 	if len(violations) == 0 {
@@ -68,6 +80,14 @@ type Violation struct {
 }
 
 func (v *Violation) Unwrap() error { return v.Err }
+
+// Wanted is what was expected, with the event concerned.
+func (v *Violation) Wanted() string {
+	if v.Sequence > 0 {
+		return fmt.Sprintf("event %d: %s", v.Sequence, v.Expected)
+	}
+	return v.Expected
+}
 
 func (v *Violation) Error() string {
 	text := v.Invariant

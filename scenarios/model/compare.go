@@ -660,5 +660,5 @@ func (m *Model) describe(e *entry) string {
 }
 
 func (m *Model) describeItem(c *call, item int) string {
-	return fmt.Sprintf("call %d, item %d", c.id, item)
+	return fmt.Sprintf("item %d of call %d", item, c.id)
 }

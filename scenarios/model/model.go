@@ -392,7 +392,7 @@ func (m *Model) isHit(index int, c *call, receipts []engine.Receipt) bool {
 	for i := range receipts {
 		e := m.entry(receipts[i].Sequence)
 		if e == nil || e.event.Key != c.keys[i] || !receiptOf(&e.event).Equal(receipts[i]) {
-			m.contradict(KeyTwice, NoDuty, receipts[i].Sequence, fmt.Sprintf("call %d, item %d gets the receipt of the first call with its key", c.id, i), "another receipt")
+			m.contradict(KeyTwice, NoDuty, receipts[i].Sequence, fmt.Sprintf("item %d of call %d gets the receipt of the first call with its key", i, c.id), "another receipt")
 			continue
 		}
 		m.confirm(e)
@@ -463,17 +463,17 @@ func (m *Model) take(index int, c *call, receipts []engine.Receipt, rivals []int
 		old := m.entry(r.Sequence)
 		switch sequence, known := m.ids.get(string(r.ID[:])); {
 		case r.Scope != d.Scope || r.Stream != d.Stream:
-			m.contradict(Changed, NoDuty, r.Sequence, fmt.Sprintf("call %d, item %d goes to stream %q/%q", c.id, i, d.Scope, d.Stream), fmt.Sprintf("a receipt of %q/%q", r.Scope, r.Stream))
+			m.contradict(Changed, NoDuty, r.Sequence, fmt.Sprintf("item %d of call %d goes to stream %q/%q", i, c.id, d.Scope, d.Stream), fmt.Sprintf("a receipt of %q/%q", r.Scope, r.Stream))
 		case r.Sequence == 0 || r.Sequence != c.first+uint64(i):
-			m.contradict(Gap, NoDuty, r.Sequence, fmt.Sprintf("call %d, item %d has sequence %d", c.id, i, c.first+uint64(i)), fmt.Sprintf("sequence %d", r.Sequence))
+			m.contradict(Gap, NoDuty, r.Sequence, fmt.Sprintf("item %d of call %d has sequence %d", i, c.id, c.first+uint64(i)), fmt.Sprintf("sequence %d", r.Sequence))
 			return
 		case r.Sequence > m.submitted:
 			m.contradict(Gap, NoDuty, r.Sequence, fmt.Sprintf("a sequence up to %d, the number of events submitted so far", m.submitted), "a receipt with this one")
 			return
 		case r.Version == 0 || r.Batch != receipts[0].Batch:
-			m.contradict(Gap, NoDuty, r.Sequence, fmt.Sprintf("call %d, item %d has a version, and the batch number of item 0", c.id, i), fmt.Sprintf("version %d, batch %d", r.Version, r.Batch))
+			m.contradict(Gap, NoDuty, r.Sequence, fmt.Sprintf("item %d of call %d has a version, and the batch number of item 0", i, c.id), fmt.Sprintf("version %d, batch %d", r.Version, r.Batch))
 		case known && sequence != r.Sequence:
-			m.contradict(Replaced, Acknowledged, r.Sequence, fmt.Sprintf("call %d, item %d has an id of its own", c.id, i), fmt.Sprintf("that of event %d", sequence))
+			m.contradict(Replaced, Acknowledged, r.Sequence, fmt.Sprintf("item %d of call %d has an id of its own", i, c.id), fmt.Sprintf("that of event %d", sequence))
 			return
 		case old != nil && old.event.ID != r.ID:
 			if !old.shaky {
@@ -481,12 +481,12 @@ func (m *Model) take(index int, c *call, receipts []engine.Receipt, rivals []int
 				if duty == NoDuty {
 					kind = Order
 				}
-				m.contradict(kind, duty, r.Sequence, m.describe(old), fmt.Sprintf("a receipt that gives its sequence to call %d, item %d", c.id, i))
+				m.contradict(kind, duty, r.Sequence, m.describe(old), fmt.Sprintf("a receipt that gives its sequence to item %d of call %d", i, c.id))
 				return
 			}
 			m.undo(old)
 		case !holds(d.Expect, r.Version-1):
-			m.contradict(Unmet, NoDuty, r.Sequence, fmt.Sprintf("call %d, item %d is refused unless its stream is at %v", c.id, i, d.Expect), fmt.Sprintf("a receipt with version %d", r.Version))
+			m.contradict(Unmet, NoDuty, r.Sequence, fmt.Sprintf("item %d of call %d is refused unless its stream is at %v", i, c.id, d.Expect), fmt.Sprintf("a receipt with version %d", r.Version))
 		}
 		if c.keys != nil {
 			if sequence, used := m.keys.get(c.keys[i]); used && sequence != r.Sequence {
