@@ -18,10 +18,8 @@ import (
 // cause is that sentence.
 func (f *Failure) cause() string {
 	switch {
-	case f.Why.Cause != "" && len(f.Why.Lost) > 0 && len(f.Plan.Faults) == 1:
-		return f.Why.Cause + "; the plan has the fault " + f.Plan.Faults[0]
-	case f.Why.Cause != "" && len(f.Why.Lost) > 0 && len(f.Plan.Faults) > 1:
-		return f.Why.Cause + "; the plan has the faults " + strings.Join(f.Plan.Faults, " and ")
+	case f.Why.Cause != "" && len(f.Why.Lost) > 0 && len(f.Plan.Faults) > 0:
+		return f.Why.Cause + "; the plan has " + faultsText(f.Plan.Faults)
 	case f.Why.Cause != "":
 		return f.Why.Cause
 	case len(f.Happened) > 0:
@@ -49,16 +47,19 @@ func (f *Failure) alone() string {
 	case f.damaging():
 		breaks = " changes bytes on the disk, and what the log makes of them breaks the promise"
 	}
-	switch n := len(f.Plan.Faults); {
-	case n == 0 && crashSteps(f.Plan) > 0:
+	switch {
+	case len(f.Plan.Faults) > 0:
+		return who + strings.TrimSuffix(breaks, " by itself") + " with " + faultsText(f.Plan.Faults) + "; no crash is needed"
+	case crashSteps(f.Plan) > 0:
 		return who + breaks + ", behind the crash that is a step of the plan; no other crash and no fault is needed"
-	case n == 0:
-		return who + breaks + "; no crash and no fault is needed"
-	case n == 1:
-		return who + strings.TrimSuffix(breaks, " by itself") + " with the fault " + f.Plan.Faults[0] + "; no crash is needed"
 	default:
-		return fmt.Sprintf("%s%s with the %d faults %s; no crash is needed", who, strings.TrimSuffix(breaks, " by itself"), n, strings.Join(f.Plan.Faults, " and "))
+		return who + breaks + "; no crash and no fault is needed"
 	}
+}
+
+// faultsText names faults in a sentence.
+func faultsText(list []string) string {
+	return either(len(list) == 1, "the fault ", "the faults ") + strings.Join(list, " and ")
 }
 
 // damaging reports whether the failure came in a step that damages the disk.
@@ -70,19 +71,12 @@ func (f *Failure) damaging() bool {
 // nothingLost is the cause where a crash is needed, and nothing that it takes.
 func (x *explainer) nothingLost(f *Failure) string {
 	last := len(x.trail.Moments) - 1
-	with := ""
-	if n := len(f.Plan.Faults); n > 0 {
-		with = " and the fault " + strings.Join(f.Plan.Faults, " and ")
-		if n > 1 {
-			with = " and the faults " + strings.Join(f.Plan.Faults, " and ")
-		}
-	}
 	lost := "which loses nothing that was written"
 	if x.trail.Moments[last].Crash.Kind != simfs.ProcessKill {
 		lost = "and it fails even where nothing that was written is lost"
 	}
-	if with != "" {
-		return x.when(last) + ", " + lost + ": the crash" + with + " are enough"
+	if len(f.Plan.Faults) > 0 {
+		return x.when(last) + ", " + lost + ": the crash and " + faultsText(f.Plan.Faults) + " are enough"
 	}
 	return x.when(last) + ", " + lost + ": what the log finds then breaks the promise"
 }

@@ -40,8 +40,8 @@ func TestErrorFailures(t *testing.T) {
 		if len(f.Plan.Steps) >= len(before.Steps) || len(f.Plan.Faults) != 1 || !strings.Contains(f.Plan.Faults[0], " syncdir dir #") || len(f.Plan.Crashes) == 0 {
 			t.Errorf("not small, or without its fault or crash:\n%s\nfrom\n%s", f.Plan.Format(), before.Format())
 		}
-		if f.Unstable != "" || f.Seed != 0 || f.Why.Text == "" {
-			t.Errorf("unstable %q, seed %d, why %q", f.Unstable, f.Seed, f.Why.Text)
+		if f.Unstable != "" || f.Seed != 0 || f.Why.Cause == "" {
+			t.Errorf("unstable %q, seed %d, why %q", f.Unstable, f.Seed, f.Why.Cause)
 		}
 		read, err := plan.Parse(f.Plan.Format())
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/scenarios"
@@ -27,9 +26,7 @@ type Why struct {
 	// Kept are those that must have reached the disk all the same. All others may
 	// have or not.
 	Kept []Part `json:"kept"`
-	// Text says it in words.
-	Text string `json:"text"`
-	// Cause is the one sentence that says most of it, and Else what decides besides.
+	// Cause says in one sentence what decides, and Else what does besides.
 	Cause string `json:"cause"`
 	Else  string `json:"else,omitempty"`
 	// Source is the line of the program that wrote what was lost: its file, without
@@ -96,11 +93,6 @@ func newest(v simfs.Var) simfs.VarOption { return v.Options[simfs.Latest().Choos
 func (f *Failure) explain(ctx context.Context, c scenarios.Config, limit int) {
 	f.Happened, f.Why = nil, Why{Lost: []Part{}, Kept: []Part{}}
 	if len(f.Plan.Crashes) == 0 {
-		alone := "no crash is needed: the steps alone break it"
-		if crashSteps(f.Plan) > 0 {
-			alone = "no crash behind the steps is needed: those among them break it"
-		}
-		f.Why.Text = f.without(alone, alone+", with")
 		f.Why.Cause = f.alone()
 		return
 	}
@@ -116,20 +108,9 @@ func (f *Failure) explain(ctx context.Context, c scenarios.Config, limit int) {
 		f.Happened = append(f.Happened, x.happened(i))
 	}
 	why := x.why(f)
-	f.Why.Text, f.Why.Cause, f.Why.Else, f.Why.Source = why.Text, why.Cause, why.Else, why.Source
+	f.Why.Cause, f.Why.Else, f.Why.Source = why.Cause, why.Else, why.Source
 	f.Why.Lost = append(f.Why.Lost, why.Lost...)
 	f.Why.Kept = append(f.Why.Kept, why.Kept...)
-}
-
-// without says what is to blame where nothing that was lost is.
-func (f *Failure) without(alone, blame string) string {
-	switch len(f.Plan.Faults) {
-	case 0:
-		return alone
-	case 1:
-		return blame + " the fault " + f.Plan.Faults[0]
-	}
-	return blame + " the faults " + strings.Join(f.Plan.Faults, "; ")
 }
 
 // explainer explains one crash path.
@@ -259,10 +240,7 @@ func (x *explainer) why(f *Failure) Why {
 		return same
 	}
 	if len(losses) > 0 && !fails(losses) {
-		return Why{
-			Text:  "what was lost decides, but not one piece by piece",
-			Cause: x.when(len(x.trail.Moments)-1) + ", and what was lost then decides, though no single piece of it does",
-		}
+		return Why{Cause: x.when(len(x.trail.Moments)-1) + ", and what was lost then decides, though no single piece of it does"}
 	}
 	all := len(losses)
 	losses = ddmin.Fewest(losses, fails)
@@ -278,7 +256,7 @@ func (x *explainer) why(f *Failure) Why {
 		}
 	}
 	if len(losses) == 0 {
-		return Why{Text: f.without(x.bare(), x.bare()+"; the plan has"), Cause: x.nothingLost(f)}
+		return Why{Cause: x.nothingLost(f)}
 	}
 	w := Why{Lost: x.parts(losses)}
 	after := "with " + itThem(w.Lost) + " there too, "
@@ -302,10 +280,10 @@ func (x *explainer) why(f *Failure) Why {
 			break
 		}
 	}
-	kept := "all else"
-	none, _, _ := x.verdict(x.oldest(losses, nil))
-	if none {
-		kept = ""
+	w.Cause, w.Source = x.lostCause(w.Lost)
+	w.Else = "all else was on the disk"
+	if none, _, _ := x.verdict(x.oldest(losses, nil)); none {
+		w.Else = "what else was lost does not matter"
 	} else {
 		needed := ddmin.Fewest(rest, func(fewer []taken) bool {
 			same, _, _ := x.verdict(x.oldest(losses, fewer))
@@ -313,37 +291,12 @@ func (x *explainer) why(f *Failure) Why {
 		})
 		if x.left > 0 && len(needed) < len(rest) && len(needed) > 0 {
 			w.Kept = x.parts(needed)
-			kept = listed(w.Kept)
+			kept, _ := named(w.Kept)
+			w.Else = kept + " must be on the disk all the same"
 		}
-	}
-	w.Text = listed(w.Lost) + " " + wasWere(w.Lost) + " not on the disk"
-	if kept == "" {
-		w.Text += ", whatever else was"
-	} else {
-		w.Text += ", while " + kept + " " + wasWere(w.Kept)
-	}
-	w.Text += "; " + after + outcome
-	w.Cause, w.Source = x.lostCause(w.Lost)
-	switch {
-	case kept == "":
-		w.Else = "what else was lost does not matter"
-	case w.Kept == nil:
-		w.Else = "all else was on the disk"
-	default:
-		kept, _ := named(w.Kept)
-		w.Else = kept + " must be on the disk all the same"
 	}
 	w.Else += "; " + after + outcome
 	return w
-}
-
-// bare says what a crash does that loses nothing.
-func (x *explainer) bare() string {
-	last := x.trail.Moments[len(x.trail.Moments)-1].Crash
-	if last.Kind == simfs.ProcessKill {
-		return "nothing has to be lost: a kill of the process is enough"
-	}
-	return "nothing has to be lost: with everything on the disk it fails, too"
 }
 
 func itThem(parts []Part) string {
@@ -351,33 +304,6 @@ func itThem(parts []Part) string {
 		return "it"
 	}
 	return "them"
-}
-
-func wasWere(parts []Part) string {
-	if len(parts) > 1 || len(parts) == 1 && parts[0].Cells > 1 {
-		return "were"
-	}
-	return "was"
-}
-
-// listed names parts with who wrote them.
-func listed(parts []Part) string {
-	var list []string
-	for _, p := range parts {
-		text := p.String()
-		var more []string
-		if p.Writer != "" {
-			more = append(more, "made by "+p.Writer)
-		}
-		if p.Found != "" {
-			more = append(more, p.Found+" was found there")
-		}
-		if more != nil {
-			text += " (" + strings.Join(more, "; ") + ")"
-		}
-		list = append(list, text)
-	}
-	return strings.Join(list, "; and ")
 }
 
 // parts describes choices: neighbouring cells that the same operation wrote are
