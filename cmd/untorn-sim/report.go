@@ -10,12 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/untorn-db/untorn/cmd/internal/command"
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/replay/report"
 	"github.com/untorn-db/untorn/replay/trace"
@@ -116,8 +115,9 @@ func (r *reporter) page(e *command.Env, arg string) (write func(io.Writer) error
 	if err != nil {
 		return nil, "", err
 	}
+	var why *card.Card
 	if kind != isTrace {
-		if err := explain(e.Ctx, t); err != nil {
+		if why, err = explained(e.Ctx, t); err != nil {
 			return nil, "", err
 		}
 	}
@@ -129,7 +129,7 @@ func (r *reporter) page(e *command.Env, arg string) (write func(io.Writer) error
 		says = "a promise was broken"
 	}
 	says = fmt.Sprintf("%s on %s, %s, %s", t.Header.Scenario, t.Header.Disk, command.Count(len(t.Entries), "entry", "entries"), says)
-	return func(w io.Writer) error { return report.Plan(w, t) }, says, nil
+	return func(w io.Writer) error { return report.Plan(w, t, why) }, says, nil
 }
 
 // What an operand is, as far as this command has to know.
@@ -167,39 +167,22 @@ func (r *reporter) file(arg string) (kind int, rows []replay.Row, err error) {
 	return isRun, rows, nil
 }
 
-// explain says of a failure that needs its crash lines what its card does: what decides
-// about it, and what was promised and shown.
-func explain(ctx context.Context, t *trace.Trace) error {
+// explained is the card of a failure that needs its crash lines: what decides about it,
+// and what was promised and shown. It is nil where there is none.
+func explained(ctx context.Context, t *trace.Trace) (*card.Card, error) {
 	p, err := plan.Parse([]byte(t.Header.Plan))
 	if err != nil || len(p.Crashes) == 0 || t.Header.Found == "" {
-		return nil
+		return nil, nil
 	}
 	o, err := replay.Replay(ctx, p, scenarios.Config{})
 	if err != nil && ctx.Err() != nil {
-		return command.Fail(exitBudget, "interrupted")
+		return nil, command.Fail(exitBudget, "interrupted")
 	}
 	for i := range o.Failures {
-		if o.Failures[i].Invariant != t.Header.Invariant {
-			continue
-		}
-		c := o.Failures[i].Card()
-		t.Header.Why = few([]string{c.Cause, c.Else})
-		if len(c.Promised) > 0 {
-			t.Header.Expected = few(c.Promised)
-		}
-		if t.Header.Found = c.Found; len(c.Shown) > 0 {
-			t.Header.Found += "\nthe log shows: " + few(c.Shown)
+		if o.Failures[i].Invariant == t.Header.Invariant {
+			c := o.Failures[i].Card()
+			return &c, nil
 		}
 	}
-	return nil
-}
-
-// few are the first of some lines, without those that are empty.
-func few(lines []string) string {
-	const most = 8
-	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" })
-	if more := len(lines) - most; more > 0 {
-		lines = append(lines[:most:most], fmt.Sprintf("and %d more: untorn-sim replay --json has them", more))
-	}
-	return strings.Join(lines, "\n")
+	return nil, nil
 }

@@ -8,7 +8,7 @@
 // opens from a disk, without a network:
 //
 //	f, err := os.Create("report.html")
-//	err = report.Plan(f, t)
+//	err = report.Plan(f, t, nil)
 //
 // # What a page trusts
 //

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/plan"
 	"github.com/untorn-db/untorn/replay/trace"
 )
@@ -19,15 +21,17 @@ const (
 	shortBytes = 64
 )
 
-// Plan writes a page about what the run of a plan did. It fails where the entries of
-// the trace are not numbered from 0 on, or w does.
-func Plan(w io.Writer, t *trace.Trace) error {
+// Plan writes a page about what the run of a plan did. Why is the card of what failed
+// in it: what decides about it takes many runs, and is not in a trace. It is nil where
+// nothing failed, or nobody has looked. Plan fails where the entries of the trace are
+// not numbered from 0 on, or w does.
+func Plan(w io.Writer, t *trace.Trace, why *card.Card) error {
 	for i := range t.Entries {
 		if n := t.Entries[i].N; n != i {
 			return fmt.Errorf("make a page: entry %d of the trace says that it is %d: record the plan again", i, n)
 		}
 	}
-	p := newPlanPage(t)
+	p := newPlanPage(t, why)
 	return write(w, "plan.html", &p.page, p, "common.js", "disk.js", "lanes.js", "plan.js")
 }
 
@@ -35,6 +39,8 @@ type planPage struct {
 	page
 	trace.Header
 	Broken   bool
+	Shown    string // by the log, "" where that is not known
+	Why      string // what decides, the same
 	Lines    []planLine
 	File     string       // what the plan would be saved as
 	Download template.URL // its text
@@ -55,7 +61,7 @@ type count struct {
 	Times int64
 }
 
-func newPlanPage(t *trace.Trace) *planPage {
+func newPlanPage(t *trace.Trace, why *card.Card) *planPage {
 	h := t.Header
 	p := &planPage{Header: h, Broken: broken(t), File: "failure.plan"}
 	p.Title = fmt.Sprintf("%s on %s: every promise was kept", h.Scenario, h.Disk)
@@ -64,6 +70,12 @@ func newPlanPage(t *trace.Trace) *planPage {
 		if h.Invariant == "" {
 			p.Title = fmt.Sprintf("%s on %s: a promise is broken", h.Scenario, h.Disk)
 		}
+	}
+	if why != nil {
+		if len(why.Promised) > 0 {
+			p.Expected = few(why.Promised)
+		}
+		p.Found, p.Shown, p.Why = why.Found, few(why.Shown), few([]string{why.Cause, why.Else})
 	}
 	if parsed, err := plan.Parse([]byte(h.Plan)); err == nil {
 		p.File = replay.FileName(parsed, "")
@@ -78,6 +90,16 @@ func newPlanPage(t *trace.Trace) *planPage {
 	data, p.Short = newPlanData(t)
 	p.Data = data
 	return p
+}
+
+// few are the first of some lines, without those that are empty.
+func few(lines []string) string {
+	const most = 8
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" })
+	if more := len(lines) - most; more > 0 {
+		lines = append(lines[:most:most], fmt.Sprintf("and %d more: untorn-sim replay --json has them", more))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // broken reports whether the run broke a promise.

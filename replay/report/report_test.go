@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/report"
 	"github.com/untorn-db/untorn/replay/report/internal/example"
 	"github.com/untorn-db/untorn/replay/trace"
@@ -35,7 +36,7 @@ func ExamplePlan() {
 		fmt.Println(err)
 		return
 	}
-	if err := errors.Join(report.Plan(f, t), f.Close()); err != nil {
+	if err := errors.Join(report.Plan(f, t, nil), f.Close()); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -69,10 +70,11 @@ func ExampleRun() {
 	// Output: sweep of 4 scenarios: 2 violations - untorn
 }
 
-func planPage(t *testing.T, of *trace.Trace) string {
+// planPage is the page of a trace, with one card or none.
+func planPage(t *testing.T, of *trace.Trace, why ...*card.Card) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := report.Plan(&b, of); err != nil {
+	if err := report.Plan(&b, of, append(why, nil)[0]); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -146,7 +148,7 @@ func TestDeterministic(t *testing.T) {
 func pages(t *testing.T) map[string]string {
 	return map[string]string{
 		"plan": planPage(t, example.Failure()), "kept": planPage(t, example.Kept()), "empty": planPage(t, &trace.Trace{}),
-		"hostile": planPage(t, example.Hostile()), "run": runPage(t, example.Rows()), "no rows": runPage(t, nil),
+		"hostile": planPage(t, example.Hostile(), example.HostileCard()), "run": runPage(t, example.Rows()), "no rows": runPage(t, nil),
 		"hostile run": runPage(t, example.HostileRows()),
 	}
 }
@@ -197,7 +199,7 @@ func TestNoAddress(t *testing.T) {
 // TestHostile: whatever is in a trace or a row comes into the page as text.
 func TestHostile(t *testing.T) {
 	of, rows := example.Hostile(), example.HostileRows()
-	plan, run := planPage(t, of), runPage(t, rows)
+	plan, run := planPage(t, of, example.HostileCard()), runPage(t, rows)
 	for name, page := range map[string]string{"plan": plan, "run": run} {
 		safe := planPage(t, example.Failure())
 		if name == "run" {
@@ -272,22 +274,29 @@ func TestPlanWords(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		of   *trace.Trace
+		why  []*card.Card
 		want []string
 		not  []string
 	}{
-		{"broken", example.Failure(), []string{
+		{"broken", example.Failure(), nil, []string{
 			"<title>rotate on posix: I1 is broken - untorn</title>", "Promise I1 was broken", "every event acknowledged durable is there",
-			"So there should be", "the log ends behind event 1", "cells 1-2 of log/2.seg", `download="rotate-posix-42-I1.plan"`,
+			"So there should be", "the log ends behind event 1", `download="rotate-posix-42-I1.plan"`,
 			"go run ./cmd/untorn-sim replay rotate-posix-42-I1.plan", "go run ./cmd/untorn-sim replay 42 --scenario rotate --disk posix",
 			`<button type="button" data-step="3"><b>step 3</b> batch 0=`, `<li class="w-fault"><b>fault</b> step=2`,
 			"<b>3</b> steps", "<b>1</b> fault<", "<b>1</b> crash<", "<b>2</b> lives",
-		}, []string{"Every promise was kept"}},
-		{"kept", example.Kept(), []string{"Every promise was kept", "<b>2</b> steps", "<b>0</b> crashes", "<b>1</b> life<"}, []string{"was broken", "What was found", "Why"}},
-		{"without a number", &trace.Trace{Header: trace.Header{Scenario: "batch", Disk: "ext4", Found: "it hangs"}},
-			[]string{"A promise was broken", "the workload goes as the model says", "it hangs", `download="failure.plan"`}, []string{"So there should be", "<dt>Why", "All that the seed draws"}},
-		{"a verdict alone", &trace.Trace{Entries: []trace.Entry{{Kind: trace.Verdict, Failed: true}}}, []string{"A promise was broken"}, nil},
+		}, []string{"Every promise was kept", "<dt>Why", "What the log shows"}},
+		{"explained", example.Failure(), []*card.Card{{
+			Promised: []string{"events 1 to 3 must be there", "call 3: answered"}, Shown: []string{"event 1"}, Found: "an earlier end", Cause: "no sync", Else: "all else was there",
+		}}, []string{
+			"<dt>So there should be</dt><dd>events 1 to 3 must be there\ncall 3: answered</dd>", "<dt>What was found</dt><dd>an earlier end</dd>",
+			"<dt>What the log shows</dt><dd>event 1</dd>", "<dt>Why</dt><dd>no sync\nall else was there</dd>",
+		}, []string{"the log ends behind event 1"}},
+		{"kept", example.Kept(), nil, []string{"Every promise was kept", "<b>2</b> steps", "<b>0</b> crashes", "<b>1</b> life<"}, []string{"was broken", "What was found", "Why"}},
+		{"without a number", &trace.Trace{Header: trace.Header{Scenario: "batch", Disk: "ext4", Found: "it hangs"}}, nil,
+			[]string{"A promise was broken", "every call is answered as the model of the log says", "it hangs", `download="failure.plan"`}, []string{"So there should be", "<dt>Why", "All that the seed draws"}},
+		{"a verdict alone", &trace.Trace{Entries: []trace.Entry{{Kind: trace.Verdict, Failed: true}}}, nil, []string{"A promise was broken"}, nil},
 	} {
-		page := planPage(t, c.of)
+		page := planPage(t, c.of, c.why...)
 		for _, want := range c.want {
 			if !strings.Contains(page, want) {
 				t.Errorf("%s: no %q in the page", c.name, want)
@@ -354,7 +363,7 @@ func TestLargeSeeds(t *testing.T) {
 
 func TestPlanRefuses(t *testing.T) {
 	var b bytes.Buffer
-	err := report.Plan(&b, &trace.Trace{Entries: []trace.Entry{{N: 0}, {N: 2}}})
+	err := report.Plan(&b, &trace.Trace{Entries: []trace.Entry{{N: 0}, {N: 2}}}, nil)
 	if want := "make a page: entry 1 of the trace says that it is 2: record the plan again"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -369,7 +378,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
 func TestFullDisk(t *testing.T) {
-	if err := report.Plan(full{}, example.Failure()); !errors.Is(err, io.ErrShortWrite) {
+	if err := report.Plan(full{}, example.Failure(), nil); !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("Plan: %v", err)
 	}
 	if err := report.Run(full{}, example.Rows()); !errors.Is(err, io.ErrShortWrite) {

@@ -367,7 +367,4 @@ func (p *paper) verdict(t *Trace, e *Entry) {
 	p.wrap(red, "   broken    ", promise)
 	p.wrap(plain, "   expected  ", h.Expected)
 	p.wrap(plain, "   found     ", h.Found)
-	if h.Why != "" {
-		p.wrap(plain, "   why       ", h.Why)
-	}
 }

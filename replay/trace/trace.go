@@ -22,7 +22,6 @@ type Header struct {
 	Promise   string `json:"promise,omitempty"` // the invariant in words
 	Expected  string `json:"expected,omitempty"`
 	Found     string `json:"found,omitempty"`
-	Why       string `json:"why,omitempty"` // what decides about it
 }
 
 // Kind is what an entry tells of.

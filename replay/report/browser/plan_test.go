@@ -25,7 +25,7 @@ import (
 
 // plan is a page of a trace.
 func plan(of *trace.Trace) func(w io.Writer) error {
-	return func(w io.Writer) error { return report.Plan(w, of) }
+	return func(w io.Writer) error { return report.Plan(w, of, nil) }
 }
 
 // chosen is the entry that the page shows.
@@ -453,7 +453,7 @@ func TestLong(t *testing.T) {
 func TestHostile(t *testing.T) {
 	c := start(t)
 	of := example.Hostile()
-	b := c.open(t, desk, plan(of))
+	b := c.open(t, desk, func(w io.Writer) error { return report.Plan(w, of, example.HostileCard()) })
 	for n := range of.Entries {
 		b.slide(n)
 		if said := b.text("#entry .said"); !strings.Contains(said, `</script><script>window.hacked=1</script>`) || !strings.Contains(said, "⟨U+202E⟩") {

@@ -2,6 +2,7 @@ package example
 
 import (
 	"github.com/untorn-db/untorn/replay"
+	"github.com/untorn-db/untorn/replay/card"
 	"github.com/untorn-db/untorn/replay/trace"
 )
 
@@ -15,7 +16,7 @@ const Nasty = "</script><script>window.hacked=1</script><!--<script><img src=x o
 func Hostile() *trace.Trace {
 	t := &trace.Trace{Header: trace.Header{
 		Trace: trace.Version, Scenario: Nasty, Disk: Nasty, Seed: 1<<64 - 1, Plan: "untorn plan 1\nstep 1 " + Nasty + "\n" + Nasty + " x\nstep\n", Cell: 512,
-		Invariant: Nasty, Promise: Nasty, Expected: Nasty + "\x00\n" + Nasty, Found: Nasty, Why: Nasty,
+		Invariant: Nasty, Promise: Nasty, Expected: Nasty + "\x00\n" + Nasty, Found: Nasty,
 	}}
 	put := func(e trace.Entry) {
 		e.N, e.Text, e.Client, e.Time, e.Digest = len(t.Entries), Nasty, Nasty, Nasty, Nasty
@@ -41,6 +42,11 @@ func Hostile() *trace.Trace {
 	put(trace.Entry{Kind: trace.Op}) // without an operation
 	put(trace.Entry{Kind: trace.Crash, Life: 1 << 30, Changes: []trace.Change{{Of: "cells", File: -1, Path: Nasty, From: 1, To: 9, State: trace.Torn}}})
 	return t
+}
+
+// HostileCard is a card in which every text that a page shows is Nasty.
+func HostileCard() *card.Card {
+	return &card.Card{Cause: Nasty, Else: Nasty, Promised: []string{Nasty, Nasty}, Shown: []string{Nasty}, Found: Nasty + "\x00\n" + Nasty}
 }
 
 // HostileRows is a row in which every text is Nasty.
