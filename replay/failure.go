@@ -75,7 +75,7 @@ func (f *Failure) Save(dir, from string) (err error) {
 		return err
 	}
 	path := strings.TrimSuffix(f.File, ".plan") + ".html"
-	if err := write(path, f.view.HTML); err != nil {
+	if err := WriteFile(path, f.view.HTML); err != nil {
 		return fmt.Errorf("save a page: %w", err)
 	}
 	f.Page = path

@@ -74,14 +74,15 @@ func SaveAs(dir, name string, p *plan.Plan) (string, error) {
 // Write writes a plan to a file, whole or not at all: a disk that is full leaves
 // what was there.
 func Write(path string, p *plan.Plan) error {
-	return write(path, func(w io.Writer) error {
+	return WriteFile(path, func(w io.Writer) error {
 		_, err := w.Write(p.Format())
 		return err
 	})
 }
 
-func write(path string, content func(w io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".plan-*")
+// WriteFile writes a file, whole or not at all.
+func WriteFile(path string, content func(w io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".untorn-*")
 	if err != nil {
 		return err
 	}

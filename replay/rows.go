@@ -28,7 +28,7 @@ func WriteRows(w io.Writer, rows []Row) error {
 
 // SaveRows writes rows to a file, whole or not at all.
 func SaveRows(path string, rows []Row) error {
-	if err := write(path, func(w io.Writer) error { return WriteRows(w, rows) }); err != nil {
+	if err := WriteFile(path, func(w io.Writer) error { return WriteRows(w, rows) }); err != nil {
 		return fmt.Errorf("save the rows: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 
@@ -123,7 +124,7 @@ func (s *sweep) state() *State {
 
 // Save writes the state to a file, whole or not at all.
 func (s *State) Save(path string) error {
-	err := write(path, func(w io.Writer) error {
+	err := WriteFile(path, func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		encoder := json.NewEncoder(b)
 		encoder.SetEscapeHTML(false)
@@ -236,11 +237,9 @@ func (e *ChangedError) Error() string {
 func (s *sweep) resume(ctx context.Context, from *State) error {
 	failed := make([]error, len(s.rows))
 	explore.Each(s.Jobs, len(s.rows), func(i int) { failed[i] = s.resumeRow(ctx, s.rows[i], &from.rows[i]) })
-	if err := errors.Join(failed...); err != nil {
-		for _, one := range failed {
-			if one != nil {
-				return one
-			}
+	for _, err := range failed {
+		if err != nil {
+			return err
 		}
 	}
 	s.next, s.missing = from.head.Next, slices.Clone(from.head.Missing)
@@ -269,6 +268,8 @@ func (s *sweep) resumeRow(ctx context.Context, t *tally, from *stateRow) error {
 			return &ChangedError{t.Scenario, t.Disk, w.Seed}
 		}
 	}
+	t.Row = from.Row
+	t.Failures = nil // a state that is no file has those of the sweep, small already
 	for _, f := range from.Failures {
 		failure, err := f.again(ctx, c)
 		if err != nil {
@@ -276,19 +277,8 @@ func (s *sweep) resumeRow(ctx context.Context, t *tally, from *stateRow) error {
 		}
 		t.Failures = append(t.Failures, failure)
 	}
-	failures := t.Failures
-	t.Row = from.Row
-	t.Failures = failures
-	t.StepsPerSeed, t.OpensPerSeed, t.ghosts, t.witness = from.Steps, from.Opens, from.Ghosts, from.Witness
-	if t.StepsPerSeed == nil {
-		t.StepsPerSeed = map[int64]int64{}
-	}
-	if t.OpensPerSeed == nil {
-		t.OpensPerSeed = map[int64]int64{}
-	}
-	if t.Reached == nil {
-		t.Reached = map[string]int64{}
-	}
+	t.StepsPerSeed, t.OpensPerSeed, t.Reached = own(from.Steps), own(from.Opens), own(from.Row.Reached)
+	t.ghosts, t.witness = from.Ghosts, from.Witness
 	digest, _ := hex.DecodeString(from.Row.Digest)
 	for i := range t.sum {
 		t.sum[i] = binary.BigEndian.Uint64(digest[8*i:])
@@ -298,6 +288,13 @@ func (s *sweep) resumeRow(ctx context.Context, t *tally, from *stateRow) error {
 	}
 	t.insight.resume(&from.Row)
 	return nil
+}
+
+// own is a copy of counts that can be added to.
+func own[K comparable](counts map[K]int64) map[K]int64 {
+	all := map[K]int64{}
+	maps.Copy(all, counts)
+	return all
 }
 
 // again is the failure as it was found.

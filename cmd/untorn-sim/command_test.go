@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/untorn-db/untorn/cmd/internal/command/commandtest"
@@ -29,7 +30,7 @@ func TestExamples(t *testing.T) {
 		err,
 		os.Mkdir("failures", 0o755),
 		os.WriteFile(filepath.Join("failures", "batch-posix-42-I1.plan"), text, 0o644),
-		os.WriteFile("run.jsonl", []byte(`{"scenario":"batch","disk":"posix","seeds":1}`), 0o644),
+		os.WriteFile("run.jsonl", []byte(`{"scenario":"batch","disk":"posix","seeds":1,"digest":"`+strings.Repeat("0", 64)+`"}`), 0o644),
 		os.WriteFile("certificates.json", []byte(certificates), 0o644),
 		os.WriteFile("here.jsonl", []byte(trace), 0o644),
 		os.WriteFile("there.jsonl", []byte(trace), 0o644),

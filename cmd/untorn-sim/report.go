@@ -65,7 +65,7 @@ func (r *reporter) run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := keep(r.out, write); err != nil {
+	if err := replay.WriteFile(r.out, write); err != nil {
 		return fmt.Errorf("keep the report: %w: name another file with -o", err)
 	}
 	fmt.Fprintf(e.Stdout, "%s: %s: open it in a browser\n", r.out, says)
@@ -161,7 +161,7 @@ func (r *reporter) file(arg string) (kind int, rows []replay.Row, err error) {
 	if r.source != (source{}) {
 		return isRun, nil, command.Usage("--scenario or --disk, but %s is a run that is over: leave them out", arg)
 	}
-	if rows, err = report.Rows(in); err != nil {
+	if rows, err = replay.ReadRows(in); err != nil {
 		return isRun, nil, command.Usage("%s: %w: want what untorn-sim run --json has printed", arg, err)
 	}
 	return isRun, rows, nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,26 +102,10 @@ func (t *tracer) run(e *command.Env) error {
 		return show(e.Stdout)
 	}
 	view.Color = t.color == color.Always
-	if err := keep(t.out, show); err != nil {
+	if err := replay.WriteFile(t.out, show); err != nil {
 		return fmt.Errorf("keep the trace: %w: name another file with -o", err)
 	}
 	return nil
-}
-
-// keep writes a file as a whole, or not at all.
-func keep(path string, content func(w io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".trace-*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(content(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }
 
 // source says where a trace comes from: a file that holds one, or a plan or a seed

@@ -2,7 +2,7 @@
 //
 //	plan ──scenarios.Trace──▶ trace.Trace ──Plan──▶ page: the failure in words, a time line to scrub
 //	                                                through, the disk at each moment
-//	run --json ──Rows──▶ []replay.Row ──Run──▶ page: heat map, coverage, new behaviours, slow seeds
+//	run --json ──replay.ReadRows──▶ rows ──Run──▶ page: heat map, coverage, new behaviours, slow seeds
 //
 // A page needs nothing but a browser: its style, its script and its data are in it. It
 // opens from a disk, without a network:

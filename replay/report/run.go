@@ -1,8 +1,6 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,28 +8,6 @@ import (
 
 	"github.com/untorn-db/untorn/replay"
 )
-
-// Rows reads what untorn-sim run --json prints: one row a line. The error says which
-// line is none.
-func Rows(r io.Reader) ([]replay.Row, error) {
-	var rows []replay.Row
-	decoder := json.NewDecoder(r)
-	for {
-		var row replay.Row
-		err := decoder.Decode(&row)
-		switch {
-		case errors.Is(err, io.EOF) && len(rows) > 0:
-			return rows, nil
-		case errors.Is(err, io.EOF):
-			return nil, errors.New("there is no row in it")
-		case err != nil:
-			return nil, fmt.Errorf("row %d: %w", len(rows)+1, err)
-		case row.Scenario == "" || row.Disk == "" || row.Seeds == 0:
-			return nil, fmt.Errorf("row %d has no scenario, disk or seeds", len(rows)+1)
-		}
-		rows = append(rows, row)
-	}
-}
 
 // Run writes a page about a sweep.
 func Run(w io.Writer, rows []replay.Row) error {
