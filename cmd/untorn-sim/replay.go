@@ -179,21 +179,30 @@ func (r *replayer) load(path string) (*plan.Plan, error) {
 
 // replayed is the JSON of a replay.
 type replayed struct {
-	Scenario      string             `json:"scenario"`
-	Disk          string             `json:"disk"`
-	Seed          uint64             `json:"seed"`
-	Steps         int                `json:"steps"`
-	CrashPoints   int                `json:"crash_points"`
-	Images        int                `json:"images"`
-	ImagesUnique  int                `json:"images_unique"`
-	Recoveries    int                `json:"recoveries"`
-	FaultsFired   []string           `json:"faults_fired"`
-	FaultsUnmet   []string           `json:"faults_unmet"`
-	Violations    []replay.Violation `json:"violations"`
-	Digest        string             `json:"digest"`
-	Digests       []stepDigest       `json:"digests"`
-	Deterministic bool               `json:"deterministic"`
-	Differs       string             `json:"differs"` // from the digests in the plan; "" if nowhere
+	Scenario      string          `json:"scenario"`
+	Disk          string          `json:"disk"`
+	Seed          uint64          `json:"seed"`
+	Steps         int             `json:"steps"`
+	CrashPoints   int             `json:"crash_points"`
+	Images        int             `json:"images"`
+	ImagesUnique  int             `json:"images_unique"`
+	Recoveries    int             `json:"recoveries"`
+	FaultsFired   []string        `json:"faults_fired"`
+	FaultsUnmet   []string        `json:"faults_unmet"`
+	Violations    []brokenPromise `json:"violations"`
+	Digest        string          `json:"digest"`
+	Digests       []stepDigest    `json:"digests"`
+	Deterministic bool            `json:"deterministic"`
+	Differs       string          `json:"differs"` // from the digests in the plan; "" if nowhere
+}
+
+// brokenPromise is a violation with what its card may have no room for.
+type brokenPromise struct {
+	replay.Violation
+	Cause    string   `json:"cause"`
+	Else     string   `json:"else"`
+	Promised []string `json:"promised"`
+	Shown    []string `json:"shown"`
 }
 
 type stepDigest struct {
@@ -283,7 +292,11 @@ func object(o replay.Outcome) replayed {
 		Scenario: r.Scenario, Disk: r.Disk, Seed: r.Seed, Steps: r.Steps, CrashPoints: r.CrashPoints,
 		Images: r.Images, ImagesUnique: r.ImagesUnique, Recoveries: r.Recoveries,
 		FaultsFired: append([]string{}, r.FaultsFired...), FaultsUnmet: append([]string{}, r.NotFired...),
-		Violations: row.Violations, Digest: r.Digest, Digests: []stepDigest{}, Deterministic: o.Twice == nil,
+		Violations: []brokenPromise{}, Digest: r.Digest, Digests: []stepDigest{}, Deterministic: o.Twice == nil,
+	}
+	for i := range o.Failures {
+		c := o.Failures[i].Card()
+		out.Violations = append(out.Violations, brokenPromise{row.Violations[i], c.Cause, c.Else, append([]string{}, c.Promised...), append([]string{}, c.Shown...)})
 	}
 	for _, d := range r.Digests {
 		out.Digests = append(out.Digests, stepDigest{d.Step, fmt.Sprintf("%016x", d.Sum)})
