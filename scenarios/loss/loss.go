@@ -53,15 +53,21 @@ type Sync struct {
 // kept, each once, in the order of the versions.
 func Writes(moments []explore.Moment, n int, c explore.Choice) (ops []simfs.Op) {
 	last := struct{ run, index int }{-1, -1}
-	for i, o := range c.Var.Options {
-		if o.Garbage || i <= c.Option && !c.Var.Options[c.Option].Garbage {
-			continue
+	for _, at := range made(c) {
+		op, run, ok := Operation(moments, n, at)
+		if is := (struct{ run, index int }{run, op.Index}); ok && is != last {
+			ops, last = append(ops, op), is
 		}
-		for _, at := range append([]int{o.Op}, o.Again...) {
-			op, run, ok := Operation(moments, n, at)
-			if is := (struct{ run, index int }{run, op.Index}); ok && is != last {
-				ops, last = append(ops, op), is
-			}
+	}
+	return ops
+}
+
+// made are the operations that made the versions that a choice has not kept.
+func made(c explore.Choice) (ops []int) {
+	garbage := c.Var.Options[c.Option].Garbage // instead of all versions
+	for i, o := range c.Var.Options {
+		if !o.Garbage && (garbage || i > c.Option) {
+			ops = append(append(ops, o.Op), o.Again...)
 		}
 	}
 	return ops
@@ -71,16 +77,11 @@ func Writes(moments []explore.Moment, n int, c explore.Choice) (ops []simfs.Op) 
 // false where nobody had written it.
 func Missing(moments []explore.Moment, n int, c explore.Choice) (s Sync, ok bool) {
 	last, written := -1, c.Var.Path
-	for i, o := range c.Var.Options {
-		if o.Garbage || i <= c.Option && !c.Var.Options[c.Option].Garbage {
-			continue
-		}
-		for _, at := range append([]int{o.Op}, o.Again...) {
-			op, _, found := Operation(moments, n, at)
-			ok = ok || found
-			if found && at > last {
-				last, written = at, op.Path
-			}
+	for _, at := range made(c) {
+		op, _, found := Operation(moments, n, at)
+		ok = ok || found
+		if found && at > last {
+			last, written = at, op.Path
 		}
 	}
 	if !ok {
