@@ -84,10 +84,7 @@ func (x *explainer) nothingLost(f *Failure) string {
 // when says in short when a crash came.
 func (x *explainer) when(i int) string {
 	m := x.trail.Moments[i]
-	what := "the power failed"
-	if m.Crash.Kind == simfs.ProcessKill {
-		what = "the process was killed"
-	}
+	what := m.Crash.Kind.Came()
 	step, ok := x.trail.Step(m.At)
 	switch {
 	case i > 0 && m.Crash.Op == explore.End:

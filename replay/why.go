@@ -126,10 +126,7 @@ type explainer struct {
 // happened says when a crash came.
 func (x *explainer) happened(i int) string {
 	m := x.trail.Moments[i]
-	what := "the power failed"
-	if m.Crash.Kind == simfs.ProcessKill {
-		what = "the process was killed"
-	}
+	what := m.Crash.Kind.Came()
 	where := ""
 	switch step, ok := x.trail.Step(m.At); {
 	case i > 0 && m.Crash.Op == explore.End:

@@ -28,6 +28,14 @@ func (k Kind) String() string {
 	return "no crash"
 }
 
+// Came says in a sentence that it came.
+func (k Kind) Came() string {
+	if k == ProcessKill {
+		return "the process was killed"
+	}
+	return "the power failed"
+}
+
 // Image is what a crash may have left: one disk, or a set of them where variables
 // are undecided. It never changes, and goroutines may share it.
 type Image struct {

@@ -113,10 +113,6 @@ func (f *finding) steps() (list []card.Step) {
 // crashed says when one crash of a path came.
 func crashed(p *program, crashes []explore.Moment, n int) string {
 	m := crashes[n]
-	kind := "the power failed"
-	if m.Crash.Kind == simfs.ProcessKill {
-		kind = "the process was killed"
-	}
 	when := "before the first step"
 	before, states := p.remembered(nil), p.remembered(m.History)
 	if n > 0 {
@@ -144,7 +140,7 @@ func crashed(p *program, crashes []explore.Moment, n int) string {
 	} else if m.Crash.Op != explore.End {
 		place = "after the last operation"
 	}
-	return fmt.Sprintf("%s %s, %s", kind, when, place)
+	return fmt.Sprintf("%s %s, %s", m.Crash.Kind.Came(), when, place)
 }
 
 // allLost says what had not reached the disk, who had written it, and which sync
