@@ -69,8 +69,13 @@ func (l *Log) Adopt(ctx context.Context, from uuid.UUID, batch WholeBatch, durab
 	}
 	c := &call{adopts: &adoption{batch: batch.Number, head: batch.Head, note: adoptNotes + from.String()}}
 	c.batch.Durability = durability
+	ids := make(map[uuid.UUID]int, len(batch.Events))
 	for i := range batch.Events {
 		e := &batch.Events[i]
+		if first, ok := ids[e.ID]; ok {
+			return fail(fmt.Errorf("%w: %w", ErrRejected, &IDTakenError{Item: i, ID: e.ID, Reason: fmt.Sprintf("item %d of its batch has this id, too", first)}))
+		}
+		ids[e.ID] = i
 		if reason := e.encode(new(record.Event)); reason != "" {
 			return fail(fmt.Errorf("%w: %w", ErrRejected, &ItemError{Item: i, Err: fmt.Errorf("%w: %s", ErrInvalid, reason)}))
 		}
