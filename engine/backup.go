@@ -333,6 +333,12 @@ func (c *copying) into(ctx context.Context) (err error) {
 		removeDirectories(c.target, c.made)
 		return err
 	}
+	// A directory of somebody else's gets no lock file either.
+	if err := c.checkNames(); err != nil {
+		err = cmp.Or(err, c.dir.close())
+		removeDirectories(c.target, c.made)
+		return err
+	}
 	unlock, err := c.dir.lock(0, c.log.opts.Waits)
 	if err != nil {
 		if errors.Is(err, ErrLocked) {
@@ -344,9 +350,10 @@ func (c *copying) into(ctx context.Context) (err error) {
 	}
 	names, err := c.dir.list()
 	if err == nil {
-		switch what := whatIsThere(names); {
-		case what.other != "" && (what.unfinished || what.segments == 0):
-			err = c.refuse(nil, "it has a file %s in it, which is of no log", what.other)
+		what := whatIsThere(names)
+		err = c.ours(what)
+		switch {
+		case err != nil:
 		case what.unfinished || what.segments == 0:
 			err = c.anew(ctx)
 		default:
@@ -362,6 +369,23 @@ func (c *copying) into(ctx context.Context) (err error) {
 		removeDirectories(c.target, c.made)
 	}
 	return err
+}
+
+// checkNames refuses a directory with files of somebody else's.
+func (c *copying) checkNames() error {
+	names, err := c.dir.list()
+	if err != nil {
+		return err
+	}
+	return c.ours(whatIsThere(names))
+}
+
+// ours refuses a directory that holds no log but other files.
+func (c *copying) ours(what inTarget) error {
+	if what.other != "" && (what.unfinished || what.segments == 0) {
+		return c.refuse(nil, "it has a file %s in it, which is of no log", what.other)
+	}
+	return nil
 }
 
 func (c *copying) refuse(cause error, format string, args ...any) error {
