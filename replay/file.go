@@ -80,8 +80,12 @@ func Write(path string, p *plan.Plan) error {
 	})
 }
 
-// WriteFile writes a file, whole or not at all.
+// WriteFile writes a file, whole or not at all. What is there and is no file, such as a
+// pipe or a device, keeps its name.
 func WriteFile(path string, content func(w io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".untorn-*")
 	if err != nil {
 		return err
