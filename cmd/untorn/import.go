@@ -86,6 +86,9 @@ func (i *importer) run() error {
 			return command.Usage("%w: name the file of a dump, or leave it out to read stdin", err)
 		}
 		defer file.Close()
+		if info, err := file.Stat(); err == nil && info.IsDir() {
+			return command.Usage("%s is a directory: name the file of a dump, or leave it out to read stdin", name)
+		}
 		input = file
 	}
 	empty, err := i.begin(input)
@@ -178,6 +181,8 @@ func (i *importer) refused(err error) error {
 	switch r := &i.result; {
 	case errors.Is(err, engine.ErrInDoubt), i.log != nil && !r.Durable:
 		left = "some of its batches may be in the log or not: import it again, what is there is skipped"
+	case r.Batch > 0 && errors.Is(err, engine.ErrNoSpace):
+		left = fmt.Sprintf("what stands before batch %d is in the log: make room, and import it again, what is there is skipped", r.Batch+1)
 	case r.Batch > 0:
 		left = fmt.Sprintf("what stands before batch %d is in the log: import a dump that is whole, or one --from %d", r.Batch+1, r.Batch+1)
 	}
