@@ -179,6 +179,7 @@ func TestEveryErrorHasAReason(t *testing.T) {
 		"ErrTarget":         "of Log.Backup and Restore",
 		"ErrUnfinished":     "of Open, and of Restore",
 		"ErrNotClosed":      "of Restore",
+		"ErrNotSigned":      "of Restore",
 		"ErrRejected":       "the outcome itself",
 		"ErrFailed":         "another outcome",
 		"ErrInDoubt":        "another outcome",
