@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -51,8 +52,8 @@ next one. The head in the last line, kept elsewhere, is for untorn restore --hea
 				if *to == "" {
 					return command.Incomplete("no --to: name the directory of the backup")
 				}
-				if sameDirectory(name, *to) {
-					return command.Usage("--to is the log itself: name another directory")
+				if within(*to, name) {
+					return command.Usage("--to is in the log's own directory, and would be lost with it: name another directory")
 				}
 				c := &copying{Env: e, to: *to, json: *asJSON, did: "backed up"}
 				return c.run(func(ctx context.Context, to engine.BackupTarget) (engine.Backup, error) {
@@ -95,8 +96,8 @@ sequences to different events. Their heads tell them apart.`,
 					return command.Incomplete("no --from: name the directory of the backup")
 				case *dir == "":
 					return command.Incomplete("no --dir: name the directory that the log is restored into")
-				case sameDirectory(*from, *dir):
-					return command.Usage("--dir is the backup itself: name another directory")
+				case within(*dir, *from):
+					return command.Usage("--dir is in the directory of the backup: name another directory")
 				}
 				kept, err := parseHead(*head)
 				if err != nil {
@@ -120,14 +121,23 @@ sequences to different events. Their heads tell them apart.`,
 	}
 }
 
-// sameDirectory reports whether two names are those of one directory that is there.
-func sameDirectory(a, b string) bool {
-	one, err := os.Stat(a)
+// within reports whether a directory, made or not, is another one, or below it.
+func within(name, dir string) bool {
+	is, err := os.Stat(dir)
 	if err != nil {
 		return false
 	}
-	two, err := os.Stat(b)
-	return err == nil && os.SameFile(one, two)
+	name, err = filepath.Abs(name)
+	for err == nil {
+		if above, wrong := os.Stat(name); wrong == nil && os.SameFile(above, is) {
+			return true
+		}
+		if filepath.Dir(name) == name {
+			break
+		}
+		name = filepath.Dir(name)
+	}
+	return false
 }
 
 // mostTries is how often a log is opened again that was recovered while it was copied.
@@ -220,7 +230,7 @@ func (c *copying) run(do func(ctx context.Context, to engine.BackupTarget) (engi
 
 func (c *copying) printText(b *engine.Backup) {
 	fmt.Fprintf(c.Stdout, "%s in %s and %s %s to %s: ", command.Count(b.Head.Sequence, "event", "events"),
-		command.Count(b.Head.Batch, "batch", "batches"), bytesText(b.Bytes), c.did, c.to)
+		command.Count(b.Head.Batch, "batch", "batches"), bytesText(b.Bytes), c.did, appendVisible(nil, c.to))
 	fmt.Fprintf(c.Stdout, "%s copied (%s)", command.Count(b.Copied, "segment", "segments"), bytesText(b.CopiedBytes))
 	if b.Linked > 0 {
 		fmt.Fprintf(c.Stdout, ", %d linked", b.Linked)
