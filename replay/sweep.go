@@ -42,6 +42,9 @@ type Options struct {
 	// OnProgress is called after each seed, from one goroutine at a time. May be
 	// nil.
 	OnProgress func(Progress)
+	// OnShrink is called before failures are made small: how many, and what counts the
+	// work on them. What it returns is called when they are. May be nil.
+	OnShrink func(failures int, work *scenarios.Watch) (end func())
 }
 
 // Progress is how far a sweep has come.
@@ -231,7 +234,10 @@ func (s *sweep) shrink(ctx context.Context) {
 	if len(list) == 0 {
 		return
 	}
-	c := scenarios.Config{Images: s.Images, Wrap: s.Wrap, Workers: max(1, s.Jobs/len(list))}
+	c := scenarios.Config{Images: s.Images, Wrap: s.Wrap, Workers: max(1, s.Jobs/len(list)), Watch: new(scenarios.Watch)}
+	if s.OnShrink != nil {
+		defer s.OnShrink(len(list), c.Watch)()
+	}
 	explore.Each(s.Jobs, len(list), func(i int) { list[i].shrink(ctx, c, cmp.Or(s.Shrink, SweepRuns)) })
 	if err := ctx.Err(); err != nil {
 		s.err = err

@@ -110,6 +110,10 @@ func (r *runner) run(e *command.Env) error {
 	}
 	progress := e.Progress()
 	r.options.OnProgress = func(now replay.Progress) { progress.Work(now.Elapsed, told(now)) }
+	r.options.OnShrink = func(failures int, work *scenarios.Watch) func() {
+		of := "making " + command.Count(failures, "failure", "failures") + " small"
+		return e.Progress().Watch(func() command.Work { return watchedWork(of, work, "") })
+	}
 	report, err := replay.Sweep(e.Ctx, r.options)
 	progress.End()
 	var wrong *replay.OptionsError
