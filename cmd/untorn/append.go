@@ -38,7 +38,7 @@ func appendCommand() command.Command {
   correlation   an id that the events of one matter share; without it the event's own
   payloadVersion, lane, depth, flags
                 numbers of your own, up to 32 bits; the version of the data's schema, say
-  erasable      true: the content can be erased later
+  erasable      true: the content gets a salt, so that it could be erased; no command does that yet
   data64, meta64, extensions64
                 bytes that are no JSON, in base64; extensions64 is an object of such
 
