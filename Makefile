@@ -16,7 +16,7 @@
 #   make bench                the benchmarks
 #   make peers                the log beside the disk's limit and other stores, in two minutes (cmd/untorn-bench)
 #   make lint                 gofmt, go vet, staticcheck
-#   make vuln                 what the Go vulnerability database (vuln.go.dev, or GOVULNDB) knows of what we call
+#   make vuln                 what the Go vulnerability database knows of what we call; VULNDB=file:///… for a copy of it
 #   make browser              the pages of untorn-sim report in a real Chromium; screenshots are in artefacts/
 #   make digests              the same seeds give the same digests on 32 bits
 #   make cross                build and vet for the other platforms
@@ -37,6 +37,8 @@ BROWSER     ?= replay/report/browser
 PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+VULN = $(if $(VULNDB),-db $(VULNDB))
 
 # A blank and a comma, which cannot stand in a function as they are.
 empty :=
@@ -138,10 +140,10 @@ lint:
 	done
 
 vuln:
-	$(GO) run $(GOVULNCHECK) ./...
+	$(GO) run $(GOVULNCHECK) $(VULN) ./...
 	@for module in $(ADAPTERS) $(BROWSER) cmd/untorn-bench; do \
-		echo "cd $$module && $(GO) run $(GOVULNCHECK) ./..."; \
-		(cd "$$module" && $(GO) run $(GOVULNCHECK) ./...) || exit 1; \
+		echo "cd $$module && $(GO) run $(GOVULNCHECK) $(VULN) ./..."; \
+		(cd "$$module" && $(GO) run $(GOVULNCHECK) $(VULN) ./...) || exit 1; \
 	done
 
 digests:
