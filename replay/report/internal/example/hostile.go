@@ -26,9 +26,9 @@ func Hostile() *trace.Trace {
 		put(trace.Entry{Kind: kind, Step: 1, Failed: true})
 	}
 	for _, change := range []trace.Change{
-		{Of: "cells", File: -1, Path: Nasty, From: 0, To: 1 << 40, State: trace.Pending, By: 1 << 40},
+		{Of: "cells", File: -1, Path: Nasty, From: 0, To: 1 << 30, State: trace.Pending, By: 1 << 30},
 		{Of: "cells", File: -1, Path: Nasty, From: 7, To: 3, State: trace.Pending},
-		{Of: "cells", File: 1 << 40, Path: Nasty, From: 5, To: 1 << 31, State: Nasty, By: -5},
+		{Of: "cells", File: 1 << 30, Path: Nasty, From: 5, To: 1 << 29, State: Nasty, By: -5},
 		{Of: "size", File: 3, Path: Nasty, Size: 1 << 62, State: Nasty},
 		{Of: "name", File: 3, Path: Nasty, State: Nasty},
 		{Of: "name", File: 4, Path: "__proto__", State: trace.Pending, By: -1},
